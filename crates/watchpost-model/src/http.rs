@@ -1,0 +1,214 @@
+//! Settings of the `http` check type.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::HeaderName;
+use crate::target::HostPort;
+use crate::text::text_type;
+
+/// The most redirects that a check may follow.
+pub const REDIRECTS_MAX: u8 = 10;
+/// The largest body that a check sends, in bytes.
+pub const BODY_SENT_BYTES_MAX: usize = 64 * 1024;
+/// The most headers that a check sends.
+const HEADERS_MAX: usize = 64;
+
+text_type!(
+    /// An absolute `http` or `https` URL with a host.
+    HttpUrl,
+    "the url",
+    4096,
+    |text| parse(text).map(|_| ())
+);
+
+fn parse(text: &str) -> Result<url::Url, String> {
+    let quoted = crate::shorten(text, 120);
+    let parsed = url::Url::parse(text)
+        .map_err(|e| format!("`{quoted}` is not a URL ({e}): expected for example `https://example.com/health`"))?;
+    if !matches!(parsed.scheme(), "http" | "https") {
+        return Err(format!("`{quoted}` has the scheme `{}`: expected `http` or `https`", parsed.scheme()));
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err(format!(
+            "the url of host `{}` carries a user or password: send an `Authorization` header instead",
+            parsed.host_str().unwrap_or_default()
+        ));
+    }
+    Ok(parsed)
+}
+
+impl HttpUrl {
+    /// The URL in its parts.
+    pub fn parts(&self) -> url::Url {
+        // Invariant: `parse` accepted this very text when the value was made.
+        #[expect(clippy::expect_used, reason = "valid by construction")]
+        parse(self.as_str()).expect("a HttpUrl holds a valid URL")
+    }
+
+    /// The host and port that the URL points at, the scheme's default port where it names none.
+    pub fn host_port(&self) -> HostPort {
+        let parts = self.parts();
+        let host = parts.host_str().unwrap_or_default();
+        let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+        HostPort::trusted(host, parts.port_or_known_default().unwrap_or(80))
+    }
+}
+
+text_type!(
+    /// A request method, for example `GET`: an HTTP token of at most 16 upper-case letters.
+    HttpMethod,
+    "the method",
+    16,
+    |text| {
+        let good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
+        if !good {
+            return Err(format!("`{}` is not a method: expected for example `GET`", crate::shorten(text, 16)));
+        }
+        if text == "CONNECT" {
+            return Err("the method CONNECT opens a tunnel: expected a method that asks for a response".into());
+        }
+        Ok(())
+    }
+);
+
+impl Default for HttpMethod {
+    fn default() -> Self {
+        Self::from_static("GET")
+    }
+}
+
+impl HttpMethod {
+    fn from_static(text: &'static str) -> Self {
+        #[expect(clippy::expect_used, reason = "called with literals that the tests read")]
+        text.parse().expect("a literal method is valid")
+    }
+
+    fn is_default(&self) -> bool {
+        self.as_str() == "GET"
+    }
+}
+
+text_type!(
+    /// The value of a header that is sent: visible ASCII, spaces and tabs.
+    HeaderValue,
+    "a header value",
+    8192,
+    |text| match http::HeaderValue::from_str(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("a header value holds a character that is not allowed there: expected visible ASCII".into()),
+    }
+);
+
+/// What an `http` check asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSettings {
+    /// What to request. The host stays in `Host` and SNI whichever address is connected to.
+    pub url: HttpUrl,
+    /// The request method.
+    #[serde(default, skip_serializing_if = "HttpMethod::is_default")]
+    pub method: HttpMethod,
+    /// Headers to send, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<HeaderName, HeaderValue>,
+    /// The body to send, as text; at most 64 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "body")]
+    pub body: Option<String>,
+    /// How many redirects to follow: 0 (the default) to 10.
+    #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "redirects")]
+    #[schemars(range(max = 10))]
+    pub max_redirects: u8,
+}
+
+impl HttpSettings {
+    /// A GET of `url` that follows no redirect.
+    pub fn get(url: HttpUrl) -> Self {
+        Self { url, method: HttpMethod::default(), headers: BTreeMap::new(), body: None, max_redirects: 0 }
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), String> {
+        if self.headers.len() > HEADERS_MAX {
+            return Err(format!("`http.headers` has {} entries: expected at most {HEADERS_MAX}", self.headers.len()));
+        }
+        for reserved in ["content-length", "transfer-encoding", "connection"] {
+            if self.headers.keys().any(|name| name.as_str() == reserved) {
+                return Err(format!("`http.headers` sets `{reserved}`, which the request itself decides: remove it"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_zero(n: &u8) -> bool {
+    *n == 0
+}
+
+fn redirects<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    let n = u64::deserialize(deserializer)?;
+    match u8::try_from(n) {
+        Ok(n) if n <= REDIRECTS_MAX => Ok(n),
+        _ => Err(serde::de::Error::custom(format_args!(
+            "max_redirects {n} is out of range: expected 0 to {REDIRECTS_MAX}"
+        ))),
+    }
+}
+
+fn body<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    struct OptionalBody;
+
+    impl<'de> serde::de::Visitor<'de> for OptionalBody {
+        type Value = Option<String>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("the body as text")
+        }
+
+        fn visit_none<E: serde::de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+            crate::text::deserialize(deserializer, "the body", BODY_SENT_BYTES_MAX).map(Some)
+        }
+    }
+
+    deserializer.deserialize_option(OptionalBody)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_must_be_http_with_a_host_and_without_credentials() {
+        for good in ["http://a", "https://a.example:8443/x?y=1#z", "http://[::1]:80/"] {
+            assert!(good.parse::<HttpUrl>().is_ok(), "{good}");
+        }
+        for bad in ["", "a", "ftp://a", "http://", "http://a:99999", "http://u:p@a/", "http://a b/", "http://[::1"] {
+            assert!(bad.parse::<HttpUrl>().is_err(), "{bad}");
+        }
+        let told = "http://user:hunter2@a/".parse::<HttpUrl>().unwrap_err().to_string();
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+
+    #[test]
+    fn host_and_port_come_from_the_url_or_its_scheme() {
+        let host_port = |url: &str| url.parse::<HttpUrl>().unwrap().host_port().to_string();
+        assert_eq!(host_port("http://a/"), "a:80");
+        assert_eq!(host_port("https://a/"), "a:443");
+        assert_eq!(host_port("http://[::1]:81/"), "[::1]:81");
+    }
+
+    #[test]
+    fn literal_methods_are_valid() {
+        assert_eq!(HttpMethod::default().as_str(), "GET");
+        assert!("CONNECT".parse::<HttpMethod>().is_err());
+        assert!("G T".parse::<HttpMethod>().is_err());
+    }
+}

@@ -1,0 +1,67 @@
+//! The vocabulary of Watchpost: checks, targets, tasks, outcomes, results and the subjects they
+//! travel on, with their validation and their MessagePack and JSON forms.
+//!
+//! It owns what is said, and refuses to do anything: no I/O, no clock, no randomness, no runtime.
+//!
+//! Invariants:
+//! - A [`Check`] that exists is a valid one: every way to make one validates it.
+//! - A [`Task`] cannot be cloned; whoever holds it is the only one who can run it.
+//! - [`decode`] never panics, whatever it is given, and allocates in proportion to its input.
+//!
+//! ```
+//! use watchpost_model::{Check, Format, decode, encode};
+//!
+//! let json = br#"{"id": "home", "http": {"url": "https://example.com/"}, "interval": "30s"}"#;
+//! let check: Check = decode(json, Format::Json)?;
+//! assert_eq!(check.interval().get().as_secs(), 30);
+//!
+//! let packed = encode(&check, Format::MsgPack);
+//! assert_eq!(decode::<Check>(&packed, Format::MsgPack)?, check);
+//! # Ok::<(), watchpost_model::DecodeError>(())
+//! ```
+
+mod check;
+mod codec;
+mod expect;
+mod http;
+mod id;
+mod message;
+mod outcome;
+mod result;
+mod subject;
+mod target;
+mod task;
+mod tcp;
+mod text;
+mod time;
+
+pub use check::{CHECK_BYTES_MAX, Check, CheckDocument, CheckType, ProbeSettings};
+pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
+pub use expect::{
+    ASSERTIONS_MAX, Expect, HeaderExpect, HeaderName, OneOrMany, Pattern, StatusRange, StatusSet, compile_pattern,
+};
+pub use http::{BODY_SENT_BYTES_MAX, HeaderValue, HttpMethod, HttpSettings, HttpUrl, REDIRECTS_MAX};
+pub use id::{BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
+pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
+pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
+pub use result::{AssertionReport, HttpEvidence, PhasesUs, TargetReport, TaskResult, TlsEvidence};
+pub use subject::{SubjectPrefix, Subjects, header};
+pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target};
+pub use task::{Firing, Task};
+pub use tcp::TcpSettings;
+pub use text::shorten;
+pub use time::{DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, TIMEOUT_MAX, Timeout, parse_duration};
+
+/// A moment in UTC; on the wire an RFC 3339 text.
+pub use jiff::Timestamp;
+
+/// Why a value is not acceptable, in words that name what was expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(String);
+
+impl Invalid {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}

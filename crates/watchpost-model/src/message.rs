@@ -1,0 +1,123 @@
+//! Messages besides tasks and results, and what all messages share.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::codec::Message;
+use crate::id::{RunId, TaskId};
+
+/// The version that every message of this protocol carries in `v`.
+pub const PROTOCOL_VERSION: u64 = 1;
+
+/// The `v: 1` of a message: reading any other version fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct V1;
+
+impl Serialize for V1 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(PROTOCOL_VERSION)
+    }
+}
+
+impl<'de> Deserialize<'de> for V1 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            PROTOCOL_VERSION => Ok(Self),
+            other => Err(serde::de::Error::custom(format_args!(
+                "version {other} of the protocol is not known here: expected `v: {PROTOCOL_VERSION}`"
+            ))),
+        }
+    }
+}
+
+impl schemars::JsonSchema for V1 {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "V1".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "const": PROTOCOL_VERSION })
+    }
+}
+
+/// Why somebody cancelled tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelCause {
+    /// A sibling in the task group failed, and the group fails fast.
+    GroupFailed,
+    /// Whoever asked is gone, or wants no answer any more.
+    RequesterGone,
+    /// The process that asked, or that runs it, is stopping.
+    ShuttingDown,
+}
+
+/// Asks every Runner of a bastion to stop tasks. Runners stop those that they hold, each of which
+/// then ends as `cancelled` on its own reply subject; they ignore the others. There is no reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct CancelTasks {
+    /// The protocol version, 1.
+    pub v: V1,
+    /// Why.
+    pub cause: CancelCause,
+    /// One sentence that goes into each task's reason.
+    pub message: String,
+    /// All tasks of these runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunId>,
+    /// These tasks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<TaskId>,
+}
+
+impl Message for CancelTasks {
+    const NAME: &'static str = "cancel";
+    const BYTES_MAX: usize = 256 * 1024;
+}
+
+impl CancelTasks {
+    /// How many ids fit into one message; more are sent in several.
+    pub const IDS_MAX: usize = 4096;
+}
+
+/// What was wrong with a message, for machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// The payload is larger than this kind of message may be.
+    TooLarge,
+    /// The payload cannot be read, or a field is missing or not valid.
+    BadPayload,
+    /// The message is of a version that is not known here.
+    UnknownVersion,
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::TooLarge => "too_large",
+            Self::BadPayload => "bad_payload",
+            Self::UnknownVersion => "unknown_version",
+        })
+    }
+}
+
+/// The answer to a message that could not be acted on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ErrorReply {
+    /// The protocol version, 1.
+    pub v: V1,
+    /// What was wrong, for machines.
+    pub code: ErrorCode,
+    /// What was wrong and what was expected, for people.
+    pub message: String,
+    /// The field at fault, where one can be named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}
+
+impl Message for ErrorReply {
+    const NAME: &'static str = "error";
+    const BYTES_MAX: usize = 16 * 1024;
+}

@@ -1,0 +1,113 @@
+//! One run against one endpoint.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::{Check, CheckType, ProbeSettings};
+use crate::codec::Message;
+use crate::expect::Expect;
+use crate::id::{BastionId, CheckId, RunId, TaskId};
+use crate::message::V1;
+use crate::target::Endpoint;
+use crate::{Invalid, Timestamp};
+
+/// One run of a check against one endpoint, on its way to a worker.
+///
+/// Not `Clone`: a task is moved from hand to hand, and whoever holds it is the only one who can
+/// run it. Its settings are shared, since nothing ever changes them.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Task {
+    /// The protocol version, 1.
+    pub v: V1,
+    /// Identifies the task everywhere.
+    pub task: TaskId,
+    /// The firing that the task belongs to.
+    pub run: RunId,
+    /// The check that it runs.
+    pub check: CheckId,
+    /// The bastion whose Checker sent it.
+    pub bastion: BastionId,
+    /// When the run was due.
+    #[schemars(with = "String")]
+    pub scheduled_at: Timestamp,
+    /// When the task must be over. It only shrinks on its way down.
+    #[schemars(with = "String")]
+    pub deadline: Timestamp,
+    /// Until when the outcome is waited for. A Runner sends nothing after it: by then the task has
+    /// been reported as `lost`.
+    #[schemars(with = "String")]
+    pub answer_by: Timestamp,
+    /// Counts the tries of this run against this endpoint, from 1.
+    pub attempt: u32,
+    /// Where to connect.
+    pub endpoint: Endpoint,
+    /// What to do there.
+    #[schemars(with = "ProbeSettings")]
+    pub probe: Arc<ProbeSettings>,
+    /// What to expect of the answer.
+    #[serde(default)]
+    #[schemars(with = "Expect")]
+    pub expect: Arc<Expect>,
+    /// The generation of the configuration that the check came from.
+    #[serde(default)]
+    pub config_generation: u64,
+}
+
+impl Task {
+    /// The task of `check` against `endpoint`.
+    pub fn new(check: &Check, endpoint: Endpoint, firing: &Firing<'_>) -> Self {
+        Self {
+            v: V1,
+            task: TaskId::derive(firing.run, &endpoint.name, 1),
+            run: firing.run,
+            check: check.id().clone(),
+            bastion: firing.bastion.clone(),
+            scheduled_at: firing.scheduled_at,
+            deadline: firing.deadline,
+            answer_by: firing.answer_by,
+            attempt: 1,
+            endpoint,
+            probe: Arc::clone(check.probe()),
+            expect: Arc::clone(check.expect()),
+            config_generation: firing.config_generation,
+        }
+    }
+
+    /// The type of check, which decides the pool.
+    pub fn check_type(&self) -> CheckType {
+        self.probe.check_type()
+    }
+}
+
+/// What the tasks of one run have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Firing<'a> {
+    /// The run's id.
+    pub run: RunId,
+    /// Who runs it.
+    pub bastion: &'a BastionId,
+    /// When it was due.
+    pub scheduled_at: Timestamp,
+    /// When its tasks must be over.
+    pub deadline: Timestamp,
+    /// Until when their outcomes are waited for.
+    pub answer_by: Timestamp,
+    /// The generation of the configuration.
+    pub config_generation: u64,
+}
+
+impl Message for Task {
+    const NAME: &'static str = "task";
+    const BYTES_MAX: usize = 256 * 1024;
+
+    fn validate(&self) -> Result<(), Invalid> {
+        if self.answer_by < self.deadline {
+            return Err(Invalid::new("answer_by lies before deadline: expected the deadline or later"));
+        }
+        if self.endpoint.address.is_some_and(|address| address.port() == 0) {
+            return Err(Invalid::new("endpoint.address has port 0: expected 1 to 65535"));
+        }
+        self.probe.validate(&self.expect)
+    }
+}

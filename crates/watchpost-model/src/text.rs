@@ -1,0 +1,128 @@
+//! Bounded strings on their way in: each says what it is for when it is missing or too long.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserializer;
+use serde::de::{Error, Visitor};
+
+/// Reads a string of at most `bytes_max` bytes; `what` names it in errors.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    what: &'static str,
+    bytes_max: usize,
+) -> Result<String, D::Error> {
+    struct Bounded {
+        what: &'static str,
+        bytes_max: usize,
+    }
+
+    impl Visitor<'_> for Bounded {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.what)
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+            if text.len() > self.bytes_max {
+                return Err(E::custom(format_args!(
+                    "{} has {} bytes: expected at most {}",
+                    self.what,
+                    text.len(),
+                    self.bytes_max
+                )));
+            }
+            Ok(text.to_owned())
+        }
+    }
+
+    deserializer.deserialize_str(Bounded { what, bytes_max })
+}
+
+/// At most `chars_max` characters of `text`, with an ellipsis where it was cut and control
+/// characters made visible: for messages that quote what somebody sent.
+pub fn shorten(text: &str, chars_max: usize) -> Cow<'_, str> {
+    let fits = text.chars().nth(chars_max).is_none();
+    if fits && !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut short: String = text
+        .chars()
+        .take(chars_max)
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect();
+    if !fits {
+        short.push('…');
+    }
+    Cow::Owned(short)
+}
+
+/// A string type that is valid by construction: `$check` tells why a text is not one.
+macro_rules! text_type {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $bytes_max:expr, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(Box<str>);
+
+        impl $type {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = $crate::Invalid;
+
+            fn from_str(text: &str) -> Result<Self, $crate::Invalid> {
+                if text.len() > $bytes_max {
+                    return Err($crate::Invalid::new(format!(
+                        "{} has {} bytes: expected at most {}",
+                        $what, text.len(), $bytes_max
+                    )));
+                }
+                let check: fn(&str) -> Result<(), String> = $check;
+                check(text).map_err($crate::Invalid::new)?;
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = $crate::text::deserialize(deserializer, $what, $bytes_max)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "maxLength": $bytes_max, "description": $what })
+            }
+        }
+    };
+}
+
+pub(crate) use text_type;
