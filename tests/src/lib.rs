@@ -1,1 +1,5 @@
-
+pub mod dns_server;
+pub mod http_fixture;
+pub mod nats_server;
+pub mod tcp_fixture;
+pub mod tls_fixture;

@@ -1,1 +1,56 @@
+//! The actors: Checker, Runner, Dispatcher, and their life from start to drain.
+//!
+//! It owns who talks to whom. Decisions are made by the state machines of `watchpost-core`, the
+//! network is touched by `watchpost-probe`, messages travel over `watchpost-bus`. It is the only
+//! crate that uses actix.
+//!
+//! Invariants:
+//! - Task and worker are moved into the message that starts the work ([`runner`]); neither is `Clone`.
+//! - Probes run on the tokio runtime's threads, never on an actor's.
+//! - Each task that is accepted ends in exactly one report, and each task that is published in
+//!   exactly one outcome; what cannot be is named when the process stops.
+//! - No actor waits for a queue: what does not fit is refused, counted and told.
 
+mod abandoned;
+mod adhoc;
+mod agent;
+mod checker;
+mod clock;
+mod runner;
+mod settings;
+mod source;
+mod stats;
+mod system;
+mod wake;
+
+pub use abandoned::Abandoned;
+pub use adhoc::{RUN_TASKS_MAX, RunItem, RunRequest};
+pub use agent::{Agent, AgentStatus, Deps, Roles, StopReport};
+pub use checker::{CheckerHandle, CheckerStatus, ChecksChanged};
+pub use clock::{Clock, SystemClock};
+pub use runner::PoolStatus;
+pub use settings::{AgentSettings, PoolSettings};
+pub use source::{CheckSource, Fingerprint, follow};
+pub use stats::{Counts, Stats};
+pub use system::run_system;
+pub use watchpost_core::GroupPolicy;
+
+/// What the agent could not do. How a check ended is never one of these.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// A subscription could not be made.
+    #[error("could not subscribe to {subject}")]
+    Subscribe {
+        /// What was to be subscribed to.
+        subject: String,
+        /// Why not.
+        #[source]
+        source: watchpost_bus::BusError,
+    },
+    /// The thread of the timer could not be started.
+    #[error("could not start the timer's thread")]
+    Timer(#[source] std::io::Error),
+    /// An actor is gone.
+    #[error("the {0} is gone; this is a defect of Watchpost, restart the process")]
+    ActorGone(&'static str),
+}

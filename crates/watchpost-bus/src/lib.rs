@@ -12,6 +12,7 @@
 //! - No call waits for ever: each has a deadline, or fails at once.
 //! - Messages of one publisher on one subject reach each subscriber in order.
 
+mod counters;
 mod in_process;
 mod message;
 mod nats;
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 pub use in_process::InProcessBus;
 pub use message::{Headers, Message, Outgoing, Status};
-pub use nats::{NatsBus, NatsOptions};
+pub use nats::{NatsBus, NatsCredentials, NatsOptions};
 pub use request::{Replies, request, request_many};
 pub use subject::{SubjectError, subject_matches, validate_filter, validate_subject};
 
@@ -46,7 +47,7 @@ pub trait Bus: Send + Sync + 'static {
     /// # Errors
     /// [`BusError::Unavailable`] while there is no connection (the message is not kept for later),
     /// [`BusError::Full`] when the outgoing queue stays full, [`BusError::TooLarge`],
-    /// [`BusError::Subject`], or [`BusError::Closed`] after [`Bus::drain`].
+    /// [`BusError::Subject`], [`BusError::Header`], or [`BusError::Closed`] after [`Bus::drain`].
     ///
     /// # Cancel safety
     /// A dropped future may or may not have handed the message over.
@@ -94,22 +95,44 @@ pub type SharedBus = Arc<dyn Bus>;
 
 /// The messages of one subscription, in a bounded queue. Dropping it unsubscribes.
 pub struct Subscription {
+    // Before `messages`, so that the bus lets go of it before the queue is gone.
+    unsubscribe: Option<Unsubscribe>,
     messages: BoxStream,
 }
 
 type BoxStream = std::pin::Pin<Box<dyn futures_util::Stream<Item = Message> + Send>>;
 
+/// Ends a subscription, when called and as well when dropped.
+type Unsubscribe = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+
 impl Subscription {
-    pub(crate) fn new(messages: impl futures_util::Stream<Item = Message> + Send + 'static) -> Self {
-        Self { messages: Box::pin(messages) }
+    pub(crate) fn new(
+        mut messages: tokio::sync::mpsc::Receiver<Message>,
+        unsubscribe: impl FnOnce() -> BoxFuture<'static, ()> + Send + 'static,
+    ) -> Self {
+        let messages = futures_util::stream::poll_fn(move |context| messages.poll_recv(context));
+        Self { unsubscribe: Some(Box::new(unsubscribe)), messages: Box::pin(messages) }
     }
 
-    /// The next message; `None` once the bus is drained or closed and everything received was yielded.
+    /// The next message; `None` once the subscription has ended, or the bus is drained or closed, and
+    /// everything received was yielded.
     ///
     /// # Cancel safety
     /// Cancel safe: no message is lost.
     pub async fn next(&mut self) -> Option<Message> {
         futures_util::StreamExt::next(&mut self.messages).await
+    }
+
+    /// Ends the subscription but keeps what it has received: [`Subscription::next`] yields that, then `None`.
+    /// Over NATS a message that the server sends at this very moment may be lost. Returns within two
+    /// seconds, whatever the server does.
+    ///
+    /// # Cancel safety
+    /// The subscription ends as well when the future is dropped after it was first polled.
+    pub async fn unsubscribe(&mut self) {
+        if let Some(unsubscribe) = self.unsubscribe.take() {
+            unsubscribe().await;
+        }
     }
 }
 
@@ -170,6 +193,15 @@ pub enum BusError {
     /// The subject is not one.
     #[error(transparent)]
     Subject(#[from] SubjectError),
+    /// A header is not one that every bus carries unchanged.
+    #[error(
+        "the header `{name}` cannot be sent: a name is visible ASCII without `:`, a value has no line breaks and no \
+         whitespace around it"
+    )]
+    Header {
+        /// Its name.
+        name: String,
+    },
     /// It took longer than permitted.
     #[error("{what} took longer than {limit:?}")]
     Deadline {

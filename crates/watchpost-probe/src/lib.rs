@@ -1,1 +1,144 @@
+//! Check types: what a worker does with a task, one module for each type.
+//!
+//! It owns the network side of a check: resolving names, connecting, timing phases, evaluating
+//! assertions, gathering evidence. It knows nothing of actors, pools or the bus.
+//!
+//! Invariants:
+//! - A probe that is dropped in mid-flight leaves nothing behind: no task, socket or timer.
+//! - A probe never waits without the deadline of its caller in force, and reads no more of an
+//!   answer than its caps allow, compressed or not.
+//! - What the target does is data in a [`Verdict`], never an `Err` and never a panic.
+//! - Probes keep no connection, no TLS session and no answer from one check to the next. What they
+//!   do keep is bounded: names for their time to live, compiled patterns, a client.
+//!
+//! ```
+//! use watchpost_model::{Check, CheckType, Endpoint, Firing, Outcome, RunId, Task};
+//! use watchpost_probe::{ProbeSet, Recorder, Resolver};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! let check: Check = serde_json::from_str(r#"{"id": "db", "tcp": {"address": "db.example:5432"}}"#)?;
+//! let (bastion, at) = ("here".parse()?, "2026-01-01T00:00:00Z".parse()?);
+//! let run = RunId::derive(&bastion, check.id(), at);
+//! let firing =
+//!     Firing { run, bastion: &bastion, scheduled_at: at, deadline: at, answer_by: at, config_generation: 1 };
+//! let task = Task::new(&check, Endpoint::at(listener.local_addr()?), &firing);
+//!
+//! let probes = ProbeSet::standard(&Resolver::system());
+//! let (_, factory) = probes.iter().find(|(known, _)| *known == CheckType::Tcp).ok_or("no tcp")?;
+//! let (mut probe, recorder) = (factory(), Recorder::new());
+//! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! let verdict = runtime.block_on(probe.run(&task, &recorder));
+//! assert_eq!(verdict.outcome, Outcome::Pass);
+//! assert!(recorder.finish().phases.connect.is_some());
+//! # Ok(())
+//! # }
+//! ```
 
+mod assertions;
+mod failure;
+mod http;
+mod patterns;
+mod recorder;
+mod resolver;
+mod secret;
+mod tcp;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use watchpost_model::{CheckType, Outcome, Reason, Task};
+
+pub use crate::http::TlsRoots;
+pub use recorder::{Evidence, Recorder, Stage};
+pub use resolver::{ResolveError, Resolver};
+
+/// A future in a box, so that [`Probe`] can be used as `dyn Probe`.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One worker's way of executing tasks of one type, one at a time.
+pub trait Probe: Send {
+    /// Executes `task`, noting in `recorder` what it sees as soon as it sees it: when the caller
+    /// drops the future at the deadline, the recorder tells how far it got.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the probe and closes what it opened.
+    fn run<'a>(&'a mut self, task: &'a Task, recorder: &'a Recorder) -> BoxFuture<'a, Verdict>;
+}
+
+/// What a probe that came to an end by itself found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// [`Outcome::Pass`], [`Outcome::Fail`] or [`Outcome::Error`]; or [`Outcome::Cancelled`] where
+    /// this machine could not open a connection for want of descriptors, ports or memory, which
+    /// says nothing about the target.
+    pub outcome: Outcome,
+    /// Why, unless it passed.
+    pub reason: Option<Reason>,
+}
+
+impl Verdict {
+    /// Every assertion holds.
+    pub fn pass() -> Self {
+        Self { outcome: Outcome::Pass, reason: None }
+    }
+
+    /// The target answered, and not as expected.
+    pub fn fail(reason: Reason) -> Self {
+        Self { outcome: Outcome::Fail, reason: Some(reason) }
+    }
+
+    /// No answer could be got.
+    pub fn error(reason: Reason) -> Self {
+        Self { outcome: Outcome::Error, reason: Some(reason) }
+    }
+}
+
+/// Makes probes of one type, one for each worker.
+pub type ProbeFactory = Arc<dyn Fn() -> Box<dyn Probe> + Send + Sync>;
+
+/// How to make the probes of each type.
+#[derive(Clone, Default)]
+pub struct ProbeSet(BTreeMap<CheckType, ProbeFactory>);
+
+impl ProbeSet {
+    /// The probes of every type, which resolve names through `resolver` and trust the certificate
+    /// authorities of the system.
+    pub fn standard(resolver: &Resolver) -> Self {
+        Self::standard_with_roots(resolver, &TlsRoots::system())
+    }
+
+    /// The probes of every type, which resolve names through `resolver` and trust `roots`.
+    pub fn standard_with_roots(resolver: &Resolver, roots: &TlsRoots) -> Self {
+        let patterns = patterns::Patterns::default();
+        let (for_http, roots) = ((resolver.clone(), patterns.clone()), roots.clone());
+        let http: ProbeFactory = Arc::new(move || {
+            let (resolver, patterns) = for_http.clone();
+            Box::new(crate::http::HttpProbe::new(resolver, roots.clone(), patterns))
+        });
+        let for_tcp = (resolver.clone(), patterns);
+        let tcp: ProbeFactory = Arc::new(move || {
+            let (resolver, patterns) = for_tcp.clone();
+            Box::new(tcp::TcpProbe::new(resolver, patterns))
+        });
+        Self::default().with(CheckType::Http, http).with(CheckType::Tcp, tcp)
+    }
+
+    /// The same set with `factory` for `check_type`.
+    #[must_use]
+    pub fn with(mut self, check_type: CheckType, factory: ProbeFactory) -> Self {
+        self.0.insert(check_type, factory);
+        self
+    }
+
+    /// The types that can be checked, each with its factory.
+    pub fn iter(&self) -> impl Iterator<Item = (CheckType, &ProbeFactory)> {
+        self.0.iter().map(|(check_type, factory)| (*check_type, factory))
+    }
+}
+
+impl std::fmt::Debug for ProbeSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

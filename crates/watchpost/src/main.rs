@@ -1,1 +1,46 @@
-fn main() {}
+//! The `watchpost` binary: command line, config file, wiring. It contains no logic of its own.
+//!
+//! stdout is data, stderr is for people. Exit codes: 0 everything passed, 1 something did not pass,
+//! 2 usage or configuration error, 3 a stop could not keep its promises in time, 4 the bus could
+//! not be reached.
+
+mod cli;
+mod commands;
+mod config;
+mod failure;
+mod health;
+mod logging;
+mod output;
+mod signals;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(failure) = logging::start(&cli.log) {
+        return failure.print();
+    }
+    // Each task in flight holds a socket, and the usual soft limit of 1 024 is below a busy pool.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+    let done = match cli.command {
+        Command::Check(args) => commands::check::run(args),
+        Command::Up(args) => commands::serve::up(args),
+        Command::Bastion(args) => commands::serve::on_bus(watchpost_agent::Roles::Both, args),
+        Command::Checker(args) => commands::serve::on_bus(watchpost_agent::Roles::Checker, args),
+        Command::Runner(args) => commands::serve::on_bus(watchpost_agent::Roles::Runner, args),
+        Command::Config(command) => commands::config::run(command),
+        Command::Completions { shell } => commands::help::completions(shell),
+        Command::Man => commands::help::man(),
+    };
+    match done {
+        Ok(code) => code.into(),
+        Err(failure) => failure.print(),
+    }
+}

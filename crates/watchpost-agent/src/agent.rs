@@ -1,0 +1,176 @@
+//! One agent: the roles that run in this process, from start to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use watchpost_bus::{BusStats, SharedBus};
+use watchpost_model::Subjects;
+use watchpost_probe::{ProbeSet, Resolver};
+
+use crate::abandoned::RoleStop;
+use crate::checker::{self, CheckerContext};
+use crate::runner::{Admissions, Runner, RunnerContext};
+use crate::{Abandoned, AgentError, AgentSettings, CheckerHandle, CheckerStatus, Clock, Counts, PoolStatus, Stats};
+
+/// Which roles an agent plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Roles {
+    /// Checker and Runner in one process.
+    Both,
+    /// The Checker alone.
+    Checker,
+    /// A Runner alone.
+    Runner,
+}
+
+/// What an agent works with.
+#[derive(Clone)]
+pub struct Deps {
+    /// How its parts talk.
+    pub bus: SharedBus,
+    /// Where its time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Resolves the names of checks that ask for all addresses.
+    pub resolver: Resolver,
+    /// What its Runner can check.
+    pub probes: ProbeSet,
+}
+
+/// The roles that run in this process. Lives inside of [`run_system`](crate::run_system).
+pub struct Agent {
+    settings: AgentSettings,
+    bus: SharedBus,
+    clock: Arc<dyn Clock>,
+    stats: Arc<Stats>,
+    checker: Option<CheckerHandle>,
+    runner: Option<Runner>,
+}
+
+/// How an agent stands.
+#[derive(Debug, Clone)]
+pub struct AgentStatus {
+    /// The Checker, where it plays that role.
+    pub checker: Option<CheckerStatus>,
+    /// The pools of the Runner, where it plays that role.
+    pub pools: Option<Vec<PoolStatus>>,
+    /// Whether there is a connection to the bus.
+    pub bus_connected: bool,
+    /// What the bus counted.
+    pub bus: BusStats,
+    /// What the agent counted.
+    pub counts: Counts,
+}
+
+/// How a stop ended.
+#[derive(Debug, Default)]
+pub struct StopReport {
+    /// Tasks whose outcome was not seen or not sent when the grace was over.
+    pub abandoned: Vec<Abandoned>,
+    /// Whether everything that was published has left the process.
+    pub flushed: bool,
+}
+
+impl StopReport {
+    /// Whether everything that was promised was kept.
+    pub fn is_clean(&self) -> bool {
+        self.flushed && self.abandoned.is_empty()
+    }
+}
+
+impl Agent {
+    /// Starts the roles. Everything is subscribed before it returns: tasks may be sent.
+    ///
+    /// # Errors
+    /// When a subscription or the timer's thread fails.
+    pub async fn start(settings: AgentSettings, roles: Roles, deps: Deps) -> Result<Self, AgentError> {
+        let stats = Arc::new(Stats::default());
+        let subjects = Subjects::new(&settings.prefix, &settings.bastion);
+        // The Runner first, so that a Checker in the same process finds it listening.
+        let runner = match roles {
+            Roles::Checker => None,
+            Roles::Both | Roles::Runner => {
+                let cx = RunnerContext {
+                    settings: settings.clone(),
+                    subjects: subjects.clone(),
+                    clock: Arc::clone(&deps.clock),
+                    bus: Arc::clone(&deps.bus),
+                    stats: Arc::clone(&stats),
+                    admissions: Admissions::new(Arc::clone(&stats)),
+                };
+                Some(Runner::start(cx, &deps.probes).await?)
+            }
+        };
+        let checker = match roles {
+            Roles::Runner => None,
+            Roles::Both | Roles::Checker => {
+                let cx = CheckerContext {
+                    settings: settings.clone(),
+                    subjects,
+                    clock: Arc::clone(&deps.clock),
+                    bus: Arc::clone(&deps.bus),
+                    resolver: deps.resolver.clone(),
+                    stats: Arc::clone(&stats),
+                };
+                Some(checker::start(cx).await?)
+            }
+        };
+        Ok(Self { settings, bus: deps.bus, clock: deps.clock, stats, checker, runner })
+    }
+
+    /// Talks to the Checker, where there is one.
+    pub fn checker(&self) -> Option<&CheckerHandle> {
+        self.checker.as_ref()
+    }
+
+    /// The agent's settings.
+    pub fn settings(&self) -> &AgentSettings {
+        &self.settings
+    }
+
+    /// How it stands.
+    ///
+    /// # Errors
+    /// When an actor is gone.
+    pub async fn status(&self) -> Result<AgentStatus, AgentError> {
+        let checker = match &self.checker {
+            Some(checker) => Some(checker.status().await?),
+            None => None,
+        };
+        let pools = match &self.runner {
+            Some(runner) => Some(runner.pools().await?),
+            None => None,
+        };
+        Ok(AgentStatus {
+            checker,
+            pools,
+            bus_connected: self.bus.is_connected(),
+            bus: self.bus.stats(),
+            counts: self.stats.counts(),
+        })
+    }
+
+    /// Stops within `grace`: the Checker first, so that what it has sent can still be run, then the Runner.
+    ///
+    /// # Errors
+    /// When an actor is gone.
+    pub async fn stop(&self, grace: Duration) -> Result<StopReport, AgentError> {
+        let begun = self.clock.tick();
+        let mut report = StopReport { abandoned: Vec::new(), flushed: true };
+        let mut add = |role: RoleStop| {
+            report.flushed &= role.flushed;
+            report.abandoned.extend(role.abandoned);
+        };
+        if let Some(checker) = &self.checker {
+            add(checker.stop(grace).await?);
+        }
+        if let Some(runner) = &self.runner {
+            let left = grace.saturating_sub(self.clock.tick().since(begun));
+            add(runner.stop(left).await?);
+        }
+        // A task that both roles know of is named once, by the one who was to run it.
+        let mut seen = std::collections::HashSet::new();
+        report.abandoned.reverse();
+        report.abandoned.retain(|abandoned| seen.insert(abandoned.task));
+        Ok(report)
+    }
+}

@@ -1,0 +1,280 @@
+//! From a check that is due to tasks on their way.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{AsyncContext, Context, Handler, Message};
+use futures_util::FutureExt;
+use watchpost_core::Tick;
+use watchpost_model::{
+    CancelCause, CancelTasks, Check, Endpoint, Firing, Outcome, Reason, ReasonCode, RunId, TargetReport, Task, TaskId,
+    Timestamp, V1,
+};
+
+use super::publish::Outbound;
+use super::settle::Origin;
+use super::{Checker, FIRE_BATCH, Pending};
+use crate::adhoc::{RUN_TASKS_MAX, RunItem};
+use crate::clock::{later, timestamp_us};
+
+/// How many names may be resolved at the same time; a run beyond that is missed.
+const RESOLVING_MAX: usize = 4096;
+/// The part of a request's time that is kept back so that outcomes are there when it is over.
+const REPORT_RESERVE_MAX: Duration = Duration::from_millis(100);
+
+/// One firing of a check.
+pub(super) struct Run {
+    pub(super) check: Arc<Check>,
+    pub(super) run: RunId,
+    pub(super) scheduled_at: Timestamp,
+    pub(super) deadline: Timestamp,
+    pub(super) answer_by: Timestamp,
+    pub(super) config_generation: u64,
+    pub(super) adhoc: Option<u64>,
+}
+
+impl Checker {
+    pub(super) fn fire_due(&mut self, ctx: &mut Context<Self>) {
+        if self.stopping.is_some() {
+            return;
+        }
+        for _ in 0..FIRE_BATCH {
+            let now = self.cx.clock.now();
+            let Some(due) = self.schedule.pop_due(now.as_microsecond()) else { return };
+            let (check, skipped) = (Arc::clone(due.value), due.skipped);
+            let scheduled_at = timestamp_us(due.scheduled_at_us);
+            let deadline = later(now, check.timeout().get());
+            let run = Run {
+                run: RunId::derive(&self.cx.settings.bastion, check.id(), scheduled_at),
+                check,
+                scheduled_at,
+                deadline,
+                answer_by: later(deadline, self.cx.settings.answer_grace),
+                config_generation: self.generation,
+                adhoc: None,
+            };
+            if skipped > 0 {
+                self.report_skipped(&run, skipped);
+            }
+            self.cx.stats.runs.increment();
+            self.begin(run, ctx);
+        }
+    }
+
+    /// Runs every item once. The tasks' deadline lies a little before the request's, so that
+    /// whoever asked has every outcome by then.
+    pub(super) fn run_now(&mut self, adhoc: u64, items: Vec<RunItem>, limit: Duration, ctx: &mut Context<Self>) {
+        let now = self.cx.clock.now();
+        let reserve = (limit / 10).min(REPORT_RESERVE_MAX);
+        let answer_by = later(now, limit);
+        let deadline_max = later(now, limit.saturating_sub(reserve));
+        for item in items {
+            self.last_adhoc_us = now.as_microsecond().max(self.last_adhoc_us + 1);
+            let scheduled_at = timestamp_us(self.last_adhoc_us);
+            match item {
+                RunItem::Check(check) => {
+                    let run = RunId::derive(&self.cx.settings.bastion, check.id(), scheduled_at);
+                    if let Some(adhoc) = self.adhocs.get_mut(&adhoc) {
+                        adhoc.runs.push(run);
+                    }
+                    let deadline = later(now, check.timeout().get()).min(deadline_max);
+                    let run = Run {
+                        check: Arc::from(check),
+                        run,
+                        scheduled_at,
+                        deadline,
+                        answer_by,
+                        config_generation: self.generation,
+                        adhoc: Some(adhoc),
+                    };
+                    self.begin(run, ctx);
+                }
+                RunItem::Invalid { id, given, message } => {
+                    let run = RunId::derive(&self.cx.settings.bastion, &id, scheduled_at);
+                    let reason = Reason::new(ReasonCode::InvalidTarget, message);
+                    let origin = Origin {
+                        check: id,
+                        run,
+                        scheduled_at,
+                        check_type: None,
+                        target: TargetReport { name: given.clone(), endpoint: given, address: None },
+                        attempt: 0,
+                        config_generation: self.generation,
+                        adhoc: Some(adhoc),
+                    };
+                    self.settle_untried(origin, Outcome::Error, reason);
+                }
+            }
+        }
+        if let Some(adhoc) = self.adhocs.get_mut(&adhoc) {
+            adhoc.filling = false;
+        }
+        self.forget_adhoc_if_done(adhoc);
+    }
+
+    /// Sends the tasks of a run, once its endpoints are known.
+    fn begin(&mut self, run: Run, ctx: &mut Context<Self>) {
+        if let Some(endpoints) = run.check.target().static_endpoints() {
+            self.dispatch(&run, endpoints);
+            return;
+        }
+        if self.resolving >= RESOLVING_MAX {
+            let message = format!("{RESOLVING_MAX} names are being resolved already");
+            self.settle_whole_run(&run, Outcome::Missed, Reason::new(ReasonCode::Overloaded, message));
+            return;
+        }
+        self.resolving += 1;
+        if let Some(adhoc) = run.adhoc.and_then(|id| self.adhocs.get_mut(&id)) {
+            adhoc.unresolved += 1;
+        }
+        let (resolver, addr) = (self.cx.resolver.clone(), ctx.address());
+        let limit = self.cx.clock.tick_at(run.deadline).since(self.cx.clock.tick());
+        tokio::spawn(async move {
+            let endpoints = AssertUnwindSafe(resolve(&resolver, &run.check, limit)).catch_unwind().await;
+            let endpoints = endpoints.unwrap_or_else(|_| {
+                Err((Outcome::Error, Reason::new(ReasonCode::Panicked, "resolving the name panicked")))
+            });
+            // Whoever stops the Checker has reported its runs as abandoned.
+            let _gone = addr.send(Resolved { run, endpoints }).await;
+        });
+    }
+
+    fn dispatch(&mut self, run: &Run, endpoints: Vec<Endpoint>) {
+        let answer_by = self.cx.clock.tick_at(run.answer_by);
+        let firing = Firing {
+            run: run.run,
+            bastion: &self.cx.settings.bastion,
+            scheduled_at: run.scheduled_at,
+            deadline: run.deadline,
+            answer_by: run.answer_by,
+            config_generation: run.config_generation,
+        };
+        let tasks: Vec<Task> = endpoints.into_iter().map(|endpoint| Task::new(&run.check, endpoint, &firing)).collect();
+        for task in tasks {
+            self.send(run, task, answer_by);
+        }
+    }
+
+    fn send(&mut self, run: &Run, task: Task, answer_by: Tick) {
+        let key = task.task;
+        let pending = Pending {
+            run: run.run,
+            scheduled_at: run.scheduled_at,
+            endpoint: task.endpoint.clone(),
+            probe: Arc::clone(&task.probe),
+            check: task.check.clone(),
+            config_generation: run.config_generation,
+            adhoc: run.adhoc,
+        };
+        if self.ledger.open(key, task.check.clone(), answer_by, pending).is_err() {
+            // The same slot fired twice, as after a clock that was set back: the first one counts.
+            tracing::debug!(task = %key, check = %task.check, "this very task is outstanding already");
+            return;
+        }
+        let refusal = match run.adhoc.and_then(|id| self.adhocs.get_mut(&id)) {
+            None => None,
+            Some(adhoc) => {
+                adhoc.tasks += 1;
+                if !adhoc.group.add(key) {
+                    Some((
+                        Outcome::Cancelled,
+                        ReasonCode::GroupFailed,
+                        "another task of the group failed before".into(),
+                    ))
+                } else if adhoc.tasks > RUN_TASKS_MAX {
+                    let message = format!("one request may have {RUN_TASKS_MAX} tasks");
+                    Some((Outcome::Missed, ReasonCode::Overloaded, message))
+                } else {
+                    None
+                }
+            }
+        };
+        if let Some((outcome, code, message)) = refusal {
+            self.settle_here(key, outcome, Reason::new(code, message));
+            return;
+        }
+        if self.outbox.try_send(Outbound::Task(Box::new(task))).is_err() {
+            let message = "the queue of tasks to publish is full: the bus takes them too slowly";
+            self.settle_here(key, Outcome::Missed, Reason::new(ReasonCode::Overloaded, message));
+        }
+    }
+
+    /// Asks the Runners to stop tasks. A queue that is full is no harm: they end by their deadline.
+    pub(super) fn cancel(&self, cause: CancelCause, message: &str, ids: CancelIds) {
+        for cancel in ids.into_messages(cause, message) {
+            if self.outbox.try_send(Outbound::Cancel(cancel)).is_err() {
+                tracing::warn!("the queue to the bus is full: tasks could not be cancelled and end by their deadline");
+            }
+        }
+    }
+}
+
+/// Which tasks to stop.
+pub(super) enum CancelIds {
+    Runs(Vec<RunId>),
+    Tasks(Vec<TaskId>),
+}
+
+impl CancelIds {
+    fn into_messages(self, cause: CancelCause, message: &str) -> Vec<CancelTasks> {
+        let make = |runs: &[RunId], tasks: &[TaskId]| CancelTasks {
+            v: V1,
+            cause,
+            message: message.to_owned(),
+            runs: runs.to_vec(),
+            tasks: tasks.to_vec(),
+        };
+        match self {
+            Self::Runs(runs) => runs.chunks(CancelTasks::IDS_MAX).map(|runs| make(runs, &[])).collect(),
+            Self::Tasks(tasks) => tasks.chunks(CancelTasks::IDS_MAX).map(|tasks| make(&[], tasks)).collect(),
+        }
+    }
+}
+
+type Endpoints = Result<Vec<Endpoint>, (Outcome, Reason)>;
+
+/// A name was resolved, or could not be.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Resolved {
+    run: Run,
+    endpoints: Endpoints,
+}
+
+impl Handler<Resolved> for Checker {
+    type Result = ();
+
+    fn handle(&mut self, Resolved { run, endpoints }: Resolved, ctx: &mut Self::Context) {
+        self.resolving -= 1;
+        match endpoints {
+            Ok(endpoints) => self.dispatch(&run, endpoints),
+            Err((outcome, reason)) => self.settle_whole_run(&run, outcome, reason),
+        }
+        if let Some(id) = run.adhoc {
+            // Only now: until its tasks are in the group, the group looks done.
+            if let Some(adhoc) = self.adhocs.get_mut(&id) {
+                adhoc.unresolved -= 1;
+            }
+            self.forget_adhoc_if_done(id);
+        }
+        self.step_stop(ctx);
+        self.arm();
+    }
+}
+
+async fn resolve(resolver: &watchpost_probe::Resolver, check: &Check, limit: Duration) -> Endpoints {
+    let host_port = &check.target().host_port;
+    let Ok(looked_up) = tokio::time::timeout(limit, resolver.lookup(host_port.host())).await else {
+        let message = format!("no name server answered for {} within {limit:.1?}", host_port.host());
+        return Err((Outcome::Timeout, Reason::new(ReasonCode::DnsTimeout, message)));
+    };
+    match looked_up {
+        Err(error) => Err((Outcome::Error, error.reason())),
+        Ok(ips) if ips.is_empty() => {
+            let message = format!("{} resolved to no address", host_port.host());
+            Err((Outcome::Error, Reason::new(ReasonCode::NoEndpoints, message)))
+        }
+        Ok(ips) => Ok(ips.into_iter().map(|ip| Endpoint::at((ip, host_port.port()).into())).collect()),
+    }
+}

@@ -1,0 +1,50 @@
+//! What comes back from the bus, decoded off the actor's thread.
+
+use std::sync::Arc;
+
+use actix::Addr;
+use futures_util::FutureExt;
+use watchpost_bus::{Message, Status, Subscription};
+use watchpost_model::{ErrorReply, Format, TaskResult, decode, header};
+
+use super::publish::tell;
+use super::settle::{Answer, Answers};
+use super::{Checker, CheckerContext};
+
+/// How many answers go to the actor in one message at most.
+const ANSWERS_MAX: usize = 256;
+
+pub(super) async fn hand_over_answers(cx: Arc<CheckerContext>, mut results: Subscription, checker: Addr<Checker>) {
+    while let Some(first) = results.next().await {
+        let mut answers: Vec<Answer> = read(&cx, &first).into_iter().collect();
+        while answers.len() < ANSWERS_MAX
+            && let Some(Some(next)) = results.next().now_or_never()
+        {
+            answers.extend(read(&cx, &next));
+        }
+        if !answers.is_empty() {
+            tell(&checker, Answers(answers)).await;
+        }
+    }
+}
+
+fn read(cx: &CheckerContext, message: &Message) -> Option<Answer> {
+    if message.status == Some(Status::NoResponders) {
+        let check = cx.subjects.check_of_result(&message.subject)?.parse().ok()?;
+        return Some(Answer::NoRunner(check));
+    }
+    let format = Format::detect(message.headers.get(header::CONTENT_TYPE), &message.payload);
+    if message.headers.get(header::ERROR).is_some() {
+        let task = message.headers.get(header::MSG_ID)?.parse().ok()?;
+        let reply = decode::<ErrorReply>(&message.payload, format).map_err(|e| refuse(cx, message, &e)).ok()?;
+        return Some(Answer::Refused { task, reply });
+    }
+    let result = decode::<TaskResult>(&message.payload, format).map_err(|e| refuse(cx, message, &e)).ok()?;
+    // What this Checker reported itself comes back to it too, and was settled then.
+    result.runner.is_some().then(|| Answer::Result(Box::new(result)))
+}
+
+fn refuse(cx: &CheckerContext, message: &Message, error: &watchpost_model::DecodeError) {
+    cx.stats.payloads_refused.increment();
+    tracing::warn!(subject = message.subject, %error, "a message on a result subject was dropped");
+}

@@ -1,0 +1,98 @@
+//! The Checker's way out to the bus: one task that encodes and publishes in order, so that the
+//! actor never waits for the bus.
+
+use std::sync::Arc;
+
+use actix::{Addr, Message};
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use watchpost_bus::{BusError, Headers, Outgoing};
+use watchpost_model::{CancelTasks, Format, Reason, ReasonCode, Task, TaskResult, encode, header};
+
+use super::settle::Unpublished;
+use super::{Checker, CheckerContext};
+
+/// How many messages may wait to be published. A task beyond that is `missed`/`overloaded`.
+pub(super) const OUTBOX_MAX: usize = 65_536;
+
+/// Something to publish.
+pub(super) enum Outbound {
+    Task(Box<Task>),
+    Result(Box<TaskResult>),
+    Cancel(CancelTasks),
+    /// Asks to be told once everything before it has left the process.
+    Flush {
+        limit: std::time::Duration,
+        done: oneshot::Sender<bool>,
+    },
+}
+
+/// Headers of a message about one task.
+pub(crate) fn task_headers(task: watchpost_model::TaskId) -> Headers {
+    Headers::new().with(header::MSG_ID, task.to_string()).with(header::CONTENT_TYPE, Format::MsgPack.content_type())
+}
+
+pub(super) async fn publish_all(
+    cx: Arc<CheckerContext>,
+    mut outbound: mpsc::Receiver<Outbound>,
+    checker: Addr<Checker>,
+) {
+    while let Some(next) = outbound.recv().await {
+        match next {
+            Outbound::Task(task) => publish_task(&cx, *task, &checker).await,
+            Outbound::Result(result) => {
+                let message = Outgoing::new(cx.subjects.result(&result.check), encode(&*result, Format::MsgPack))
+                    .headers(task_headers(result.task));
+                if let Err(error) = cx.bus.publish(message).await {
+                    cx.stats.results_unsent.increment();
+                    tracing::warn!(task = %result.task, check = %result.check, outcome = %result.outcome, %error, "a result was not published");
+                }
+            }
+            Outbound::Cancel(cancel) => {
+                let headers = Headers::new().with(header::CONTENT_TYPE, Format::MsgPack.content_type());
+                let message =
+                    Outgoing::new(cx.subjects.task_cancel(), encode(&cancel, Format::MsgPack)).headers(headers);
+                if let Err(error) = cx.bus.publish(message).await {
+                    tracing::warn!(%error, "tasks could not be cancelled; they end by their deadline");
+                }
+            }
+            Outbound::Flush { limit, done } => {
+                let flushed = cx.bus.flush(limit).await;
+                if let Err(error) = &flushed {
+                    tracing::warn!(%error, "the bus could not be flushed");
+                }
+                // Whoever asked may have given up: then nobody wants to know.
+                let _gone = done.send(flushed.is_ok());
+            }
+        }
+    }
+}
+
+async fn publish_task(cx: &CheckerContext, task: Task, checker: &Addr<Checker>) {
+    let payload = Bytes::from(encode(&task, Format::MsgPack));
+    let message = Outgoing::new(cx.subjects.task(task.check_type()), payload)
+        .reply_to(cx.subjects.result(&task.check))
+        .headers(task_headers(task.task));
+    match cx.bus.publish(message).await {
+        Ok(()) => cx.stats.tasks_published.increment(),
+        Err(error) => {
+            let code = match error {
+                BusError::Unavailable { .. } | BusError::Closed => ReasonCode::BusUnavailable,
+                _ => ReasonCode::NotPublished,
+            };
+            let reason = Reason::new(code, format!("the task was not sent: {error}"));
+            tell(checker, Unpublished { task: task.task, reason }).await;
+        }
+    }
+}
+
+/// Tells the Checker. One that is gone has reported its tasks as abandoned.
+pub(super) async fn tell<M>(checker: &Addr<Checker>, message: M)
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+    Checker: actix::Handler<M>,
+    actix::Context<Checker>: actix::dev::ToEnvelope<Checker, M>,
+{
+    let _gone = checker.send(message).await;
+}

@@ -1,0 +1,81 @@
+//! One task, one worker, until one outcome.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+use watchpost_model::{Outcome, Reason, ReasonCode};
+use watchpost_probe::{Recorder, Verdict};
+
+use super::RunnerContext;
+use super::dispatcher::{Dispatcher, Finished};
+use super::intake::Job;
+use super::report::Report;
+use super::worker::Worker;
+
+/// Starts the work. Task and worker are moved in: nothing else holds them, so nothing can be
+/// mixed up or used twice (O4).
+pub(super) struct Execute {
+    pub(super) job: Job,
+    pub(super) worker: Worker,
+    /// How long the task waited for the worker.
+    pub(super) waited: Duration,
+    /// Yields the reason when somebody wants it to stop.
+    pub(super) cancelled: oneshot::Receiver<Reason>,
+}
+
+/// Executes a task on the runtime's threads and sends task's report and worker home together,
+/// however it ends.
+pub(super) async fn execute(cx: Arc<RunnerContext>, message: Execute, home: Addr<Dispatcher>) {
+    let Execute { job, mut worker, waited, cancelled } = message;
+    let started_at = cx.clock.now();
+    // The deadline only shrinks: it is what the task was given, seen from here and now.
+    let limit = cx.clock.tick_at(job.task.deadline).since(cx.clock.tick());
+    let recorder = Recorder::new();
+    let attempt = attempt(&mut worker, &job, &recorder, limit, cancelled);
+    let verdict = match AssertUnwindSafe(attempt).catch_unwind().await {
+        Ok(verdict) => verdict,
+        Err(panic) => {
+            cx.stats.panics.increment();
+            worker.renew();
+            let message = format!("the probe panicked: {}", panic_message(&*panic));
+            Verdict::error(Reason::new(ReasonCode::Panicked, message))
+        }
+    };
+    let task = job.task.task;
+    let report = Report::tried(&cx, job, started_at, waited, verdict, recorder.finish());
+    if let Err(error) = home.send(Finished { task, worker, report }).await {
+        // The message is gone, and with it the report: its admission has counted and told that.
+        tracing::error!(%task, %error, "the Dispatcher is gone; this is a defect of Watchpost");
+    }
+}
+
+async fn attempt(
+    worker: &mut Worker,
+    job: &Job,
+    recorder: &Recorder,
+    limit: Duration,
+    cancelled: oneshot::Receiver<Reason>,
+) -> Verdict {
+    let run = worker.probe().run(&job.task, recorder);
+    tokio::select! {
+        biased;
+        Ok(reason) = cancelled => Verdict { outcome: Outcome::Cancelled, reason: Some(reason) },
+        ended = tokio::time::timeout(limit, run) => ended.unwrap_or_else(|_| Verdict {
+            outcome: Outcome::Timeout,
+            reason: Some(recorder.timeout_reason(limit)),
+        }),
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (None, Some(text)) => text.as_str(),
+        (None, None) => "(no message)",
+    };
+    watchpost_model::shorten(text, 500).into_owned()
+}

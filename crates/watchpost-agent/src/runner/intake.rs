@@ -1,0 +1,127 @@
+//! From the bus to the Dispatcher: tasks are read, judged and admitted off the actors' thread.
+
+use std::sync::Arc;
+
+use actix::Addr;
+use tokio::sync::{Semaphore, watch};
+use watchpost_bus::{Headers, Message, Outgoing, Subscription};
+use watchpost_model::{CancelTasks, CheckType, ErrorCode, ErrorReply, Format, Task, V1, decode, encode, header};
+
+use super::RunnerContext;
+use super::dispatcher::{CancelRunning, Dispatcher, RunTask};
+use super::report;
+
+/// Takes the tasks of one type.
+pub(super) struct Intake {
+    pub(super) cx: Arc<RunnerContext>,
+    pub(super) check_type: CheckType,
+    /// Bounds how many tasks of the type are accepted and not yet reported.
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) dispatcher: Addr<Dispatcher>,
+}
+
+/// A task that was accepted, on its way to a worker.
+pub(super) struct Job {
+    pub(super) task: Task,
+    /// Where its result goes.
+    pub(super) reply: String,
+    pub(super) admission: super::admission::Admission,
+}
+
+impl Intake {
+    pub(super) async fn take_tasks(self, mut tasks: Subscription, mut stopped: watch::Receiver<bool>) {
+        while let Some(message) = next_until_stopped(&mut tasks, &mut stopped).await {
+            self.take(message).await;
+        }
+        tracing::debug!(check_type = %self.check_type, "takes no more tasks");
+    }
+
+    async fn take(&self, message: Message) {
+        let format = Format::detect(message.headers.get(header::CONTENT_TYPE), &message.payload);
+        let task = match decode::<Task>(&message.payload, format) {
+            Ok(task) if task.check_type() == self.check_type => task,
+            Ok(task) => {
+                let told = format!("a {} task came on the subject of {} tasks", task.check_type(), self.check_type);
+                return self.refuse(&message, format, bad_payload(told)).await;
+            }
+            Err(error) => return self.refuse(&message, format, error.to_reply()).await,
+        };
+        // Without a reply subject the result goes where those of scheduled tasks go.
+        let reply = message.reply.unwrap_or_else(|| self.cx.subjects.result(&task.check));
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            // So many results wait to be sent that the bus must be the one that is slow. Sending the
+            // refusal from here slows the intake down, which is what is wanted.
+            self.cx.stats.tasks_overloaded.increment();
+            let message = "too many tasks are accepted and not yet reported: the bus takes results too slowly";
+            return report::publish_refusal(&self.cx, &task, reply, message).await;
+        };
+        let admission = self.cx.admissions.admit(&task, permit);
+        let job = Job { task, reply, admission };
+        if let Err(error) = self.dispatcher.send(RunTask(job)).await {
+            tracing::error!(check_type = %self.check_type, %error, "the Dispatcher is gone; this is a defect of Watchpost");
+        }
+    }
+
+    /// Answers a payload that is not a task of this type. Nothing else changes.
+    async fn refuse(&self, message: &Message, format: Format, reply: ErrorReply) {
+        self.cx.stats.payloads_refused.increment();
+        tracing::warn!(subject = message.subject, code = %reply.code, reason = reply.message, "a payload was refused");
+        let Some(to) = &message.reply else { return };
+        let mut headers = Headers::new()
+            .with(header::CONTENT_TYPE, format.content_type())
+            .with(header::ERROR, reply.code.to_string());
+        if let Some(id) = message.headers.get(header::MSG_ID) {
+            headers = headers.with(header::MSG_ID, id);
+        }
+        let answer = Outgoing::new(to.clone(), encode(&reply, format)).headers(headers);
+        if let Err(error) = self.cx.bus.publish(answer).await {
+            tracing::warn!(%error, "the refusal could not be sent");
+        }
+    }
+}
+
+/// The next message; after the stop, those that had arrived by then.
+async fn next_until_stopped(messages: &mut Subscription, stopped: &mut watch::Receiver<bool>) -> Option<Message> {
+    tokio::select! {
+        biased;
+        next = messages.next() => next,
+        () = told(stopped) => {
+            messages.unsubscribe().await;
+            messages.next().await
+        }
+    }
+}
+
+/// Waits for the stop. A Runner that is gone stops its intakes as well.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    let _gone = stopped.wait_for(|stopped| *stopped).await;
+}
+
+fn bad_payload(message: String) -> ErrorReply {
+    ErrorReply { v: V1, code: ErrorCode::BadPayload, message, field: None }
+}
+
+/// Hands each request to cancel to every Dispatcher; each cancels what it holds.
+pub(super) async fn take_cancels(
+    cx: Arc<RunnerContext>,
+    mut cancels: Subscription,
+    dispatchers: Vec<Addr<Dispatcher>>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    while let Some(message) = next_until_stopped(&mut cancels, &mut stopped).await {
+        let format = Format::detect(message.headers.get(header::CONTENT_TYPE), &message.payload);
+        let cancel = match decode::<CancelTasks>(&message.payload, format) {
+            Ok(cancel) => Arc::new(cancel),
+            Err(error) => {
+                cx.stats.payloads_refused.increment();
+                tracing::warn!(subject = message.subject, %error, "a request to cancel was dropped");
+                continue;
+            }
+        };
+        for dispatcher in &dispatchers {
+            if let Err(error) = dispatcher.send(CancelRunning(Arc::clone(&cancel))).await {
+                tracing::error!(%error, "the Dispatcher is gone; this is a defect of Watchpost");
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! From an outcome to a result on the bus. Publishing is nobody's business but this task's, so
+//! that a slow bus never holds a worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use watchpost_bus::{BusError, Outgoing};
+use watchpost_model::{
+    Format, Outcome, Reason, ReasonCode, TargetReport, Task, TaskId, TaskResult, Timestamp, V1, encode,
+};
+use watchpost_probe::{Evidence, Verdict};
+
+use super::RunnerContext;
+use super::admission::Admission;
+use super::intake::Job;
+use crate::checker::task_headers;
+
+/// How soon a result is tried again while the bus is away.
+const RETRY_EVERY: Duration = Duration::from_millis(100);
+
+/// Where reports go on their way to the bus.
+pub(super) type ReportSender = mpsc::Sender<Report>;
+
+/// A result that is to be published, with the admission of its task.
+pub(super) struct Report {
+    task: TaskId,
+    outcome: Outcome,
+    answer_by: Timestamp,
+    message: Outgoing,
+    admission: Admission,
+}
+
+impl Report {
+    /// Of a task that a worker executed.
+    pub(super) fn tried(
+        cx: &RunnerContext,
+        job: Job,
+        started_at: Timestamp,
+        waited: Duration,
+        verdict: Verdict,
+        evidence: Evidence,
+    ) -> Self {
+        let mut result = bare(cx, &job.task, waited, verdict.outcome, verdict.reason);
+        result.started_at = Some(started_at);
+        result.target.address = evidence.address.or(result.target.address);
+        result.phases_us = evidence.phases;
+        result.assertions = evidence.assertions;
+        result.http = evidence.http;
+        result.tls = evidence.tls;
+        result.metrics = evidence.metrics;
+        Self::new(job, &result)
+    }
+
+    /// Of a task that no worker got.
+    pub(super) fn untried(cx: &RunnerContext, job: Job, waited: Duration, outcome: Outcome, reason: Reason) -> Self {
+        let result = bare(cx, &job.task, waited, outcome, Some(reason));
+        Self::new(job, &result)
+    }
+
+    fn new(job: Job, result: &TaskResult) -> Self {
+        let Job { task, reply, admission } = job;
+        Self {
+            task: task.task,
+            outcome: result.outcome,
+            answer_by: task.answer_by,
+            message: outgoing(reply, result),
+            admission,
+        }
+    }
+
+    /// The task has its outcome.
+    pub(super) fn ended(&self) {
+        self.admission.ended();
+    }
+}
+
+fn outgoing(reply: String, result: &TaskResult) -> Outgoing {
+    Outgoing::new(reply, Bytes::from(encode(result, Format::MsgPack))).headers(task_headers(result.task))
+}
+
+fn bare(cx: &RunnerContext, task: &Task, waited: Duration, outcome: Outcome, reason: Option<Reason>) -> TaskResult {
+    TaskResult {
+        v: V1,
+        task: task.task,
+        check: task.check.clone(),
+        run: task.run,
+        bastion: task.bastion.clone(),
+        runner: Some(cx.settings.runner.clone()),
+        check_type: Some(task.check_type()),
+        target: TargetReport {
+            name: task.probe.target_name(),
+            endpoint: task.endpoint.name.clone(),
+            address: task.endpoint.address,
+        },
+        scheduled_at: task.scheduled_at,
+        started_at: None,
+        finished_at: cx.clock.now(),
+        queue_wait_us: u64::try_from(waited.as_micros()).unwrap_or(u64::MAX),
+        attempt: task.attempt,
+        outcome,
+        reason,
+        phases_us: watchpost_model::PhasesUs::default(),
+        assertions: Vec::new(),
+        http: None,
+        tls: None,
+        metrics: std::collections::BTreeMap::new(),
+        config_generation: task.config_generation,
+    }
+}
+
+/// Starts the task that publishes. Invariant: `reports_max` is what all types may have admitted,
+/// so that the queue is never full.
+pub(super) fn start(cx: Arc<RunnerContext>, reports_max: usize) -> ReportSender {
+    let (sender, mut reports) = mpsc::channel::<Report>(reports_max);
+    tokio::spawn(async move {
+        while let Some(report) = reports.recv().await {
+            publish(&cx, report).await;
+        }
+    });
+    sender
+}
+
+/// Sends one result; while the bus is away, again and again until nobody waits for it any more.
+async fn publish(cx: &RunnerContext, report: Report) {
+    let Report { task, outcome, answer_by, message, admission } = report;
+    loop {
+        if cx.clock.now() >= answer_by {
+            cx.stats.results_late.increment();
+            tracing::warn!(%task, %outcome, "a result was not sent: by now its task counts as lost");
+            break;
+        }
+        match cx.bus.publish(message.clone()).await {
+            Ok(()) => break,
+            Err(BusError::Unavailable { .. } | BusError::Full { .. }) => tokio::time::sleep(RETRY_EVERY).await,
+            Err(error) => {
+                cx.stats.results_unsent.increment();
+                tracing::error!(%task, %outcome, %error, "a result cannot be sent");
+                break;
+            }
+        }
+    }
+    admission.reported();
+}
+
+/// Tells at once that a task was not accepted.
+pub(super) async fn publish_refusal(cx: &RunnerContext, task: &Task, reply: String, why: &str) {
+    let reason = Reason::new(ReasonCode::Overloaded, why);
+    let result = bare(cx, task, Duration::ZERO, Outcome::Cancelled, Some(reason));
+    if let Err(error) = cx.bus.publish(outgoing(reply, &result)).await {
+        cx.stats.results_unsent.increment();
+        tracing::error!(task = %task.task, %error, "a refusal could not be sent");
+    }
+}

@@ -1,0 +1,66 @@
+//! Stopping the Runner: take nothing new, finish or cancel what runs, send the results.
+
+use std::time::Duration;
+
+use watchpost_core::{Drain, DrainPhase};
+
+use super::Runner;
+use super::dispatcher::{CancelAll, Close};
+use crate::AgentError;
+use crate::abandoned::RoleStop;
+
+impl Runner {
+    /// Stops within `grace`. Tasks that wait are cancelled at once; those that run may finish until
+    /// the last part of the grace, and are cancelled then.
+    pub(crate) async fn stop(&self, grace: Duration) -> Result<RoleStop, AgentError> {
+        let clock = &self.cx.clock;
+        let (open, _) = self.cx.admissions.count();
+        tracing::info!(open, ?grace, "the Runner stops");
+        let mut drain = Drain::default();
+        drain.begin(clock.tick(), grace);
+        self.stop_intake.send_replace(true);
+        for (_, dispatcher) in &self.dispatchers {
+            dispatcher.send(Close).await.map_err(|_| AgentError::ActorGone("Dispatcher"))?;
+        }
+        let mut flushed = false;
+        let mut cancelled = false;
+        loop {
+            // Invariant: the intakes have ended or hand on only what had arrived before the stop.
+            let (open, unsent) = self.cx.admissions.count();
+            let intake_open = self.stop_intake.receiver_count() > 0;
+            let running = open + usize::from(intake_open);
+            match drain.advance(clock.tick(), running, unsent == 0 && flushed) {
+                DrainPhase::Cancelling if !cancelled => {
+                    cancelled = true;
+                    for (_, dispatcher) in &self.dispatchers {
+                        dispatcher.send(CancelAll).await.map_err(|_| AgentError::ActorGone("Dispatcher"))?;
+                    }
+                }
+                DrainPhase::Flushing if unsent == 0 && !flushed => {
+                    let limit = drain.next_wake().map_or(Duration::ZERO, |end| end.since(clock.tick()));
+                    match self.cx.bus.flush(limit).await {
+                        Ok(()) => flushed = true,
+                        Err(error) => {
+                            tracing::warn!(%error, "the bus could not be flushed");
+                            return Ok(RoleStop { abandoned: self.cx.admissions.abandoned(), flushed: false });
+                        }
+                    }
+                }
+                DrainPhase::Done | DrainPhase::Expired => {
+                    return Ok(RoleStop { abandoned: self.cx.admissions.abandoned(), flushed });
+                }
+                _ => self.wait_for_progress(&drain).await,
+            }
+        }
+    }
+
+    /// Until a task ended or was reported, an intake ended, or the drain's next step is due.
+    async fn wait_for_progress(&self, drain: &Drain) {
+        let due = drain.next_wake().map_or(Duration::ZERO, |at| at.since(self.cx.clock.tick()));
+        tokio::select! {
+            () = self.cx.admissions.changed().notified() => {}
+            () = self.stop_intake.closed(), if self.stop_intake.receiver_count() > 0 => {}
+            () = tokio::time::sleep(due) => {}
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What an agent can be told.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use watchpost_model::{BastionId, CheckType, RunnerId, SubjectPrefix};
+
+/// The settings of one agent.
+#[derive(Debug, Clone)]
+pub struct AgentSettings {
+    /// The first part of every subject.
+    pub prefix: SubjectPrefix,
+    /// Whose checks these are.
+    pub bastion: BastionId,
+    /// What this process's Runner is called in results.
+    pub runner: RunnerId,
+    /// Worker pools that differ from [`PoolSettings::default`].
+    pub pools: BTreeMap<CheckType, PoolSettings>,
+    /// How long a task may wait for a free worker.
+    pub wait_max: Duration,
+    /// How long after a task's deadline its outcome is waited for before it counts as lost.
+    pub answer_grace: Duration,
+}
+
+impl AgentSettings {
+    /// Settings for `bastion` with every default.
+    pub fn new(bastion: BastionId, runner: RunnerId) -> Self {
+        Self {
+            prefix: SubjectPrefix::default(),
+            bastion,
+            runner,
+            pools: BTreeMap::new(),
+            wait_max: Duration::from_secs(30),
+            answer_grace: Duration::from_secs(2),
+        }
+    }
+
+    /// The pool of one type.
+    pub fn pool(&self, check_type: CheckType) -> PoolSettings {
+        self.pools.get(&check_type).copied().unwrap_or_default()
+    }
+}
+
+/// The settings of one worker pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// How many workers it has: how many checks of the type run at the same time.
+    pub size: usize,
+    /// How many tasks may wait for a worker. One more is cancelled as overloaded.
+    pub queue_max: usize,
+}
+
+impl Default for PoolSettings {
+    /// 64 workers, 10 000 waiting. A worker at rest is a few hundred bytes, and one that waits for
+    /// a slow target costs a socket, so the size is set by what a customer's network should bear at once
+    /// (docs/benchmarks.md has throughput by size).
+    fn default() -> Self {
+        Self { size: 64, queue_max: 10_000 }
+    }
+}

@@ -1,0 +1,230 @@
+//! How to reach a NATS server, and how to speak of it without giving secrets away.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::{ConnectOptions, ServerAddr};
+
+use crate::BusError;
+
+/// How to connect to NATS.
+#[derive(Clone)]
+pub struct NatsOptions {
+    /// The servers, as `nats://host:port` or `tls://host:port`. Port 4222 is assumed. A user and password,
+    /// or a token, may stand before the host, the same for every server.
+    pub servers: Vec<String>,
+    /// What the server calls this connection in its own reports.
+    pub name: String,
+    /// Who we are; goes before what the URLs say.
+    pub credentials: Option<NatsCredentials>,
+    /// A PEM file of certificate authorities to trust in place of those of the system.
+    pub tls_ca_file: Option<PathBuf>,
+    /// Whether to refuse a server that does not offer TLS. Where a server asks for TLS it is used in any case.
+    pub require_tls: bool,
+    /// How many messages each subscription holds for whoever reads it.
+    pub subscription_capacity: usize,
+    /// How many messages may wait to be written to the connection.
+    pub outgoing_capacity: usize,
+    /// How long a publish waits for room among these.
+    pub publish_limit: Duration,
+    /// How long the server may take: to accept the first connection, and to confirm a subscription.
+    pub connect_limit: Duration,
+}
+
+/// Who we are, to a NATS server.
+#[derive(Clone)]
+pub enum NatsCredentials {
+    /// A file with a JWT and an nkey seed, as `nsc` writes it.
+    File(PathBuf),
+    /// A user and a password.
+    UserPassword {
+        /// The user.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// A token.
+    Token(String),
+    /// The seed of an nkey, `SU…`.
+    NkeySeed(String),
+}
+
+impl NatsOptions {
+    /// The defaults, for these servers.
+    pub fn new(servers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            servers: servers.into_iter().map(Into::into).collect(),
+            name: "watchpost".to_owned(),
+            credentials: None,
+            tls_ca_file: None,
+            require_tls: false,
+            subscription_capacity: 65_536,
+            outgoing_capacity: 8_192,
+            publish_limit: Duration::from_secs(2),
+            connect_limit: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Without any secret.
+impl std::fmt::Debug for NatsOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let servers: Vec<String> = self.servers.iter().map(|s| without_secrets(s)).collect();
+        f.debug_struct("NatsOptions")
+            .field("servers", &servers)
+            .field("name", &self.name)
+            .field("credentials", &self.credentials)
+            .field("tls_ca_file", &self.tls_ca_file)
+            .field("require_tls", &self.require_tls)
+            .field("subscription_capacity", &self.subscription_capacity)
+            .field("outgoing_capacity", &self.outgoing_capacity)
+            .field("publish_limit", &self.publish_limit)
+            .field("connect_limit", &self.connect_limit)
+            .finish()
+    }
+}
+
+/// Without any secret.
+impl std::fmt::Debug for NatsCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::UserPassword { user, .. } => {
+                f.debug_struct("UserPassword").field("user", user).finish_non_exhaustive()
+            }
+            Self::Token(_) => f.write_str("Token(…)"),
+            Self::NkeySeed(_) => f.write_str("NkeySeed(…)"),
+        }
+    }
+}
+
+impl NatsCredentials {
+    pub(super) async fn add_to(&self, options: ConnectOptions) -> Result<ConnectOptions, String> {
+        Ok(match self.clone() {
+            Self::File(path) => {
+                let shown = path.display().to_string();
+                options
+                    .credentials_file(path)
+                    .await
+                    .map_err(|e| format!("the credentials file {shown} cannot be used: {e}"))?
+            }
+            Self::UserPassword { user, password } => options.user_and_password(user, password),
+            Self::Token(token) => options.token(token),
+            Self::NkeySeed(seed) => options.nkey(seed),
+        })
+    }
+}
+
+/// The servers in a form that can be logged, and what stood before the hosts.
+#[derive(Debug)]
+pub(super) struct Servers {
+    /// Without user, password and token: the client library logs these addresses.
+    pub addresses: Vec<ServerAddr>,
+    /// For people.
+    pub shown: String,
+    pub credentials: Option<NatsCredentials>,
+}
+
+impl Servers {
+    pub(super) fn parse(servers: &[String]) -> Result<Self, BusError> {
+        let shown = servers.iter().map(|s| without_secrets(s)).collect::<Vec<_>>().join(", ");
+        let error = |detail: String| BusError::Connect { at: shown.clone(), detail };
+        if servers.is_empty() {
+            return Err(error("no server is given; expected for example nats://127.0.0.1:4222".to_owned()));
+        }
+        let mut addresses = Vec::new();
+        let mut credentials: Option<(String, Option<String>)> = None;
+        for server in servers {
+            let wrong =
+                |detail| error(format!("{} is not the URL of a NATS server: {detail}", without_secrets(server)));
+            let address: ServerAddr = server.trim().parse().map_err(|e: std::io::Error| wrong(e.to_string()))?;
+            if !matches!(address.scheme(), "nats" | "tls") || address.host().is_empty() {
+                return Err(wrong("expected nats://host:port or tls://host:port".to_owned()));
+            }
+            let decoded = |text: Option<&str>| text.map(percent_decoded).filter(|t| !t.is_empty());
+            let found = decoded(address.username()).map(|user| (user, decoded(address.password())));
+            if credentials.is_some() && found.is_some() && credentials != found {
+                return Err(error("the URLs carry different credentials; expected the same in each".to_owned()));
+            }
+            credentials = credentials.or(found);
+            addresses.push(bare(address).ok_or_else(|| wrong("it has no host".to_owned()))?);
+        }
+        let credentials = credentials.map(|(user, password)| match password {
+            Some(password) => NatsCredentials::UserPassword { user, password },
+            None => NatsCredentials::Token(user),
+        });
+        Ok(Self { addresses, shown, credentials })
+    }
+}
+
+fn bare(address: ServerAddr) -> Option<ServerAddr> {
+    let mut url = address.into_inner();
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    ServerAddr::from_url(url).ok()
+}
+
+/// Works on whatever was given as a URL, also where it is not one: the error names it too.
+fn without_secrets(server: &str) -> String {
+    let (scheme, rest) = server.split_once("://").unwrap_or(("nats", server));
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    format!("{scheme}://{host}").chars().take(200).filter(|c| !c.is_control()).collect()
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let hex =
+            |at: usize| after.get(at).and_then(|b| char::from(*b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
+        match (first, hex(0), hex(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push(high << 4 | low);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_in_urls_are_used_and_never_shown() {
+        let given = ["nats://ann:s%40cr%65t@host:4111".to_owned(), "other".to_owned()];
+        let servers = Servers::parse(&given).unwrap();
+        assert_eq!(servers.shown, "nats://host:4111, nats://other");
+        let Some(NatsCredentials::UserPassword { user, password }) = &servers.credentials else { panic!() };
+        assert_eq!((user.as_str(), password.as_str()), ("ann", "s@cret"));
+        let mut options = NatsOptions::new(given);
+        options.credentials = servers.credentials.clone();
+        for text in [format!("{servers:?}"), format!("{options:?}")] {
+            assert!(!text.contains("cret") && !text.contains("s%40"), "{text}");
+        }
+        let servers = Servers::parse(&["nats://tok3n@host".to_owned()]).unwrap();
+        assert!(matches!(servers.credentials, Some(NatsCredentials::Token(t)) if t == "tok3n"));
+    }
+
+    #[test]
+    fn what_is_not_a_server_is_named_without_its_secrets() {
+        for bad in [
+            "http://u:s3cret@host",
+            "nats://u:s3cret@",
+            "nats://u:s3cret@ho st",
+            "nats://u:s3cret@host:port",
+            "ws://u:s3cret@h",
+        ] {
+            let error = Servers::parse(&[bad.to_owned()]).unwrap_err().to_string();
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+        assert!(Servers::parse(&[]).is_err());
+        let different = ["nats://a:b@x".to_owned(), "nats://c:d@y".to_owned()];
+        assert!(Servers::parse(&different).unwrap_err().to_string().contains("different credentials"));
+    }
+}

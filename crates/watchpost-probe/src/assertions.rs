@@ -1,0 +1,258 @@
+//! What a check expects, held against what was seen.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use watchpost_model::{
+    AssertionReport, Expect, HeaderExpect, HeaderName, Latency, Pattern, Reason, ReasonCode, shorten,
+};
+
+use crate::patterns::Patterns;
+use crate::recorder::Spent;
+use crate::secret::{REDACTED, is_secret_header};
+
+/// How much of a text is quoted in a report.
+const QUOTED_CHARS_MAX: usize = 120;
+/// An HTTP check that names no status passes below this one.
+const STATUS_ERROR_MIN: u16 = 400;
+
+/// The HTTP answer that assertions look at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a [u8],
+    /// Whether the body went on beyond what was read.
+    pub(crate) truncated: bool,
+}
+
+/// Reports on assertions, and the reason of the first that does not hold.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) reports: Vec<AssertionReport>,
+    failed: Option<Reason>,
+    failed_count: usize,
+}
+
+impl Findings {
+    /// Why the check fails, if it does.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        let mut reason = self.failed.clone()?;
+        if self.failed_count > 1 {
+            reason.message.push_str(&format!(" (and {} more)", self.failed_count - 1));
+        }
+        Some(reason)
+    }
+
+    /// Notes an assertion; `told` is the sentence for people where it does not hold.
+    fn note(
+        &mut self,
+        code: ReasonCode,
+        expr: String,
+        passed: bool,
+        actual: String,
+        told: impl FnOnce(&str) -> String,
+    ) {
+        if !passed {
+            self.failed_count += 1;
+            if self.failed.is_none() {
+                self.failed = Some(Reason::new(code, told(&actual)));
+            }
+        }
+        self.reports.push(AssertionReport { expr, passed, actual });
+    }
+
+    /// Everything that `expect` says about an HTTP answer that took `elapsed`.
+    pub(crate) fn of_http(expect: &Expect, answer: Answer<'_>, elapsed: Duration, patterns: &Patterns) -> Self {
+        let mut findings = Self::default();
+        findings.status(expect, answer.status);
+        for needle in &expect.body_contains.0 {
+            let found =
+                memchr::memmem::find(answer.body, needle.as_str().as_bytes()).map(|at| at..at + needle.as_str().len());
+            let expr = format!("body contains {}", quoted(needle.as_str()));
+            findings.body(expr, "does not contain", &quoted(needle.as_str()), found, answer);
+        }
+        for pattern in &expect.body_matches.0 {
+            let found = patterns.compiled(pattern).find(answer.body).map(|found| found.range());
+            let expr = format!("body matches {}", slashed(pattern));
+            findings.body(expr, "does not match", &slashed(pattern), found, answer);
+        }
+        for (name, wanted) in &expect.header {
+            findings.header(name, wanted, answer.headers, patterns);
+        }
+        findings.latency(expect.max_latency, elapsed);
+        findings
+    }
+
+    fn status(&mut self, expect: &Expect, status: u16) {
+        let (expr, passed, wanted) = match &expect.status {
+            Some(set) => (format!("status in {set}"), set.contains(status), set.to_string()),
+            None => (
+                format!("status < {STATUS_ERROR_MIN}"),
+                status < STATUS_ERROR_MIN,
+                format!("a status below {STATUS_ERROR_MIN}"),
+            ),
+        };
+        self.note(ReasonCode::HttpStatus, expr, passed, status.to_string(), |actual| {
+            format!("status is {actual}, expected {wanted}")
+        });
+    }
+
+    fn body(
+        &mut self,
+        expr: String,
+        fault: &str,
+        wanted: &str,
+        found: Option<std::ops::Range<usize>>,
+        answer: Answer<'_>,
+    ) {
+        let size = answer.body.len();
+        let actual = match &found {
+            Some(range) => {
+                format!("{} at byte {}", excerpt(answer.body.get(range.clone()).unwrap_or_default()), range.start)
+            }
+            None if size == 0 => "an empty body".to_owned(),
+            None if answer.truncated => format!("not in the first {size} bytes, and the body goes on beyond them"),
+            None => format!("not in a body of {size} bytes: {}", excerpt(answer.body)),
+        };
+        self.note(ReasonCode::AssertionFailed, expr, found.is_some(), actual, |actual| {
+            format!("the body {fault} {wanted}: {actual}")
+        });
+    }
+
+    fn header(&mut self, name: &HeaderName, wanted: &HeaderExpect, headers: &HeaderMap, patterns: &Patterns) {
+        let values: Vec<&[u8]> = headers.get_all(name.as_str()).iter().map(|value| value.as_bytes()).collect();
+        let name = name.as_str();
+        let (says, passed) = match wanted {
+            HeaderExpect::Present(true) => ("is present".to_owned(), !values.is_empty()),
+            HeaderExpect::Present(false) => ("is absent".to_owned(), values.is_empty()),
+            HeaderExpect::Equals(text) => (
+                format!("equals {}", quoted(text.as_str())),
+                values.iter().any(|value| *value == text.as_str().as_bytes()),
+            ),
+            HeaderExpect::Matches(pattern) => {
+                let compiled = patterns.compiled(pattern);
+                (format!("matches {}", slashed(pattern)), values.iter().any(|value| compiled.is_match(value)))
+            }
+        };
+        let actual = match values.as_slice() {
+            [] => "absent".to_owned(),
+            _ if is_secret_header(name) => REDACTED.to_owned(),
+            values => excerpt(&values.join(&b", "[..])),
+        };
+        self.note(ReasonCode::AssertionFailed, format!("header {name} {says}"), passed, actual, |actual| {
+            format!("header {name} is {actual}, expected that it {says}")
+        });
+    }
+
+    /// What `found` in an answer over plain TCP says about `pattern`; `told` explains its absence.
+    pub(crate) fn tcp_answer(&mut self, pattern: &Pattern, answer: &[u8], found: bool, told: &str) {
+        let actual = match answer {
+            [] => "nothing".to_owned(),
+            answer => format!("{} bytes: {}", answer.len(), excerpt(answer)),
+        };
+        let expr = format!("answer matches {}", slashed(pattern));
+        self.note(ReasonCode::AssertionFailed, expr, found, actual, |actual| {
+            format!("{told} before the answer matched {}; it sent {actual}", slashed(pattern))
+        });
+    }
+
+    /// Whether a check that took `elapsed` was fast enough.
+    pub(crate) fn latency(&mut self, max: Option<Latency>, elapsed: Duration) {
+        let Some(max) = max else { return };
+        let passed = elapsed < max.get();
+        self.note(
+            ReasonCode::AssertionFailed,
+            format!("total < {max}"),
+            passed,
+            Spent(elapsed).to_string(),
+            |actual| format!("total is {actual}, expected less than {max}"),
+        );
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", shorten(text, QUOTED_CHARS_MAX))
+}
+
+fn slashed(pattern: &Pattern) -> String {
+    format!("/{}/", shorten(pattern.as_str(), QUOTED_CHARS_MAX))
+}
+
+/// The beginning of `bytes` as quoted text.
+fn excerpt(bytes: &[u8]) -> String {
+    // A character takes at most four bytes; there is no need to decode more than is shown.
+    let shown = bytes.get(..QUOTED_CHARS_MAX * 4 + 1).unwrap_or(bytes);
+    format!("\"{}\"", shorten(&String::from_utf8_lossy(shown), QUOTED_CHARS_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Expression, whether it holds, what was seen.
+    type Report = (String, bool, String);
+
+    fn check(expect: &str, answer: Answer<'_>) -> (Vec<Report>, Option<(String, String)>) {
+        let expect: Expect = serde_json::from_str(expect).unwrap();
+        let findings = Findings::of_http(&expect, answer, Duration::from_millis(120), &Patterns::default());
+        let reason = findings.reason().map(|r| (r.code.to_string(), r.message));
+        (findings.reports.into_iter().map(|r| (r.expr, r.passed, r.actual)).collect(), reason)
+    }
+
+    fn one(expect: &str, answer: Answer<'_>) -> (String, bool, String, String) {
+        let (reports, reason) = check(expect, answer);
+        let (expr, passed, actual) = reports.into_iter().next_back().unwrap();
+        (expr, passed, actual, reason.map(|(_, message)| message).unwrap_or_default())
+    }
+
+    fn headers() -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert("server", "nginx".parse().unwrap());
+        headers.insert("set-cookie", "sid=hunter2".parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn every_assertion_says_what_it_saw() {
+        let headers = headers();
+        let answer = Answer { status: 200, headers: &headers, body: b"all is well", truncated: false };
+        for (expect, expr, passed, actual) in [
+            ("{}", "status < 400", true, "200"),
+            (r#"{"status": "2xx"}"#, "status in 200-299", true, "200"),
+            (r#"{"status": [301, 503]}"#, "status in 301, 503", false, "200"),
+            (r#"{"body_contains": "is"}"#, "body contains \"is\"", true, "\"is\" at byte 4"),
+            (r#"{"body_contains": "no"}"#, "body contains \"no\"", false, "not in a body of 11 bytes: \"all is well\""),
+            (r#"{"body_matches": "^all"}"#, "body matches /^all/", true, "\"all\" at byte 0"),
+            (r#"{"body_matches": "^x"}"#, "body matches /^x/", false, "not in a body of 11 bytes: \"all is well\""),
+            (r#"{"header": {"Server": {"present": true}}}"#, "header server is present", true, "\"nginx\""),
+            (r#"{"header": {"x-a": {"present": true}}}"#, "header x-a is present", false, "absent"),
+            (r#"{"header": {"server": {"equals": "caddy"}}}"#, "header server equals \"caddy\"", false, "\"nginx\""),
+            (r#"{"header": {"server": {"matches": "^ngi"}}}"#, "header server matches /^ngi/", true, "\"nginx\""),
+            (r#"{"header": {"set-cookie": {"equals": "x"}}}"#, "header set-cookie equals \"x\"", false, "[redacted]"),
+            (r#"{"max_latency": "300ms"}"#, "total < 300ms", true, "120 ms"),
+            (r#"{"max_latency": "100ms"}"#, "total < 100ms", false, "120 ms"),
+        ] {
+            let (got_expr, got_passed, got_actual, _) = one(expect, answer);
+            assert_eq!((got_expr.as_str(), got_passed, got_actual.as_str()), (expr, passed, actual), "{expect}");
+        }
+    }
+
+    #[test]
+    fn the_reason_names_the_first_failure_and_counts_the_others() {
+        let headers = headers();
+        let answer = Answer { status: 503, headers: &headers, body: b"", truncated: false };
+        let (_, reason) = check(r#"{"status": "200-299", "body_contains": ["a", "b"]}"#, answer);
+        assert_eq!(reason, Some(("http_status".into(), "status is 503, expected 200-299 (and 2 more)".into())));
+        let (_, reason) = check(r#"{"status": 503, "body_contains": "a"}"#, answer);
+        assert_eq!(reason, Some(("assertion_failed".into(), "the body does not contain \"a\": an empty body".into())));
+    }
+
+    #[test]
+    fn a_text_that_is_missing_from_a_truncated_body_may_lie_beyond() {
+        let headers = headers();
+        let answer = Answer { status: 200, headers: &headers, body: b"aaaa", truncated: true };
+        let (_, passed, actual, _) = one(r#"{"body_contains": "b"}"#, answer);
+        assert!(!passed && actual.contains("goes on beyond"), "{actual}");
+    }
+}

@@ -1,0 +1,162 @@
+//! The answer of an HTTP server as evidence, within bounds.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use http::{HeaderMap, Version};
+use sha2::{Digest, Sha256};
+use watchpost_model::HttpEvidence;
+
+use crate::recorder::Recorder;
+use crate::secret::{REDACTED, is_secret_header};
+
+/// The most of a body that is read, after decompression.
+pub(crate) const BODY_BYTES_MAX: usize = 128 * 1024;
+/// The most headers that are reported.
+const HEADERS_MAX: usize = 64;
+/// The most bytes of header names and values that are reported.
+const HEADER_BYTES_MAX: usize = 8 * 1024;
+/// How much of a body is reported where a check does not pass, in bytes.
+const EXCERPT_BYTES_MAX: usize = 2 * 1024;
+
+/// What the head of the answer says.
+pub(crate) fn head(response: &reqwest::Response, redirects: &[String]) -> HttpEvidence {
+    HttpEvidence {
+        status: response.status().as_u16(),
+        version: version(response.version()).to_owned(),
+        headers: headers(response.headers()),
+        redirects: redirects.to_vec(),
+        ..HttpEvidence::default()
+    }
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_3 => "HTTP/3",
+        _ => "HTTP/1.1",
+    }
+}
+
+fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let mut room = HEADER_BYTES_MAX;
+    let mut kept = BTreeMap::new();
+    for name in headers.keys().take(HEADERS_MAX) {
+        let mut text = String::new();
+        if is_secret_header(name.as_str()) {
+            text.push_str(REDACTED);
+        } else {
+            for (i, value) in headers.get_all(name).iter().enumerate() {
+                if i > 0 {
+                    text.push_str(", ");
+                }
+                text.push_str(&String::from_utf8_lossy(value.as_bytes()));
+            }
+        }
+        let Some(left) = room.checked_sub(name.as_str().len()).filter(|left| *left > 0) else { break };
+        truncate(&mut text, left);
+        room = left - text.len();
+        kept.insert(name.as_str().to_owned(), text);
+    }
+    kept
+}
+
+/// Reads the body up to the cap into `body`, which is cleared first. Returns whether it went on.
+///
+/// # Errors
+/// When the body ends before it is complete, or is not what its encoding says.
+pub(crate) async fn read_body(
+    response: &mut reqwest::Response,
+    body: &mut Vec<u8>,
+    recorder: &Recorder,
+) -> Result<bool, reqwest::Error> {
+    body.clear();
+    while let Some(chunk) = response.chunk().await? {
+        let room = BODY_BYTES_MAX - body.len();
+        let taken = chunk.get(..room).unwrap_or(&chunk);
+        body.extend_from_slice(taken);
+        recorder.received(body.len() as u64);
+        if taken.len() < chunk.len() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// SHA-256 of `body` in hexadecimal, where there is a body.
+pub(crate) fn sha256(body: &[u8]) -> Option<String> {
+    if body.is_empty() {
+        return None;
+    }
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(body) {
+        write!(text, "{byte:02x}").ok()?;
+    }
+    Some(text)
+}
+
+/// The beginning of `body` as text.
+pub(crate) fn excerpt(body: &[u8]) -> Option<String> {
+    if body.is_empty() {
+        return None;
+    }
+    // A few bytes more than are shown, so that a character across the border is cut as a character.
+    let mut text = String::from_utf8_lossy(body.get(..EXCERPT_BYTES_MAX + 4).unwrap_or(body)).into_owned();
+    truncate(&mut text, EXCERPT_BYTES_MAX);
+    Some(text)
+}
+
+/// Cuts `text` to at most `bytes_max` bytes, between characters.
+fn truncate(text: &mut String, bytes_max: usize) {
+    text.truncate(text.floor_char_boundary(bytes_max));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_bounded_in_number_and_size_and_hide_secrets() {
+        let mut many = HeaderMap::new();
+        for i in 0..100 {
+            many.insert(http::HeaderName::from_bytes(format!("x-{i}").as_bytes()).unwrap(), "1".parse().unwrap());
+        }
+        assert_eq!(headers(&many).len(), HEADERS_MAX);
+
+        let mut large = HeaderMap::new();
+        large.insert("x-large", "a".repeat(20_000).parse().unwrap());
+        large.insert("x-after", "b".parse().unwrap());
+        let kept = headers(&large);
+        let size: usize = kept.iter().map(|(name, value)| name.len() + value.len()).sum();
+        assert!(size <= HEADER_BYTES_MAX, "{size}");
+
+        let mut mixed = HeaderMap::new();
+        mixed.append("set-cookie", "sid=hunter2".parse().unwrap());
+        mixed.append("vary", "a".parse().unwrap());
+        mixed.append("vary", "b".parse().unwrap());
+        mixed.append("x-raw", http::HeaderValue::from_bytes(b"\xff!").unwrap());
+        let kept = headers(&mixed);
+        assert_eq!(kept["set-cookie"], REDACTED);
+        assert_eq!(kept["vary"], "a, b");
+        assert_eq!(kept["x-raw"], "\u{fffd}!");
+    }
+
+    #[test]
+    fn an_excerpt_is_cut_between_characters() {
+        let body = "ä".repeat(2000);
+        let shown = excerpt(body.as_bytes()).unwrap();
+        assert!(shown.len() <= EXCERPT_BYTES_MAX && shown.chars().all(|c| c == 'ä'), "{}", shown.len());
+        assert_eq!(excerpt(b"a\xffb").unwrap(), "a\u{fffd}b");
+        assert_eq!(excerpt(b""), None);
+        assert!(excerpt(&[0xff; 5000]).unwrap().len() <= EXCERPT_BYTES_MAX);
+    }
+
+    #[test]
+    fn the_digest_is_that_of_the_body() {
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(b"abc").as_deref(), Some(abc));
+        assert_eq!(sha256(b""), None);
+    }
+}

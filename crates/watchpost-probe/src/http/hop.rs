@@ -1,0 +1,290 @@
+//! One request of a check: the first, or one that a redirect leads to.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
+    HeaderValue,
+};
+use http::{Method, StatusCode};
+use url::{Host, Url};
+use watchpost_model::{HttpSettings, shorten};
+
+use crate::secret::is_secret_header;
+
+/// The longest destination of a redirect that is followed.
+const LOCATION_BYTES_MAX: usize = 4096;
+/// How much of a destination is reported, in characters.
+const LOCATION_CHARS_SHOWN: usize = 1024;
+
+/// A request, apart from the address that it goes to.
+#[derive(Debug, Clone)]
+pub(crate) struct Hop {
+    url: Url,
+    method: Method,
+    headers: HeaderMap,
+    body: Option<Bytes>,
+    /// Whether `Host` is the user's, who then means it for this host only.
+    own_host: bool,
+}
+
+/// Where a hop goes, as far as it is known without asking a name server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Destination<'a> {
+    Address(SocketAddr),
+    Name(&'a str, u16),
+}
+
+impl Hop {
+    /// The request that the settings describe.
+    ///
+    /// # Errors
+    /// What in them cannot be sent. The model validates them, so this would be a defect.
+    pub(crate) fn first(settings: &HttpSettings) -> Result<Self, String> {
+        let mut url = settings.url.parts();
+        url.set_fragment(None);
+        let mut headers = HeaderMap::with_capacity(settings.headers.len() + 4);
+        for (name, value) in &settings.headers {
+            let name = HeaderName::from_bytes(name.as_str().as_bytes()).map_err(|e| e.to_string())?;
+            headers.insert(name, HeaderValue::from_str(value.as_str()).map_err(|e| e.to_string())?);
+        }
+        // The connection is not used again. Saying so lets the server close first, so that the
+        // TIME_WAIT, which would use up local ports here, is on its side.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        let method = Method::from_bytes(settings.method.as_str().as_bytes()).map_err(|e| e.to_string())?;
+        let body = settings.body.as_ref().map(|body| Bytes::copy_from_slice(body.as_bytes()));
+        let own_host = headers.contains_key(HOST);
+        let mut hop = Self { url, method, headers, body, own_host };
+        hop.set_host()?;
+        Ok(hop)
+    }
+
+    /// The host by name, as sentences call it.
+    pub(crate) fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    /// Whether the host is a name, and not an address.
+    pub(crate) fn has_name(&self) -> bool {
+        matches!(self.url.host(), Some(Host::Domain(_)))
+    }
+
+    /// Where the URL itself leads.
+    pub(crate) fn destination(&self) -> Destination<'_> {
+        let port = self.port();
+        match self.url.host() {
+            Some(Host::Ipv4(ip)) => Destination::Address(SocketAddr::new(IpAddr::V4(ip), port)),
+            Some(Host::Ipv6(ip)) => Destination::Address(SocketAddr::new(IpAddr::V6(ip), port)),
+            Some(Host::Domain(name)) => Destination::Name(name, port),
+            None => Destination::Name("", port),
+        }
+    }
+
+    /// Whether `other` goes to the same host and port.
+    pub(crate) fn same_place(&self, other: &Self) -> bool {
+        self.url.host() == other.url.host() && self.port() == other.port()
+    }
+
+    fn port(&self) -> u16 {
+        self.url.port_or_known_default().unwrap_or(80)
+    }
+
+    /// The URL as redirects report it.
+    pub(crate) fn shown_url(&self) -> String {
+        shorten(self.url.as_str(), LOCATION_CHARS_SHOWN).into_owned()
+    }
+
+    /// The request that makes reqwest connect to `address`.
+    ///
+    /// For a name, the URL must not have a port: only then the port that the resolver hook returns
+    /// is respected. For an address, the hook is never asked, so the URL must have the address. The
+    /// `Host` header keeps what the user wrote in either case.
+    pub(crate) fn request(&self, address: SocketAddr) -> reqwest::Request {
+        let mut url = self.url.clone();
+        // Invariant: an http URL with a host accepts both, so that nothing can fail here.
+        let set = match self.has_name() {
+            true => url.set_port(None),
+            false => url.set_ip_host(address.ip()).and_then(|()| url.set_port(Some(address.port()))),
+        };
+        debug_assert!(set.is_ok(), "{url}");
+        let mut request = reqwest::Request::new(self.method.clone(), url);
+        *request.headers_mut() = self.headers.clone();
+        if let Some(body) = &self.body {
+            *request.body_mut() = Some(body.clone().into());
+        }
+        request
+    }
+
+    /// The request that a redirect asks for.
+    ///
+    /// # Errors
+    /// Why it cannot be followed, as the end of a sentence about the redirect.
+    pub(crate) fn follow(&self, status: StatusCode, location: Option<&HeaderValue>) -> Result<Self, String> {
+        let location = location.ok_or("has no Location header")?;
+        if location.len() > LOCATION_BYTES_MAX {
+            return Err(format!("has a Location of {} bytes, more than {LOCATION_BYTES_MAX}", location.len()));
+        }
+        let text = std::str::from_utf8(location.as_bytes()).map_err(|_| "has a Location that is not text")?;
+        let shown = || shorten(text, 120).into_owned();
+        let mut url = self.url.join(text).map_err(|e| format!("leads to `{}`, which is not a URL ({e})", shown()))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return Err(format!("leads to `{}`, which is not an http or https URL", shown()));
+        }
+        url.set_fragment(None);
+        // Credentials in a Location are the server's idea; they are neither sent nor shown. Only a
+        // URL without a host refuses this, which was excluded above.
+        let cleared = url.set_username("").and_then(|()| url.set_password(None));
+        debug_assert!(cleared.is_ok(), "{url}");
+
+        let mut next = Self { url, ..self.clone() };
+        if becomes_get(&self.method, status) {
+            next.method = Method::GET;
+            next.body = None;
+            for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION] {
+                next.headers.remove(name);
+            }
+        }
+        let same_place = self.same_place(&next);
+        if !same_place || self.url.scheme() != next.url.scheme() {
+            next.drop_secrets();
+        }
+        if !same_place {
+            next.own_host = false;
+        }
+        next.set_host()?;
+        Ok(next)
+    }
+
+    /// Another origin must not learn what was meant for this one.
+    fn drop_secrets(&mut self) {
+        let secret: Vec<HeaderName> =
+            self.headers.keys().filter(|name| is_secret_header(name.as_str())).cloned().collect();
+        for name in secret {
+            self.headers.remove(name);
+        }
+    }
+
+    fn set_host(&mut self) -> Result<(), String> {
+        if self.own_host {
+            return Ok(());
+        }
+        let host = match self.url.port() {
+            Some(port) => HeaderValue::from_str(&format!("{}:{port}", self.host())),
+            None => HeaderValue::from_str(self.host()),
+        };
+        self.headers.insert(HOST, host.map_err(|_| "has a host that cannot be a Host header")?);
+        Ok(())
+    }
+}
+
+/// Whether an answer is a redirect that can be followed.
+pub(crate) fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// As browsers do it (Fetch standard, "HTTP-redirect fetch"): 303 turns everything but GET and HEAD
+/// into GET, 301 and 302 only POST.
+fn becomes_get(method: &Method, status: StatusCode) -> bool {
+    match status {
+        StatusCode::SEE_OTHER => *method != Method::GET && *method != Method::HEAD,
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => *method == Method::POST,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hop(json: &str) -> Hop {
+        Hop::first(&serde_json::from_str(json).unwrap()).unwrap()
+    }
+
+    fn to(hop: &Hop, status: u16, location: &str) -> Result<Hop, String> {
+        hop.follow(StatusCode::from_u16(status).unwrap(), Some(&HeaderValue::from_str(location).unwrap()))
+    }
+
+    #[test]
+    fn the_wire_url_makes_reqwest_go_to_the_address_and_host_stays() {
+        let address = "127.0.0.2:8081".parse().unwrap();
+        for (url, wire, host) in [
+            ("http://a.example/x?y#z", "http://a.example/x?y", "a.example"),
+            ("https://a.example:8443/x", "https://a.example/x", "a.example:8443"),
+            ("http://10.0.0.1:81/x", "http://127.0.0.2:8081/x", "10.0.0.1:81"),
+            ("http://[::1]/x", "http://127.0.0.2:8081/x", "[::1]"),
+        ] {
+            let request = hop(&format!(r#"{{"url": "{url}"}}"#)).request(address);
+            assert_eq!((request.url().as_str(), &request.headers()[HOST]), (wire, &host.parse().unwrap()), "{url}");
+        }
+        let own = hop(r#"{"url": "http://a.example", "headers": {"Host": "b.example"}}"#).request(address);
+        assert_eq!(own.headers()[HOST], "b.example");
+    }
+
+    #[test]
+    fn methods_and_bodies_change_as_in_browsers() {
+        for (method, status, becomes) in [
+            ("POST", 301, "GET"),
+            ("POST", 302, "GET"),
+            ("POST", 303, "GET"),
+            ("POST", 307, "POST"),
+            ("POST", 308, "POST"),
+            ("PUT", 302, "PUT"),
+            ("PUT", 303, "GET"),
+            ("HEAD", 303, "HEAD"),
+        ] {
+            let from = hop(&format!(r#"{{"url": "http://a/", "method": "{method}", "body": "x"}}"#));
+            let next = to(&from, status, "/b").unwrap();
+            assert_eq!(next.method.as_str(), becomes, "{method} {status}");
+            assert_eq!(next.body.is_some(), becomes == method, "{method} {status}");
+        }
+    }
+
+    #[test]
+    fn another_origin_gets_no_secrets_and_another_host_its_own_name() {
+        let from =
+            hop(r#"{"url": "https://a.example/", "headers": {"Authorization": "x", "Cookie": "x", "X-Api-Key": "x",
+                "Accept": "y", "Host": "c.example"}}"#);
+        let names = |hop: &Hop| {
+            let mut names: Vec<_> = hop.headers.keys().map(|name| name.as_str().to_owned()).collect();
+            names.sort();
+            names.join(" ")
+        };
+        let same = to(&from, 302, "/login").unwrap();
+        assert_eq!(names(&same), "accept authorization connection cookie host x-api-key");
+        assert_eq!(same.headers[HOST], "c.example");
+        let other = to(&from, 302, "https://b.example:8443/").unwrap();
+        assert_eq!(names(&other), "accept connection host");
+        assert_eq!(other.headers[HOST], "b.example:8443");
+        let downgraded = to(&from, 302, "http://a.example:443/").unwrap();
+        assert_eq!(names(&downgraded), "accept connection host");
+        let back = to(&other, 302, "https://a.example/").unwrap();
+        assert_eq!(names(&back), "accept connection host");
+    }
+
+    #[test]
+    fn a_redirect_that_leads_nowhere_says_why() {
+        let from = hop(r#"{"url": "http://a.example/x"}"#);
+        for (location, told) in [
+            ("http://", "not a URL"),
+            ("ftp://a/", "not an http or https URL"),
+            ("javascript:alert(1)", "not an http or https URL"),
+            ("http://a:99999/", "not a URL"),
+            (&"x".repeat(5000), "5000 bytes"),
+        ] {
+            let error = to(&from, 302, location).unwrap_err();
+            assert!(error.contains(told), "{location}: {error}");
+        }
+        assert!(from.follow(StatusCode::FOUND, None).is_err());
+    }
+
+    #[test]
+    fn credentials_in_a_location_are_neither_sent_nor_shown() {
+        let from = hop(r#"{"url": "http://a.example/x"}"#);
+        assert_eq!(to(&from, 302, "//user:hunter2@b/y#z").unwrap().shown_url(), "http://b/y");
+    }
+}

@@ -1,0 +1,129 @@
+//! TLS for checks: a handshake that is never resumed, whose beginning is stamped, and whose
+//! certificates are recorded whether or not they are any good.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, NamedGroup, SignatureScheme};
+
+use super::certificate;
+use super::hooks::Slot;
+use super::roots::TlsRoots;
+use crate::recorder::Stage;
+
+const SECONDS_PER_DAY: f64 = 86_400.0;
+
+/// The configuration of a client whose handshakes report to `slot`.
+///
+/// # Errors
+/// When the cryptography does not support the protocol versions, which would be a defect.
+pub(crate) fn client_config(roots: &TlsRoots, slot: &Arc<Slot>) -> Result<ClientConfig, Error> {
+    let verifier = RecordingVerifier { roots: roots.clone(), slot: Arc::clone(slot) };
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(roots.provider()))
+        .with_safe_default_protocol_versions()?
+        // Not dangerous: the verifier records, and leaves the verdict to webpki.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    config.resumption = Resumption::store(Arc::new(StampingStore { slot: Arc::clone(slot) }));
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// A session store that stores nothing, so that each check makes a full handshake. It is asked for a
+/// key-exchange hint when the ClientHello is built, which is the border between TCP and TLS.
+#[derive(Debug)]
+struct StampingStore {
+    slot: Arc<Slot>,
+}
+
+impl ClientSessionStore for StampingStore {
+    fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
+
+    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
+        self.slot.with(|current| current.recorder.enter(Stage::Tls));
+        None
+    }
+
+    fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
+
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        None
+    }
+
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {}
+
+    fn insert_tls13_ticket(&self, _: ServerName<'static>, _: Tls13ClientSessionValue) {}
+
+    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        None
+    }
+}
+
+/// Records the certificates and lets webpki decide.
+#[derive(Debug)]
+struct RecordingVerifier {
+    roots: TlsRoots,
+    slot: Arc<Slot>,
+}
+
+impl RecordingVerifier {
+    fn record_version(&self, version: &str) {
+        self.slot.with(|current| current.recorder.amend_tls(|tls| tls.version = Some(version.to_owned())));
+    }
+}
+
+impl ServerCertVerifier for RecordingVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let evidence = certificate::evidence(end_entity, intermediates);
+        self.slot.with(|current| {
+            if let Some(not_after) = evidence.not_after {
+                let seconds_left = not_after.as_second() as f64 - now.as_secs() as f64;
+                current.recorder.metric("tls_days_left", seconds_left / SECONDS_PER_DAY);
+            }
+            current.recorder.tls(evidence);
+        });
+        match self.roots.verifier() {
+            Some(webpki) => webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
+            None => Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
+        }
+    }
+
+    // The handshake proves with one of these two that the server has the key, and only then is it
+    // known which version was agreed on.
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.record_version("TLSv1.2");
+        let algorithms = &self.roots.provider().signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.record_version("TLSv1.3");
+        let algorithms = &self.roots.provider().signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.roots.provider().signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,349 @@
+//! What a probe has seen so far, readable at any moment: whoever cuts a probe short at its deadline
+//! still learns in which stage the time ran out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use watchpost_model::{AssertionReport, HttpEvidence, PhasesUs, Reason, ReasonCode, TlsEvidence};
+
+/// What a probe is doing. Each stage but the first is also a phase whose time is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing that reaches out yet.
+    Start,
+    /// Resolving the name.
+    Dns,
+    /// Connecting by TCP.
+    Connect,
+    /// Shaking hands by TLS.
+    Tls,
+    /// Sending, where that is measured by itself.
+    Send,
+    /// Waiting for the first byte of the answer.
+    FirstByte,
+    /// Reading the answer.
+    Receive,
+}
+
+/// Everything that a probe found out, whether or not it came to an end.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evidence {
+    /// The address that was connected to; where none was, the one that was tried first.
+    pub address: Option<SocketAddr>,
+    /// How long each phase took, of several hops the last one's; `total` covers them all. A phase
+    /// that was cut short, or that ended in an error, shows the time that it took until then.
+    pub phases: PhasesUs,
+    /// What was expected and what was seen.
+    pub assertions: Vec<AssertionReport>,
+    /// What an HTTP server answered.
+    pub http: Option<HttpEvidence>,
+    /// What a TLS handshake showed.
+    pub tls: Option<TlsEvidence>,
+    /// Numbers by name.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// Notes what a probe sees as soon as it sees it. Clones share the notes.
+#[derive(Debug, Clone)]
+pub struct Recorder(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    started: Instant,
+    stage: Stage,
+    /// When `stage` began; `None` once it is over and the next one has not begun.
+    since: Option<Instant>,
+    received: u64,
+    evidence: Evidence,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Recorder {
+    /// A recorder whose total time starts now.
+    pub fn new() -> Self {
+        let now = Instant::now();
+        let state =
+            State { started: now, stage: Stage::Start, since: Some(now), received: 0, evidence: Evidence::default() };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// Ends the stage that was and begins `stage`.
+    pub fn enter(&self, stage: Stage) {
+        let now = Instant::now();
+        let mut state = self.0.lock();
+        state.close(now);
+        state.stage = stage;
+        state.since = Some(now);
+    }
+
+    /// Ends the stage that was; what follows belongs to no phase.
+    pub fn leave(&self) {
+        let now = Instant::now();
+        self.0.lock().close(now);
+    }
+
+    /// Forgets the phases and the evidence of the hop that a redirect ended. The total goes on, and
+    /// its answer stays until there is another: it says how the check got to where it is.
+    pub fn next_hop(&self) {
+        let now = Instant::now();
+        let mut state = self.0.lock();
+        state.evidence = Evidence { http: state.evidence.http.take(), ..Evidence::default() };
+        state.stage = Stage::Start;
+        state.since = Some(now);
+        state.received = 0;
+    }
+
+    /// Notes the address that is being connected to, or is connected.
+    pub fn connected_to(&self, address: SocketAddr) {
+        self.0.lock().evidence.address = Some(address);
+    }
+
+    /// Notes how many bytes of the answer have been read.
+    pub fn received(&self, bytes: u64) {
+        let mut state = self.0.lock();
+        state.received = bytes;
+        if let Some(http) = &mut state.evidence.http {
+            http.body_bytes = bytes;
+        }
+    }
+
+    /// Notes what an HTTP server answered.
+    pub fn http(&self, evidence: HttpEvidence) {
+        self.0.lock().evidence.http = Some(evidence);
+    }
+
+    /// Adds to what an HTTP server answered, if it has.
+    pub(crate) fn amend_http(&self, amend: impl FnOnce(&mut HttpEvidence)) {
+        if let Some(http) = &mut self.0.lock().evidence.http {
+            amend(http);
+        }
+    }
+
+    /// Notes what a TLS handshake showed.
+    pub fn tls(&self, evidence: TlsEvidence) {
+        self.0.lock().evidence.tls = Some(evidence);
+    }
+
+    /// Adds to what a TLS handshake showed, if it has.
+    pub(crate) fn amend_tls(&self, amend: impl FnOnce(&mut TlsEvidence)) {
+        if let Some(tls) = &mut self.0.lock().evidence.tls {
+            amend(tls);
+        }
+    }
+
+    /// Notes what was expected and what was seen.
+    pub fn assertions(&self, reports: Vec<AssertionReport>) {
+        self.0.lock().evidence.assertions = reports;
+    }
+
+    /// Notes a number.
+    pub fn metric(&self, name: &str, value: f64) {
+        self.0.lock().evidence.metrics.insert(name.to_owned(), value);
+    }
+
+    /// The time since the recorder was made.
+    pub fn elapsed(&self) -> Duration {
+        self.0.lock().started.elapsed()
+    }
+
+    /// What the probe is doing, since how long, with which address.
+    pub(crate) fn position(&self) -> Position {
+        let state = self.0.lock();
+        Position {
+            stage: state.stage,
+            for_how_long: state.since.map(|since| since.elapsed()).unwrap_or_default(),
+            address: state.evidence.address,
+            received: state.received,
+        }
+    }
+
+    /// Reads the notes on the TLS handshake, if there are any.
+    pub(crate) fn with_tls<T>(&self, read: impl FnOnce(&TlsEvidence) -> T) -> Option<T> {
+        self.0.lock().evidence.tls.as_ref().map(read)
+    }
+
+    /// Why a probe that was cut short after `limit` had not ended: in which stage it was, and how
+    /// far it had got.
+    pub fn timeout_reason(&self, limit: Duration) -> Reason {
+        let state = self.0.lock();
+        let limit = Duration::from_millis(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        let target = |f: &mut String| {
+            if let Some(address) = state.evidence.address {
+                f.push_str(&format!(" to {address}"));
+            }
+        };
+        let (code, mut message) = match state.stage {
+            Stage::Start => (ReasonCode::DeadlinePassed, String::from("the check did not get to its target")),
+            Stage::Dns => (ReasonCode::DnsTimeout, String::from("the name was not resolved")),
+            Stage::Connect => {
+                let mut message = String::from("no connection");
+                target(&mut message);
+                (ReasonCode::ConnectTimeout, message)
+            }
+            Stage::Tls => (ReasonCode::TlsTimeout, String::from("no complete TLS handshake")),
+            Stage::Send => (ReasonCode::FirstByteTimeout, String::from("the peer did not take what was sent")),
+            Stage::FirstByte => (ReasonCode::FirstByteTimeout, String::from("no first byte")),
+            Stage::Receive => (ReasonCode::ReceiveTimeout, String::from("the answer was not complete")),
+        };
+        message.push_str(&format!(" within {limit:?}"));
+        let progress = state.progress();
+        if !progress.is_empty() {
+            message.push_str(": ");
+            message.push_str(&progress.join(", "));
+        }
+        Reason::new(code, message)
+    }
+
+    /// Takes everything out, with the total time up to now.
+    pub fn finish(&self) -> Evidence {
+        let now = Instant::now();
+        let mut state = self.0.lock();
+        state.close(now);
+        let mut evidence = std::mem::take(&mut state.evidence);
+        evidence.phases.total = Some(micros(now.duration_since(state.started)));
+        evidence
+    }
+}
+
+impl State {
+    fn close(&mut self, now: Instant) {
+        let Some(since) = self.since.take() else { return };
+        let phases = &mut self.evidence.phases;
+        let phase = match self.stage {
+            Stage::Start => return,
+            Stage::Dns => &mut phases.dns,
+            Stage::Connect => &mut phases.connect,
+            Stage::Tls => &mut phases.tls,
+            Stage::Send => &mut phases.send,
+            Stage::FirstByte => &mut phases.first_byte,
+            Stage::Receive => &mut phases.receive,
+        };
+        *phase = Some(phase.unwrap_or(0) + micros(now.duration_since(since)));
+    }
+
+    /// What was achieved, in the order in which it happened.
+    fn progress(&self) -> Vec<String> {
+        let phases = &self.evidence.phases;
+        let mut done = Vec::new();
+        if let Some(us) = phases.dns {
+            done.push(format!("name resolved in {}", Spent::from_us(us)));
+        }
+        if let Some(us) = phases.connect {
+            match self.evidence.address {
+                Some(address) => done.push(format!("connected to {address} in {}", Spent::from_us(us))),
+                None => done.push(format!("connected in {}", Spent::from_us(us))),
+            }
+        }
+        if let Some(us) = phases.tls {
+            done.push(format!("TLS in {}", Spent::from_us(us)));
+        }
+        if let Some(us) = phases.first_byte {
+            done.push(format!("first byte after {}", Spent::from_us(us)));
+        }
+        if self.stage == Stage::Receive {
+            done.push(format!("{} bytes read", self.received));
+        }
+        done
+    }
+}
+
+/// Where a probe stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Position {
+    pub(crate) stage: Stage,
+    pub(crate) for_how_long: Duration,
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) received: u64,
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A duration as a sentence says it: `0.4 ms`, `12 ms`, `3.2 s`.
+pub(crate) struct Spent(pub(crate) Duration);
+
+impl Spent {
+    fn from_us(us: u64) -> Self {
+        Self(Duration::from_micros(us))
+    }
+}
+
+impl fmt::Display for Spent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.0.as_secs_f64() * 1_000.0;
+        match ms {
+            ms if ms < 10.0 => write!(f, "{ms:.1} ms"),
+            ms if ms < 10_000.0 => write!(f, "{ms:.0} ms"),
+            ms => write!(f, "{:.1} s", ms / 1_000.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stage_has_its_timeout_and_says_how_far_it_got() {
+        let recorder = Recorder::new();
+        let limit = Duration::from_secs(10);
+        for (stage, code) in [
+            (Stage::Start, "deadline_passed"),
+            (Stage::Dns, "dns_timeout"),
+            (Stage::Connect, "connect_timeout"),
+            (Stage::Tls, "tls_timeout"),
+            (Stage::FirstByte, "first_byte_timeout"),
+            (Stage::Receive, "receive_timeout"),
+        ] {
+            recorder.enter(stage);
+            recorder.connected_to("10.0.0.1:443".parse().unwrap());
+            let reason = recorder.timeout_reason(limit);
+            assert_eq!(reason.code.as_str(), code, "{stage:?}");
+            assert!(reason.message.contains("within 10s"), "{}", reason.message);
+        }
+        let told = recorder.timeout_reason(limit).message;
+        for part in ["name resolved in ", "connected to 10.0.0.1:443 in ", "TLS in ", "first byte after "] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
+
+    #[test]
+    fn only_stages_that_were_reached_have_a_phase() {
+        let recorder = Recorder::new();
+        recorder.enter(Stage::Connect);
+        recorder.enter(Stage::FirstByte);
+        let phases = recorder.finish().phases;
+        assert!(phases.connect.is_some() && phases.first_byte.is_some() && phases.total.is_some());
+        assert!(phases.dns.is_none() && phases.tls.is_none() && phases.receive.is_none());
+    }
+
+    #[test]
+    fn a_new_hop_keeps_the_total_and_the_answer_that_led_to_it() {
+        let recorder = Recorder::new();
+        recorder.enter(Stage::Connect);
+        recorder.http(HttpEvidence { status: 302, ..HttpEvidence::default() });
+        recorder.tls(TlsEvidence::default());
+        recorder.next_hop();
+        let evidence = recorder.finish();
+        assert_eq!(evidence.phases, PhasesUs { total: evidence.phases.total, ..PhasesUs::default() });
+        assert!(evidence.phases.total.is_some() && evidence.tls.is_none());
+        assert_eq!(evidence.http.map(|http| http.status), Some(302));
+    }
+
+    #[test]
+    fn durations_read_as_people_say_them() {
+        for (us, shown) in [(400, "0.4 ms"), (12_300, "12 ms"), (12_340_000, "12.3 s")] {
+            assert_eq!(Spent::from_us(us).to_string(), shown);
+        }
+    }
+}

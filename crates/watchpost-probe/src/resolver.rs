@@ -1,0 +1,228 @@
+//! Names to addresses, through the name servers of the system or through given ones.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{
+    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::rr::Name;
+use hickory_resolver::system_conf::read_system_conf;
+use watchpost_model::{Reason, ReasonCode};
+
+/// The most answers that are kept for as long as their time to live says.
+const CACHE_ENTRIES_MAX: u64 = 1024;
+/// The most questions that are under way over one TCP connection to a name server, which is used
+/// where an answer does not fit into a datagram. Many checks may ask for such names at once.
+const TCP_QUESTIONS_MAX: usize = 1024;
+/// The longest that a negative answer is kept. A name that comes into being should be noticed by
+/// the next run of a check, and not by the time to live of its absence.
+const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(5);
+
+/// Resolves names. Clones share their cache and their sockets. Nothing is read or opened before the
+/// first name is looked up.
+#[derive(Debug, Clone)]
+pub struct Resolver(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    source: Source,
+    built: OnceLock<Built>,
+}
+
+#[derive(Debug)]
+enum Source {
+    System,
+    NameServers(Vec<SocketAddr>),
+}
+
+/// The resolver itself, with the servers that it asks in words, or why there is none.
+type Built = Result<(TokioResolver, Box<str>), Box<str>>;
+
+impl Resolver {
+    /// Follows `/etc/resolv.conf` and `/etc/hosts` as they are at the first lookup. Where they
+    /// cannot be read, each lookup fails and says so.
+    pub fn system() -> Self {
+        Self::from_source(Source::System)
+    }
+
+    /// Asks `servers`, and nothing else.
+    pub fn with_nameservers(servers: Vec<SocketAddr>) -> Self {
+        Self::from_source(Source::NameServers(servers))
+    }
+
+    fn from_source(source: Source) -> Self {
+        Self(Arc::new(Inner { source, built: OnceLock::new() }))
+    }
+
+    /// All addresses of `host`, IPv4 first, each once, in an order that stays the same. An address
+    /// comes back as it is, and `localhost` is this machine whatever the name servers think.
+    ///
+    /// # Errors
+    /// When there is no such name, it has no address, or no name server could be asked.
+    ///
+    /// # Cancel safety
+    /// Dropping the future abandons the lookup; another lookup of the same name is not disturbed.
+    pub async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        if let Ok(ip) = host.parse() {
+            return Ok(vec![ip]);
+        }
+        if host.eq_ignore_ascii_case("localhost") {
+            return Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
+        }
+        let (resolver, servers) = match self.0.built.get_or_init(|| self.0.source.build()) {
+            Ok((resolver, servers)) => (resolver, servers),
+            Err(why) => return Err(ResolveError::new(host, "", Problem::Other(why.to_string()))),
+        };
+        let failed = |problem| ResolveError::new(host, servers, problem);
+        let name = Name::from_str_relaxed(host).map_err(|e| failed(Problem::Other(e.to_string())))?;
+        let found = resolver.lookup_ip(name).await.map_err(|e| failed(Problem::of(&e)))?;
+        let mut addresses: Vec<IpAddr> = found.iter().collect();
+        // `IpAddr` orders all of IPv4 before all of IPv6.
+        addresses.sort_unstable();
+        addresses.dedup();
+        if addresses.is_empty() {
+            return Err(failed(Problem::NoAddress));
+        }
+        Ok(addresses)
+    }
+}
+
+impl Source {
+    fn build(&self) -> Built {
+        let (config, mut options) = match self {
+            Self::System => read_system_conf().map_err(|e| format!("the system's resolver configuration: {e}"))?,
+            Self::NameServers(servers) => {
+                let config = ResolverConfig::from_name_servers(servers.iter().map(name_server).collect());
+                let mut options = ResolverOpts::default();
+                options.use_hosts_file = ResolveHosts::Never;
+                (config, options)
+            }
+        };
+        if config.name_servers().is_empty() {
+            return Err("no name servers are configured".into());
+        }
+        let servers = describe(&config);
+        options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        options.cache_size = CACHE_ENTRIES_MAX;
+        options.max_active_requests = TCP_QUESTIONS_MAX;
+        options.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
+        let resolver = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            .with_options(options)
+            .build()
+            .map_err(|e| format!("the resolver cannot be set up: {e}"))?;
+        Ok((resolver, servers.into()))
+    }
+}
+
+fn name_server(server: &SocketAddr) -> NameServerConfig {
+    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()]
+        .into_iter()
+        .map(|mut connection| {
+            connection.port = server.port();
+            connection
+        })
+        .collect();
+    NameServerConfig::new(server.ip(), true, connections)
+}
+
+/// The servers as an error names them: the port only where it is an unusual one.
+fn describe(config: &ResolverConfig) -> String {
+    let one = |server: &NameServerConfig| match server.connections.first().map_or(53, |c| c.port) {
+        53 => server.ip.to_string(),
+        port => SocketAddr::new(server.ip, port).to_string(),
+    };
+    config.name_servers().iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// Why a name could not be resolved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.sentence())]
+pub struct ResolveError {
+    host: String,
+    servers: String,
+    problem: Problem,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Problem {
+    NxDomain,
+    NoAddress,
+    Timeout,
+    Other(String),
+}
+
+impl Problem {
+    fn of(error: &NetError) -> Self {
+        if error.is_nx_domain() {
+            return Self::NxDomain;
+        }
+        match error {
+            NetError::Dns(DnsError::NoRecordsFound(_)) => Self::NoAddress,
+            NetError::Dns(DnsError::ResponseCode(code)) => Self::Other(format!("the answer was {code}")),
+            NetError::Timeout => Self::Timeout,
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl ResolveError {
+    fn new(host: &str, servers: &str, problem: Problem) -> Self {
+        Self { host: host.to_owned(), servers: servers.to_owned(), problem }
+    }
+
+    /// The reason of an outcome.
+    pub fn reason(&self) -> Reason {
+        let code = match self.problem {
+            Problem::NxDomain => ReasonCode::DnsNxdomain,
+            Problem::NoAddress => ReasonCode::DnsNoAddress,
+            Problem::Timeout => ReasonCode::DnsTimeout,
+            Problem::Other(_) => ReasonCode::DnsError,
+        };
+        Reason::new(code, self.sentence())
+    }
+
+    fn sentence(&self) -> String {
+        let host = &self.host;
+        let mut sentence = match &self.problem {
+            Problem::NxDomain => format!("name does not exist: {host}"),
+            Problem::NoAddress => format!("name has no address: {host}"),
+            Problem::Timeout => format!("no name server answered for {host}"),
+            Problem::Other(why) => format!("cannot resolve {host}: {why}"),
+        };
+        if !self.servers.is_empty() {
+            sentence.push_str(&format!(" (asked {})", self.servers));
+        }
+        sentence
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_problem_has_its_code_and_names_who_was_asked() {
+        for (problem, code, told) in [
+            (Problem::NxDomain, "dns_nxdomain", "name does not exist: a.example (asked 10.0.0.53)"),
+            (Problem::NoAddress, "dns_no_address", "name has no address: a.example (asked 10.0.0.53)"),
+            (Problem::Timeout, "dns_timeout", "no name server answered for a.example (asked 10.0.0.53)"),
+            (Problem::Other("x".into()), "dns_error", "cannot resolve a.example: x (asked 10.0.0.53)"),
+        ] {
+            let reason = ResolveError::new("a.example", "10.0.0.53", problem).reason();
+            assert_eq!((reason.code.as_str(), reason.message.as_str()), (code, told));
+        }
+    }
+
+    #[test]
+    fn the_servers_are_named_with_unusual_ports_only() {
+        let config = ResolverConfig::from_name_servers(
+            ["10.0.0.53:53", "[::1]:5353"].iter().map(|s| name_server(&s.parse().unwrap())).collect(),
+        );
+        assert_eq!(describe(&config), "10.0.0.53, [::1]:5353");
+    }
+}

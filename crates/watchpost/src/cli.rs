@@ -1,0 +1,207 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use watchpost_model::BastionId;
+
+/// Runs health checks from inside networks that cannot be reached from outside.
+///
+/// stdout is data, stderr is for people. Exit codes: 0 everything passed, 1 something did not pass,
+/// 2 usage or configuration error, 3 a stop could not keep its promises in time, 4 the bus could
+/// not be reached.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub log: LogArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check targets once, all at the same time, and exit
+    Check(CheckArgs),
+    /// Run everything in one process: Checker, Runner and console, without a broker
+    Up(UpArgs),
+    /// Run a bastion on NATS: Checker and Runner in one process
+    Bastion(BusArgs),
+    /// Run the Checker alone, on NATS
+    Checker(BusArgs),
+    /// Run a Runner alone, on NATS; any number of them share a bastion's tasks
+    Runner(BusArgs),
+    /// Look at configuration files
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// What to log to stderr: error, warn, info, debug, trace, or a filter such as
+    /// `info,watchpost_agent=debug`
+    #[arg(long, global = true, env = "WATCHPOST_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// How to log
+    #[arg(long, global = true, env = "WATCHPOST_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// Aligned rows for people
+    #[default]
+    Table,
+    /// One JSON array, at the end
+    Json,
+    /// One JSON object a line, as results come in
+    Ndjson,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Targets: http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, tcp://HOST:PORT")]
+pub struct CheckArgs {
+    /// What to check
+    #[arg(value_name = "TARGET", required_unless_present_any = ["config", "from"])]
+    pub targets: Vec<String>,
+    /// Run every check of this configuration file once
+    #[arg(short, long, value_name = "FILE", env = "WATCHPOST_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Read targets from this file, one a line; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// How long until every outcome must be there, at most 5m
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = timeout)]
+    pub timeout: Duration,
+    /// Check every A and AAAA address of each name, not just one
+    #[arg(long)]
+    pub all_addresses: bool,
+    /// Cancel what is still running as soon as one check does not pass
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// How many checks of one type run at the same time [default: all, at most 1000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub parallel: Option<u32>,
+    /// How to print results
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+    /// Print only what did not pass
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AgentArgs {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", env = "WATCHPOST_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The bastion's id [default: the file's `bastion`, else `local`]
+    #[arg(long, value_name = "ID", env = "WATCHPOST_BASTION")]
+    pub bastion: Option<BastionId>,
+    /// How long a stop may take [default: the file's `grace`, else 5s]
+    #[arg(long, value_name = "DURATION", env = "WATCHPOST_GRACE", value_parser = duration)]
+    pub grace: Option<Duration>,
+    /// Where the console listens, or `off` [default: the file's `console.listen`, else
+    /// 127.0.0.1:8627 for `up` and off for the others]
+    #[arg(long, value_name = "ADDRESS", env = "WATCHPOST_CONSOLE")]
+    pub console: Option<ConsoleArg>,
+}
+
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    #[command(flatten)]
+    pub agent: AgentArgs,
+    /// A NATS server to use in place of the in-process bus, for example nats://127.0.0.1:4222
+    #[arg(long, value_name = "URL", env = "WATCHPOST_BUS", value_delimiter = ',')]
+    pub bus: Vec<String>,
+    /// How to print results
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: StreamFormat,
+    /// Print only what did not pass
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum StreamFormat {
+    /// Aligned rows for people
+    #[default]
+    Table,
+    /// One JSON object a line
+    Ndjson,
+}
+
+#[derive(Debug, Args)]
+pub struct BusArgs {
+    #[command(flatten)]
+    pub agent: AgentArgs,
+    /// NATS servers, for example nats://127.0.0.1:4222 [default: the file's `bus.servers`]
+    #[arg(long, value_name = "URL", env = "WATCHPOST_BUS", value_delimiter = ',')]
+    pub bus: Vec<String>,
+    /// This Runner's id in results [default: the file's `runner`, else the host's name]
+    #[arg(long, value_name = "ID", env = "WATCHPOST_RUNNER")]
+    pub runner: Option<watchpost_model::RunnerId>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Read a configuration file and say what is wrong with it
+    Validate {
+        /// The file
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of configuration files
+    Schema,
+}
+
+/// Where the console listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsoleArg {
+    Off,
+    At(SocketAddr),
+}
+
+impl std::str::FromStr for ConsoleArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        text.parse().map(Self::At).map_err(|_| "expected an address such as 127.0.0.1:8627, or `off`".into())
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    watchpost_model::parse_duration(text).map_err(|e| e.to_string())
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    text.parse::<watchpost_model::Timeout>().map(watchpost_model::Timeout::get).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        <super::Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

@@ -1,0 +1,144 @@
+//! `watchpost check`: one shot, through the same Checker, Runner and Dispatcher as everything else.
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use watchpost_agent::{
+    Agent, AgentSettings, Deps, GroupPolicy, PoolSettings, RUN_TASKS_MAX, Roles, RunItem, RunRequest, SystemClock,
+};
+use watchpost_bus::InProcessBus;
+use watchpost_model::CheckType;
+use watchpost_probe::{ProbeSet, Resolver};
+
+use crate::cli::{CheckArgs, OutputFormat};
+use crate::failure::{Exit, Failure};
+use crate::output::{Format, Printer};
+use crate::signals::StopSignals;
+use crate::{commands, config, target};
+
+/// How many checks run at the same time unless told otherwise: below the usual limit of open
+/// files, and no more than a target is likely to bear.
+const PARALLEL_MAX: usize = 1_000;
+/// How long an interrupted run may take to report what it had.
+const INTERRUPT_GRACE: Duration = Duration::from_secs(1);
+
+/// Checks everything that was named, once.
+pub fn run(args: CheckArgs) -> Result<Exit, Failure> {
+    let (items, resolver) = items(&args)?;
+    if items.len() > RUN_TASKS_MAX {
+        return Err(Failure::usage(format!("{} targets are too many: expected at most {RUN_TASKS_MAX}", items.len())));
+    }
+    commands::in_system(check(args, items, resolver))
+}
+
+fn items(args: &CheckArgs) -> Result<(Vec<RunItem>, Resolver), Failure> {
+    let mut items = Vec::new();
+    let mut resolver = Resolver::system();
+    if let Some(file) = &args.config {
+        let loaded = config::load(file)?;
+        resolver = loaded.settings.resolver();
+        items.extend(loaded.checks.into_iter().map(|check| RunItem::Check(Box::new(check))));
+    }
+    let mut targets = args.targets.clone();
+    if let Some(file) = &args.from {
+        targets.extend(read_targets(file)?);
+    }
+    for (i, text) in targets.iter().enumerate() {
+        let item = target::parse(text, i + 1, args.timeout, args.all_addresses).map_err(Failure::usage)?;
+        items.push(item);
+    }
+    Ok((items, resolver))
+}
+
+/// One target a line; empty lines and those that begin with `#` are passed over.
+fn read_targets(file: &Path) -> Result<Vec<String>, Failure> {
+    let error = |e: std::io::Error| Failure::usage(format!("{}: {e}", file.display()));
+    let reader: Box<dyn BufRead> = if file == Path::new("-") {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(std::io::BufReader::new(std::fs::File::open(file).map_err(error)?))
+    };
+    let mut targets = Vec::new();
+    for line in reader.lines() {
+        let line = line.map_err(error)?;
+        let line = line.trim();
+        if !line.is_empty() && !line.starts_with('#') {
+            targets.push(line.to_owned());
+        }
+        if targets.len() > RUN_TASKS_MAX {
+            let file = file.display();
+            return Err(Failure::usage(format!("{file} has too many targets: expected at most {RUN_TASKS_MAX}")));
+        }
+    }
+    Ok(targets)
+}
+
+async fn check(args: CheckArgs, items: Vec<RunItem>, resolver: Resolver) -> Result<Exit, Failure> {
+    let failed_to = |what: &'static str| move |e: std::io::Error| Failure::usage(format!("{what}: {e}"));
+    let mut signals = StopSignals::listen().map_err(failed_to("signals cannot be listened for"))?;
+    let agent = Agent::start(settings(&args, items.len())?, Roles::Both, deps(resolver)).await?;
+    let Some(checker) = agent.checker() else { return Err(Failure::usage("there is no Checker")) };
+    let policy = if args.fail_fast { GroupPolicy::FailFast } else { GroupPolicy::CollectAll };
+    let results = checker.run_now(RunRequest { items, limit: args.timeout, policy }).await?;
+    let format = match args.output {
+        OutputFormat::Table => Format::Rows,
+        OutputFormat::Json => Format::Array,
+        OutputFormat::Ndjson => Format::Lines,
+    };
+    let printer = Printer { format, quiet: args.quiet, clock: false, progress: true };
+    let begun = std::time::Instant::now();
+    let printing = printer.start(results).map_err(failed_to("the printing thread cannot be started"))?;
+    let mut printed = tokio::task::spawn_blocking(move || printing.join());
+    let joined = tokio::select! {
+        joined = &mut printed => joined,
+        signal = signals.next() => {
+            tracing::warn!("{signal}: what is still running is cancelled");
+            agent.stop(INTERRUPT_GRACE).await?;
+            // By now every task has its outcome, and the printer comes to its end by itself.
+            tokio::time::timeout(INTERRUPT_GRACE, printed)
+                .await
+                .map_err(|_| Failure::usage("stdout does not take the results"))?
+        }
+    };
+    let tally = match joined {
+        Ok(Ok(Ok(tally))) => tally,
+        // Nobody reads any more: there is nothing left to say.
+        Ok(Ok(Err(e))) if e.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Exit::NotPassed),
+        Ok(Ok(Err(e))) => return Err(Failure::usage(format!("stdout: {e}"))),
+        Ok(Err(_)) | Err(_) => return Err(Failure::usage("the printing thread panicked")),
+    };
+    if args.output == OutputFormat::Table {
+        summarise(&tally, begun.elapsed());
+    }
+    Ok(if tally.all_passed() { Exit::Ok } else { Exit::NotPassed })
+}
+
+#[expect(clippy::print_stderr, reason = "the summary is for people")]
+fn summarise(tally: &crate::output::Tally, took: Duration) {
+    eprintln!("{tally} in {:.2} s", took.as_secs_f64());
+}
+
+fn settings(args: &CheckArgs, items: usize) -> Result<AgentSettings, Failure> {
+    let name = |text: &str| Failure::usage(format!("`{text}` is not a name"));
+    let bastion = "local".parse().map_err(|_| name("local"))?;
+    let runner = "check".parse().map_err(|_| name("check"))?;
+    let mut settings = AgentSettings::new(bastion, runner);
+    let size = args.parallel.map_or(PARALLEL_MAX, |n| n as usize);
+    let size = if args.all_addresses { size } else { size.min(items.max(1)) };
+    let pool = PoolSettings { size, queue_max: RUN_TASKS_MAX };
+    settings.pools = CheckType::ALL.iter().map(|check_type| (*check_type, pool)).collect::<BTreeMap<_, _>>();
+    settings.wait_max = args.timeout;
+    Ok(settings)
+}
+
+fn deps(resolver: Resolver) -> Deps {
+    Deps {
+        bus: Arc::new(InProcessBus::new()),
+        clock: Arc::new(SystemClock::default()),
+        probes: ProbeSet::standard(&resolver),
+        resolver,
+    }
+}

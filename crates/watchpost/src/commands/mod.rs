@@ -1,0 +1,14 @@
+//! What each command does.
+
+pub mod check;
+pub mod config;
+pub mod help;
+pub mod serve;
+
+use crate::failure::{Exit, Failure};
+
+/// Runs the main part of a command where actors can live.
+fn in_system<F: Future<Output = Result<Exit, Failure>>>(main: F) -> Result<Exit, Failure> {
+    watchpost_agent::run_system(main)
+        .map_err(|e| Failure::usage(format!("the runtime's threads cannot be started: {e}")))?
+}

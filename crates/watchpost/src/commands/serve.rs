@@ -1,0 +1,259 @@
+//! The long-running roles: `up`, `bastion`, `checker`, `runner`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use watchpost_agent::{Agent, CheckSource, Deps, Roles, StopReport, SystemClock, follow};
+use watchpost_bus::{InProcessBus, NatsBus, SharedBus};
+use watchpost_console::Console;
+use watchpost_model::{BastionId, Format as WireFormat, RunnerId, Subjects, TaskResult, decode, header};
+use watchpost_probe::ProbeSet;
+
+use crate::cli::{AgentArgs, BusArgs, ConsoleArg, StreamFormat, UpArgs};
+use crate::config::{self, FileConfig, FileSource, Loaded};
+use crate::failure::{Exit, Failure};
+use crate::health::AgentHealth;
+use crate::output::{Format, Printer};
+use crate::signals::{StopSignals, reloads};
+
+/// Where the console of `up` listens unless told otherwise.
+const CONSOLE_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8627);
+/// How many results may wait to be printed. Beyond it the bus holds them, and counts what it drops.
+const PRINT_QUEUE: usize = 1024;
+
+/// Which bus to use.
+enum BusChoice {
+    InProcess,
+    Nats(Vec<String>),
+}
+
+/// What a role is to be run with.
+struct Plan {
+    roles: Roles,
+    args: AgentArgs,
+    runner: Option<RunnerId>,
+    bus: BusChoice,
+    console_default: Option<SocketAddr>,
+    print: Option<Printer>,
+}
+
+/// Everything in one process.
+pub fn up(args: UpArgs) -> Result<Exit, Failure> {
+    if args.agent.config.is_none() {
+        return Err(Failure::usage("`up` wants a configuration file: watchpost up -c FILE"));
+    }
+    let format = match args.output {
+        StreamFormat::Table => Format::Rows,
+        StreamFormat::Ndjson => Format::Lines,
+    };
+    let plan = Plan {
+        roles: Roles::Both,
+        args: args.agent,
+        runner: None,
+        bus: if args.bus.is_empty() { BusChoice::InProcess } else { BusChoice::Nats(args.bus) },
+        console_default: Some(CONSOLE_DEFAULT),
+        print: Some(Printer { format, quiet: args.quiet, clock: true, progress: false }),
+    };
+    super::in_system(serve(plan))
+}
+
+/// One or both roles on NATS.
+pub fn on_bus(roles: Roles, args: BusArgs) -> Result<Exit, Failure> {
+    let bus = BusChoice::Nats(args.bus);
+    let plan = Plan { roles, args: args.agent, runner: args.runner, bus, console_default: None, print: None };
+    super::in_system(serve(plan))
+}
+
+async fn serve(plan: Plan) -> Result<Exit, Failure> {
+    let io = |e: std::io::Error| Failure::usage(format!("signals cannot be listened for: {e}"));
+    let mut signals = StopSignals::listen().map_err(io)?;
+    let reload = reloads().map_err(io)?;
+
+    let source = plan.args.config.clone().map(|file| Arc::new(FileSource::new(file)));
+    // Looked at before it is read: a change in between is seen as one later.
+    let fingerprint = source.as_ref().and_then(|source| source.fingerprint());
+    let Loaded { settings: file, checks, warnings } = load(plan.args.config.as_ref())?;
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let grace = plan.args.grace.unwrap_or_else(|| file.grace());
+    let (bastion, runner) = identity(&plan, &file)?;
+    let settings = file.agent(bastion, runner);
+
+    // The console first: what cannot listen should say so before anything runs.
+    let console = match console_address(&plan, &file) {
+        Some(address) => Some(Console::listen(address).await.map_err(|e| Failure::usage(e.to_string()))?),
+        None => None,
+    };
+    let bus = connect(&plan, &file, &settings).await?;
+    let printing = match plan.print {
+        Some(printer) => Some(print_results(printer, &bus, &settings).await?),
+        None => None,
+    };
+    let resolver = file.resolver();
+    let deps = Deps {
+        bus: Arc::clone(&bus),
+        clock: Arc::new(SystemClock::default()),
+        probes: ProbeSet::standard(&resolver),
+        resolver,
+    };
+    let agent = Arc::new(Agent::start(settings, plan.roles, deps).await?);
+    if let Some(console) = console {
+        tracing::info!(address = %console.address(), "the console listens");
+        tokio::spawn(console.serve(Arc::new(AgentHealth(Arc::clone(&agent)))));
+    }
+    if let Some(checker) = agent.checker() {
+        let changed = checker.replace_checks(checks).await?;
+        tracing::info!(bastion = %agent.settings().bastion, %changed, "checks loaded");
+        if let Some(source) = source {
+            tokio::spawn(follow(source, fingerprint, checker.clone(), reload));
+        }
+    }
+    tracing::info!(bastion = %agent.settings().bastion, role = role_name(plan.roles), "ready");
+
+    let signal = signals.next().await;
+    tracing::info!(signal, ?grace, "stopping; a second signal stops at once");
+    let report = tokio::select! {
+        report = agent.stop(grace) => report?,
+        signal = signals.next_again() => {
+            tracing::error!(signal, "stopped at once: what was running is abandoned");
+            return Ok(Exit::DrainExpired);
+        }
+    };
+    if let Err(error) = bus.drain(Duration::from_secs(1)).await {
+        tracing::warn!(%error, "the bus did not close cleanly");
+    }
+    if let Some(printing) = printing {
+        printing.finish().await;
+    }
+    Ok(tell(&report))
+}
+
+fn load(file: Option<&PathBuf>) -> Result<Loaded, Failure> {
+    match file {
+        Some(file) => Ok(config::load(file)?),
+        None => Ok(Loaded { settings: FileConfig::default(), checks: Vec::new(), warnings: Vec::new() }),
+    }
+}
+
+fn identity(plan: &Plan, file: &FileConfig) -> Result<(BastionId, RunnerId), Failure> {
+    let bastion = match plan.args.bastion.clone().or_else(|| file.bastion.clone()) {
+        Some(bastion) => bastion,
+        None => "local".parse().map_err(|e| Failure::usage(format!("{e}")))?,
+    };
+    let runner = match plan.runner.clone().or_else(|| file.runner.clone()) {
+        Some(runner) => runner,
+        None => host_name().parse().map_err(|e| Failure::usage(format!("the host's name: {e}; set --runner")))?,
+    };
+    Ok((bastion, runner))
+}
+
+/// The host's name as an id. Linux tells it in a file.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let permitted = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '-' };
+    let name: String = name.trim().chars().map(permitted).take(watchpost_model::NAME_BYTES_MAX).collect();
+    if name.is_empty() { "runner".to_owned() } else { name }
+}
+
+fn console_address(plan: &Plan, file: &FileConfig) -> Option<SocketAddr> {
+    match plan.args.console {
+        Some(ConsoleArg::Off) => None,
+        Some(ConsoleArg::At(address)) => Some(address),
+        None => file.console.listen.or(plan.console_default),
+    }
+}
+
+async fn connect(
+    plan: &Plan,
+    file: &FileConfig,
+    settings: &watchpost_agent::AgentSettings,
+) -> Result<SharedBus, Failure> {
+    let servers = match &plan.bus {
+        BusChoice::InProcess => return Ok(Arc::new(InProcessBus::new())),
+        BusChoice::Nats(servers) => servers.clone(),
+    };
+    if servers.is_empty() && file.bus.servers.is_empty() {
+        return Err(Failure::usage(
+            "no bus is given: expected --bus nats://HOST:4222, WATCHPOST_BUS, or `bus.servers` in the file",
+        ));
+    }
+    let name = format!("watchpost {} {}/{}", role_name(plan.roles), settings.bastion, settings.runner);
+    let bus = NatsBus::connect(file.nats(servers, name)).await?;
+    Ok(Arc::new(bus))
+}
+
+fn role_name(roles: Roles) -> &'static str {
+    match roles {
+        Roles::Both => "bastion",
+        Roles::Checker => "checker",
+        Roles::Runner => "runner",
+    }
+}
+
+/// Results on their way from the bus to stdout.
+struct Printing {
+    pump: tokio::task::JoinHandle<()>,
+    thread: std::thread::JoinHandle<std::io::Result<crate::output::Tally>>,
+}
+
+async fn print_results(
+    printer: Printer,
+    bus: &SharedBus,
+    settings: &watchpost_agent::AgentSettings,
+) -> Result<Printing, Failure> {
+    let subjects = Subjects::new(&settings.prefix, &settings.bastion);
+    let mut results = bus.subscribe(&subjects.results(), None).await?;
+    let (sender, receiver) = mpsc::channel(PRINT_QUEUE);
+    let thread =
+        printer.start(receiver).map_err(|e| Failure::usage(format!("the printing thread cannot be started: {e}")))?;
+    let pump = tokio::spawn(async move {
+        while let Some(message) = results.next().await {
+            let format = WireFormat::detect(message.headers.get(header::CONTENT_TYPE), &message.payload);
+            // What is no result was refused, counted and logged by the Checker.
+            let Ok(result) = decode::<TaskResult>(&message.payload, format) else { continue };
+            if sender.send(result).await.is_err() {
+                tracing::warn!("nobody reads stdout any more; results are not printed");
+                return;
+            }
+        }
+    });
+    Ok(Printing { pump, thread })
+}
+
+impl Printing {
+    /// Waits until everything that had arrived is printed. Called after the bus was drained.
+    async fn finish(self) {
+        let printed = async {
+            if self.pump.await.is_err() {
+                tracing::error!("the pump of results panicked");
+            }
+            let thread = self.thread;
+            match tokio::task::spawn_blocking(move || thread.join()).await {
+                Ok(Ok(Ok(tally))) => tracing::info!(results = tally.total(), "{tally}"),
+                Ok(Ok(Err(error))) => tracing::warn!(%error, "stdout"),
+                Ok(Err(_)) | Err(_) => tracing::error!("the printing thread panicked"),
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(1), printed).await.is_err() {
+            tracing::warn!("stdout does not take the last results");
+        }
+    }
+}
+
+/// Names what a stop had to give up.
+fn tell(report: &StopReport) -> Exit {
+    if report.is_clean() {
+        tracing::info!("stopped; every task has its outcome");
+        return Exit::Ok;
+    }
+    for abandoned in &report.abandoned {
+        tracing::error!(task = %abandoned.task, check = %abandoned.check, endpoint = abandoned.endpoint, state = abandoned.state, "abandoned");
+    }
+    if !report.flushed {
+        tracing::error!("the bus could not be flushed: what was published last may not have left");
+    }
+    tracing::error!(abandoned = report.abandoned.len(), "the grace is over");
+    Exit::DrainExpired
+}

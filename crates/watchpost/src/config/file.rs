@@ -1,0 +1,163 @@
+//! The shape of a configuration file.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+use watchpost_agent::{AgentSettings, PoolSettings};
+use watchpost_bus::{NatsCredentials, NatsOptions};
+use watchpost_model::{BastionId, CheckDocument, CheckType, RunnerId, SubjectPrefix, Timeout};
+use watchpost_probe::Resolver;
+
+/// How long a stop may take where nothing else is said.
+const GRACE_DEFAULT: Duration = Duration::from_secs(5);
+/// The largest pool and queue that a file may ask for.
+const POOL_MAX: u64 = 10_000;
+const QUEUE_MAX: u64 = 1_000_000;
+
+/// A configuration file.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[schemars(title = "Watchpost configuration")]
+#[serde(deny_unknown_fields, default)]
+pub struct FileConfig {
+    /// The bastion's id; `local` if left out.
+    pub bastion: Option<BastionId>,
+    /// This process's Runner in results; the host's name if left out.
+    pub runner: Option<RunnerId>,
+    /// The first part of every subject on the bus; `watchpost` if left out.
+    pub prefix: Option<SubjectPrefix>,
+    /// How to reach NATS.
+    pub bus: BusFile,
+    /// Worker pools by check type.
+    pub pools: BTreeMap<CheckType, PoolFile>,
+    /// How long a task may wait for a free worker; `30s` if left out. Its own deadline bounds it further.
+    pub wait_for_worker: Option<Timeout>,
+    /// How long after a task's deadline its outcome is waited for before it counts as lost; `2s` if left out.
+    pub answer_grace: Option<Timeout>,
+    /// How long a stop may take; `5s` if left out.
+    pub grace: Option<Timeout>,
+    /// How names are resolved.
+    pub dns: DnsFile,
+    /// The console.
+    pub console: ConsoleFile,
+    /// The checks.
+    #[schemars(with = "Vec<CheckDocument>")]
+    pub checks: Vec<Spanned<CheckDocument>>,
+}
+
+/// How to reach NATS.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BusFile {
+    /// Servers, for example `nats://127.0.0.1:4222`.
+    pub servers: Vec<String>,
+    /// A file with a JWT and an nkey seed, as `nsc` writes it.
+    pub credentials_file: Option<PathBuf>,
+    /// A PEM file of certificate authorities to trust in place of those of the system.
+    pub tls_ca_file: Option<PathBuf>,
+    /// Whether to refuse a server that does not offer TLS.
+    pub require_tls: bool,
+}
+
+/// One worker pool.
+#[derive(Debug, Clone, Copy, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PoolFile {
+    /// How many checks of the type run at the same time: 1 to 10 000; 64 if left out.
+    #[serde(default, deserialize_with = "pool_size")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub size: Option<usize>,
+    /// How many tasks may wait for a worker: 0 to 1 000 000; 10 000 if left out.
+    #[serde(default, deserialize_with = "queue_max")]
+    #[schemars(range(max = 1_000_000))]
+    pub queue: Option<usize>,
+}
+
+/// How names are resolved.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DnsFile {
+    /// Name servers to ask in place of those of the system, for example `10.0.0.53:53`.
+    #[schemars(with = "Vec<String>")]
+    pub nameservers: Vec<SocketAddr>,
+}
+
+/// The console.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsoleFile {
+    /// Where it listens, for example `127.0.0.1:8627`.
+    #[schemars(with = "Option<String>")]
+    pub listen: Option<SocketAddr>,
+}
+
+impl FileConfig {
+    /// How names are resolved.
+    pub fn resolver(&self) -> Resolver {
+        match self.dns.nameservers.as_slice() {
+            [] => Resolver::system(),
+            some => Resolver::with_nameservers(some.to_vec()),
+        }
+    }
+
+    /// How long a stop may take.
+    pub fn grace(&self) -> Duration {
+        self.grace.map_or(GRACE_DEFAULT, Timeout::get)
+    }
+
+    /// The agent's settings for `bastion` and `runner`.
+    pub fn agent(&self, bastion: BastionId, runner: RunnerId) -> AgentSettings {
+        let mut settings = AgentSettings::new(bastion, runner);
+        if let Some(prefix) = &self.prefix {
+            settings.prefix = prefix.clone();
+        }
+        if let Some(wait) = self.wait_for_worker {
+            settings.wait_max = wait.get();
+        }
+        if let Some(grace) = self.answer_grace {
+            settings.answer_grace = grace.get();
+        }
+        let default = PoolSettings::default();
+        let pool = |file: &PoolFile| PoolSettings {
+            size: file.size.unwrap_or(default.size),
+            queue_max: file.queue.unwrap_or(default.queue_max),
+        };
+        settings.pools = self.pools.iter().map(|(check_type, file)| (*check_type, pool(file))).collect();
+        settings
+    }
+
+    /// How to reach NATS at these servers, or at the file's where none are given.
+    pub fn nats(&self, servers: Vec<String>, name: String) -> NatsOptions {
+        let servers = if servers.is_empty() { self.bus.servers.clone() } else { servers };
+        let mut options = NatsOptions::new(servers);
+        options.name = name;
+        options.credentials = self.bus.credentials_file.clone().map(NatsCredentials::File);
+        options.tls_ca_file = self.bus.tls_ca_file.clone();
+        options.require_tls = self.bus.require_tls;
+        options
+    }
+}
+
+fn pool_size<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    bounded(deserializer, "a pool's size", 1, POOL_MAX)
+}
+
+fn queue_max<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    bounded(deserializer, "a pool's queue", 0, QUEUE_MAX)
+}
+
+fn bounded<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+    what: &str,
+    min: u64,
+    max: u64,
+) -> Result<Option<usize>, D::Error> {
+    let given = u64::deserialize(deserializer)?;
+    match usize::try_from(given) {
+        Ok(n) if (min..=max).contains(&given) => Ok(Some(n)),
+        _ => Err(serde::de::Error::custom(format_args!("{what} of {given} is out of range: expected {min} to {max}"))),
+    }
+}

@@ -1,0 +1,189 @@
+//! From the text of a file to settings and valid checks.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_saphyr::{Location, Options, Spanned};
+use watchpost_model::{Check, CheckDocument, CheckId};
+
+use super::error::ConfigError;
+use super::file::FileConfig;
+
+/// The largest file that is read, in bytes: enough for 100 000 checks.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// A file that was read, and is valid.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Everything but the checks.
+    pub settings: FileConfig,
+    /// The checks.
+    pub checks: Vec<Check>,
+    /// What is permitted and probably not meant.
+    pub warnings: Vec<String>,
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// What is wrong with it, where, and what was expected.
+pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
+    let whole = |message: String| ConfigError::whole(file, message);
+    let metadata = std::fs::metadata(file).map_err(|e| whole(format!("cannot be read: {e}")))?;
+    if metadata.len() > FILE_BYTES_MAX {
+        return Err(whole(format!("has {} bytes: expected at most {FILE_BYTES_MAX}", metadata.len())));
+    }
+    let text = std::fs::read_to_string(file).map_err(|e| whole(format!("cannot be read: {e}")))?;
+    parse(file, &text, &environment())
+}
+
+/// The environment, for `${NAME}` in files.
+#[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
+fn environment() -> HashMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+fn parse(file: &Path, text: &str, environment: &HashMap<String, String>) -> Result<Loaded, ConfigError> {
+    if text.trim().is_empty() {
+        return Err(ConfigError::whole(file, "is empty: expected at least `checks:`"));
+    }
+    let mut settings = deserialize(file, text, environment)?;
+    let documents = std::mem::take(&mut settings.checks);
+    let checks = validate(file, text, documents)?;
+    Ok(Loaded { settings, checks, warnings: warnings(file, text) })
+}
+
+fn deserialize(file: &Path, text: &str, environment: &HashMap<String, String>) -> Result<FileConfig, ConfigError> {
+    let options = Options::default().with_properties(environment.clone());
+    // The error's place comes from the YAML reader, the key's path from the wrapper around it.
+    let mut key = None;
+    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
+        serde_path_to_error::deserialize::<_, FileConfig>(deserializer).map_err(|e| {
+            key = Some(e.path().to_string()).filter(|path| path != ".");
+            e.into_inner()
+        })
+    });
+    read.map_err(|error| {
+        let error = error.without_snippet();
+        let place = error.location().map_or((0, 0), place_of);
+        ConfigError::at(file, text, place, key, message_of(error))
+    })
+}
+
+fn place_of(location: Location) -> (usize, usize) {
+    let number = |n: u64| usize::try_from(n).unwrap_or(0);
+    (number(location.line()), number(location.column()))
+}
+
+/// The reader appends the place to its messages, which is told already.
+fn message_of(error: &serde_saphyr::Error) -> String {
+    let message = error.to_string();
+    let message = message.split_once(" at line ").map_or(message.as_str(), |(before, _)| before);
+    message.trim_start_matches("error: ").to_owned()
+}
+
+fn validate(file: &Path, text: &str, documents: Vec<Spanned<CheckDocument>>) -> Result<Vec<Check>, ConfigError> {
+    let mut checks = Vec::with_capacity(documents.len());
+    let mut first_lines: HashMap<CheckId, usize> = HashMap::with_capacity(documents.len());
+    for (i, document) in documents.into_iter().enumerate() {
+        let place = place_of(document.referenced);
+        let error = |key: String, message| ConfigError::at(file, text, place, Some(key), message);
+        let check = Check::try_from(document.value).map_err(|e| error(format!("checks[{i}]"), e.to_string()))?;
+        if let Some(line) = first_lines.insert(check.id().clone(), place.0) {
+            let message = format!("check `{}` is there already, in line {line}: ids must differ", check.id());
+            return Err(error(format!("checks[{i}].id"), message));
+        }
+        checks.push(check);
+    }
+    Ok(checks)
+}
+
+/// `${NAME}` is replaced in plain scalars only. Within quotes it stays as it is, which is seldom meant.
+fn warnings(file: &Path, text: &str) -> Vec<String> {
+    let quoted_reference = |line: &str| {
+        let (before, _) = line.split_once("${")?;
+        let open = |quote| before.matches(quote).count() % 2 == 1;
+        (!before.trim_start().starts_with('#') && (open('"') || open('\''))).then_some(())
+    };
+    text.lines()
+        .enumerate()
+        .filter(|(_, line)| quoted_reference(line).is_some())
+        .map(|(i, _)| {
+            let line = i + 1;
+            format!(
+                "{}:{line}: `${{…}}` within quotes is not replaced; leave the quotes out if it should be",
+                file.display()
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Loaded, String> {
+        let environment = HashMap::from([("HOST".to_owned(), "svc.example".to_owned())]);
+        parse(Path::new("w.yaml"), text, &environment).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn every_error_names_file_line_column_key_and_expectation() {
+        for (text, parts) in [
+            (
+                "checks:\n  - id: a\n    tcp: {address: 'a:1'}\n    intervall: 5s\n",
+                &["w.yaml:4:5", "intervall", "expected one of"][..],
+            ),
+            (
+                "checks:\n  - id: a\n    tcp: {address: 'a:1'}\n    interval: ten\n",
+                &["w.yaml:4:15", "`checks[0].interval`", "is not a duration"],
+            ),
+            (
+                "checks:\n  - id: a\n    tcp: {address: 'a:1'}\n    interval: 25h\n",
+                &["w.yaml:4:15", "expected 1s to 24h"],
+            ),
+            (
+                "checks:\n  - id: a\n    http: {url: 'ftp://x'}\n",
+                &["w.yaml:3:17", "`checks[0].http.url`", "expected `http` or `https`"],
+            ),
+            ("checks:\n  - id: a\n    http: [1]\n", &["w.yaml:3:11", "`checks[0].http`"]),
+            ("checks:\n  - id: a\n", &["w.yaml:2:5", "`checks[0]`", "expected one of `http:` or `tcp:`"]),
+            (
+                "checks:\n  - {id: a, tcp: {address: 'a:1'}}\n  - {id: a, tcp: {address: 'a:2'}}\n",
+                &["w.yaml:3:5", "in line 2", "ids must differ"],
+            ),
+            ("checks:\n  - id: a\n    tcp: {address: ${MISSING}:1}\n", &["w.yaml:3:", "MISSING"]),
+            ("pools: {http: {size: 0}}\n", &["w.yaml:1:22", "expected 1 to 10000"]),
+            ("pools: {smtp: {size: 1}}\n", &["w.yaml:1:", "smtp"]),
+            ("checks: [\n", &["w.yaml:"]),
+            ("checks:\n- id: a\n  id: b\n", &["w.yaml:3:3", "id"]),
+            ("", &["expected at least `checks:`"]),
+        ] {
+            let error = read(text).unwrap_err();
+            for part in parts {
+                assert!(error.contains(part), "{text}\n→ {error}\nlacks {part}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_environment_fills_in_plain_scalars_and_quoted_ones_are_warned_of() {
+        let loaded = read("checks:\n  - id: a\n    tcp: {address: ${HOST}:1}\n").unwrap();
+        assert_eq!(loaded.checks[0].target().host_port.host(), "svc.example");
+        assert!(loaded.warnings.is_empty());
+        let loaded = read("checks:\n  - id: a\n    http: {url: 'http://a/', body: \"${HOST}\"}\n").unwrap();
+        assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+    }
+
+    #[test]
+    fn an_alias_bomb_is_refused() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for n in 1..12 {
+            let before = format!("*a{}, ", n - 1).repeat(10);
+            text += &format!("a{n}: &a{n} [{before}]\n");
+        }
+        assert!(read(&text).is_err());
+    }
+}

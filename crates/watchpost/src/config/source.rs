@@ -1,0 +1,41 @@
+//! A configuration file as a source of checks that may change.
+
+use std::hash::{Hash, Hasher};
+use std::path::PathBuf;
+
+use watchpost_agent::{CheckSource, Fingerprint};
+use watchpost_model::Check;
+
+/// The checks of a file.
+pub struct FileSource {
+    file: PathBuf,
+}
+
+impl FileSource {
+    /// The checks of `file`.
+    pub fn new(file: PathBuf) -> Self {
+        Self { file }
+    }
+}
+
+impl CheckSource for FileSource {
+    fn fingerprint(&self) -> Option<Fingerprint> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = std::fs::metadata(&self.file).ok()?;
+        let mut hasher = std::hash::DefaultHasher::new();
+        (metadata.dev(), metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()).hash(&mut hasher);
+        Some(hasher.finish())
+    }
+
+    fn load(&self) -> Result<Vec<Check>, String> {
+        let loaded = super::load(&self.file).map_err(|e| e.to_string())?;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(loaded.checks)
+    }
+
+    fn name(&self) -> String {
+        self.file.display().to_string()
+    }
+}

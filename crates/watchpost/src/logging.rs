@@ -1,0 +1,30 @@
+//! Logs to stderr, for people or as JSON.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{LogArgs, LogFormat};
+use crate::failure::Failure;
+
+/// What is logged where nothing else is said.
+const FILTER_DEFAULT: &str = "warn,watchpost=info,watchpost_agent=info,watchpost_bus=info,watchpost_console=info";
+
+/// Starts logging.
+///
+/// # Errors
+/// When the filter cannot be read.
+pub fn start(args: &LogArgs) -> Result<(), Failure> {
+    let directives = args.log.as_deref().unwrap_or(FILTER_DEFAULT);
+    let filter = EnvFilter::builder().parse(directives).map_err(|e| {
+        Failure::usage(format!(
+            "--log `{directives}` cannot be read: {e}; expected for example `info` or `warn,watchpost_agent=debug`"
+        ))
+    })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

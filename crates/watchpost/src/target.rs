@@ -1,0 +1,72 @@
+//! Targets as they are written on the command line.
+
+use std::time::Duration;
+
+use watchpost_agent::RunItem;
+use watchpost_model::{
+    Addresses, Check, CheckDocument, CheckId, Expect, HttpSettings, INTERVAL_MAX, Interval, TcpSettings, Timeout, V1,
+};
+
+/// What to run for `text`, the `number`th target. A text that is no target becomes an item that
+/// ends as an error: it is reported among the others, not instead of them.
+pub fn parse(text: &str, number: usize, timeout: Duration, all_addresses: bool) -> Result<RunItem, String> {
+    let id: CheckId = format!("target-{number}").parse().map_err(|e| format!("{e}"))?;
+    match check(text, id.clone(), timeout, all_addresses) {
+        Ok(check) => Ok(RunItem::Check(Box::new(check))),
+        Err(message) => Ok(RunItem::Invalid { id, given: watchpost_model::shorten(text, 200).into_owned(), message }),
+    }
+}
+
+fn check(text: &str, id: CheckId, timeout: Duration, all_addresses: bool) -> Result<Check, String> {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+    let (http, tcp) = match scheme {
+        Some("http" | "https") => (Some(HttpSettings::get(text.parse().map_err(|e| format!("{e}"))?)), None),
+        Some("tcp") => {
+            let address = text.trim_start_matches("tcp://").trim_end_matches('/');
+            (None, Some(TcpSettings::connect(address.parse().map_err(|e| format!("{e}"))?)))
+        }
+        Some(other) => {
+            return Err(format!("there is no check for `{other}://`: expected http://, https:// or tcp://"));
+        }
+        None => {
+            let text = watchpost_model::shorten(text, 80);
+            return Err(format!("`{text}` is not a target: expected for example https://{text} or tcp://{text}:443"));
+        }
+    };
+    let document = CheckDocument {
+        v: V1,
+        id,
+        http,
+        tcp,
+        // It is run once; the interval only bounds the timeout.
+        interval: Some(Interval::new(INTERVAL_MAX).map_err(|e| e.to_string())?),
+        timeout: Some(Timeout::new(timeout).map_err(|e| e.to_string())?),
+        addresses: if all_addresses { Addresses::All } else { Addresses::Any },
+        expect: Expect::default(),
+    };
+    Check::try_from(document).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_target_is_an_item_that_says_why() {
+        let told = |text: &str| match parse(text, 1, Duration::from_secs(1), false) {
+            Ok(RunItem::Invalid { message, .. }) => message,
+            other => panic!("{other:?}"),
+        };
+        assert!(told("example.com").contains("expected for example https://example.com"));
+        assert!(told("gopher://a").contains("no check for `gopher://`"));
+        assert!(told("http://").contains("not a URL"));
+        assert!(told("tcp://a").contains("no port"));
+    }
+
+    #[test]
+    fn urls_and_addresses_become_checks() {
+        for text in ["http://a/", "https://a:8443/x", "tcp://a:1", "tcp://[::1]:22/"] {
+            assert!(matches!(parse(text, 1, Duration::from_secs(1), true), Ok(RunItem::Check(_))), "{text}");
+        }
+    }
+}

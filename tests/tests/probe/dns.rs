@@ -1,0 +1,132 @@
+//! Names: the resolver by itself, and checks that need it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use hickory_proto::op::ResponseCode;
+use watchpost_model::Outcome;
+use watchpost_probe::{Resolver, TlsRoots};
+use watchpost_tests::dns_server::DnsServer;
+use watchpost_tests::http_fixture::HttpFixture;
+
+use crate::{Bench, closed_port, loopback};
+
+fn asking(server: &DnsServer) -> Resolver {
+    Resolver::with_nameservers(vec![server.address()])
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn all_addresses_come_back_once_and_in_order() {
+    let many = [ip("10.0.0.9"), ip("fd00::2"), ip("10.0.0.1"), ip("fd00::1"), ip("10.0.0.9")];
+    let server = DnsServer::start(&[("many.example", &many), ("v6.example", &[ip("fd00::3")])]).await.unwrap();
+    let resolver = asking(&server);
+    let found = resolver.lookup("Many.Example").await.unwrap();
+    assert_eq!(found, [ip("10.0.0.1"), ip("10.0.0.9"), ip("fd00::1"), ip("fd00::2")]);
+    assert_eq!(resolver.lookup("v6.example").await.unwrap(), [ip("fd00::3")]);
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_for_its_time_to_live() {
+    let server = DnsServer::start(&[("a.example", &[ip("10.0.0.1")])]).await.unwrap();
+    let resolver = asking(&server);
+    resolver.lookup("a.example").await.unwrap();
+    let asked = server.questions();
+    for _ in 0..10 {
+        resolver.clone().lookup("a.example").await.unwrap();
+    }
+    // The A answer is kept. That there is no AAAA has no time to live without an SOA, and is asked again.
+    assert!(server.questions() - asked <= 10, "{} then {}", asked, server.questions());
+}
+
+#[tokio::test]
+async fn many_names_are_resolved_at_once_and_a_dropped_lookup_disturbs_no_other() {
+    let names: Vec<String> = (0..64).map(|i| format!("n{i}.example")).collect();
+    let address = [ip("10.0.0.1")];
+    let hosts: Vec<(&str, &[IpAddr])> = names.iter().map(|name| (name.as_str(), &address[..])).collect();
+    let server = DnsServer::start(&hosts).await.unwrap();
+    let resolver = asking(&server);
+    for found in futures_util::future::join_all(names.iter().map(|name| resolver.lookup(name))).await {
+        assert_eq!(found.unwrap(), address);
+    }
+    let fresh = asking(&server);
+    let mut dropped = Box::pin(fresh.lookup("n1.example"));
+    assert!(futures_util::poll!(&mut dropped).is_pending());
+    let other = fresh.lookup("n1.example");
+    drop(dropped);
+    assert_eq!(other.await.unwrap(), address);
+}
+
+#[tokio::test]
+async fn addresses_and_localhost_need_no_server() {
+    let resolver = Resolver::with_nameservers(Vec::new());
+    assert_eq!(resolver.lookup("10.0.0.1").await.unwrap(), [ip("10.0.0.1")]);
+    assert_eq!(resolver.lookup("::1").await.unwrap(), [ip("::1")]);
+    assert_eq!(resolver.lookup("localhost").await.unwrap(), [ip("127.0.0.1"), ip("::1")]);
+    let error = resolver.lookup("a.example").await.unwrap_err();
+    assert_eq!(error.to_string(), "cannot resolve a.example: no name servers are configured");
+}
+
+#[tokio::test]
+async fn each_failure_has_its_code_and_names_who_was_asked() {
+    let server = DnsServer::start(&[("empty.example", &[])]).await.unwrap();
+    let failing = DnsServer::failing(ResponseCode::ServFail).await.unwrap();
+    for (server, host, code, told) in [
+        (&server, "nobody.example", "dns_nxdomain", "name does not exist: nobody.example (asked 127.0.0.1:"),
+        (&server, "empty.example", "dns_no_address", "name has no address: empty.example (asked 127.0.0.1:"),
+        (&failing, "a.example", "dns_error", "cannot resolve a.example: "),
+        (&server, "a..b", "dns_error", "cannot resolve a..b: "),
+    ] {
+        let reason = asking(server).lookup(host).await.unwrap_err().reason();
+        assert_eq!(reason.code.as_str(), code, "{}", reason.message);
+        assert!(reason.message.starts_with(told), "{}", reason.message);
+    }
+}
+
+#[tokio::test]
+async fn a_silent_name_server_is_timed_out_by_the_deadline() {
+    let server = DnsServer::silent().await.unwrap();
+    let bench = Bench::with(&asking(&server), &TlsRoots::only([]));
+    let limit = Duration::from_millis(200);
+    let ran = bench.run_within(limit, r#"{"http": {"url": "http://a.example/"}}"#, None).await;
+    ran.assert_ended(Outcome::Timeout, "dns_timeout");
+    assert_eq!(ran.message(), "the name was not resolved within 200ms");
+    assert!(ran.took < limit * 3 && server.questions() > 0);
+}
+
+#[tokio::test]
+async fn a_check_resolves_measures_and_says_which_address_answered() {
+    let http = HttpFixture::start_on(loopback(3), "third").await.unwrap();
+    let addresses = [loopback(2), loopback(3)];
+    let dns = DnsServer::start(&[("svc.example", &addresses), ("one.example", &[loopback(3)])]).await.unwrap();
+    let bench = Bench::with(&asking(&dns), &TlsRoots::only([]));
+    let port = http.address().port();
+    let check = |host: &str, path: &str| format!(r#"{{"http": {{"url": "http://{host}:{port}{path}"}}}}"#);
+    for host in ["one.example", "svc.example"] {
+        let ran = bench.run(&check(host, "/ok"), None).await;
+        ran.assert_passed();
+        assert!(ran.evidence.phases.dns.is_some(), "{host}");
+        assert_eq!(ran.evidence.address, Some(http.address()), "{host}");
+    }
+    // The address is known even though no answer ever came from it.
+    let ran = bench.run_within(Duration::from_millis(200), &check("svc.example", "/hang"), None).await;
+    ran.assert_ended(Outcome::Timeout, "first_byte_timeout");
+    assert_eq!(ran.evidence.address, Some(http.address()));
+    assert!(ran.message().contains("name resolved in "), "{}", ran.message());
+}
+
+#[tokio::test]
+async fn a_check_of_an_unknown_name_is_an_error() {
+    let dns = DnsServer::start(&[("svc.example", &[loopback(2)])]).await.unwrap();
+    let bench = Bench::with(&asking(&dns), &TlsRoots::only([]));
+    let ran = bench.run(r#"{"http": {"url": "http://nobody.example/"}}"#, None).await;
+    ran.assert_ended(Outcome::Error, "dns_nxdomain");
+    assert!(ran.evidence.phases.dns.is_some() && ran.evidence.address.is_none());
+    let closed = closed_port(loopback(2)).await;
+    let ran = bench.run(&format!(r#"{{"http": {{"url": "http://svc.example:{}/"}}}}"#, closed.port()), None).await;
+    ran.assert_ended(Outcome::Error, "connect_refused");
+    assert_eq!(ran.evidence.address, Some(closed));
+}
