@@ -100,12 +100,21 @@ fn field_in(detail: &str) -> Option<String> {
 /// Writes a message.
 pub fn encode<M: Message>(message: &M, format: Format) -> Vec<u8> {
     let written = match format {
-        Format::MsgPack => rmp_serde::to_vec_named(message).map_err(|e| e.to_string()),
+        Format::MsgPack => write_msgpack(message).map_err(|e| e.to_string()),
         Format::Json => serde_json::to_vec(message).map_err(|e| e.to_string()),
     };
     // Invariant: messages are plain data with text keys, which both formats can always express.
     #[expect(clippy::panic, reason = "a message type that cannot be written is a defect of this crate")]
     written.unwrap_or_else(|e| panic!("a {} could not be written: {e}", M::NAME))
+}
+
+/// Maps with field names, and ids, addresses and times as the texts that JSON has for them: a
+/// client in any language reads the same values in both formats.
+fn write_msgpack<M: Message>(message: &M) -> Result<Vec<u8>, rmp_serde::encode::Error> {
+    let mut bytes = Vec::with_capacity(1024);
+    let mut writer = rmp_serde::Serializer::new(&mut bytes).with_struct_map().with_human_readable();
+    message.serialize(&mut writer)?;
+    Ok(bytes)
 }
 
 /// Reads a message, and refuses what is too large, too deep, malformed, of another version, or not valid.
@@ -137,7 +146,7 @@ struct Version {
 fn read<T: DeserializeOwned>(payload: &[u8], format: Format) -> Result<T, String> {
     match format {
         Format::MsgPack => {
-            let mut reader = rmp_serde::Deserializer::from_read_ref(payload);
+            let mut reader = rmp_serde::Deserializer::from_read_ref(payload).with_human_readable();
             reader.set_max_depth(DEPTH_MAX);
             T::deserialize(&mut reader).map_err(|e| e.to_string())
         }

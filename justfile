@@ -1,0 +1,29 @@
+# The recipes are what CI runs; each is a script that also works without `just`.
+
+default:
+    @just --list
+
+# Everything that CI runs.
+ci:
+    bash .ci/run
+
+# Formatting, lints, documentation, dependencies.
+lint:
+    bash .ci/lint
+
+# Every test, with a real nats-server.
+test *ARGS:
+    bash tests/run.sh {{ARGS}}
+
+# Fetch what the tests and benchmarks need: a nats-server, into .tools (ignored by git).
+setup:
+    bash deploy/fetch-nats-server.sh
+
+# Figures for docs/benchmarks.md. Never part of CI.
+bench *ARGS: setup
+    cargo build --release --locked -p watchpost
+    cargo bench --locked -p watchpost-tests {{ARGS}}
+
+# A first look: checks things on this machine until interrupted.
+first:
+    cargo run -p watchpost -- up -c deploy/examples/first.yaml
