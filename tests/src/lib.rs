@@ -1,3 +1,5 @@
+//! What the end-to-end tests need: real servers, fixtures and observers.
+
 pub mod dns_server;
 pub mod http_fixture;
 pub mod nats_server;

@@ -2,14 +2,23 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-#[path = "bus/contract.rs"]
-mod contract;
+#[path = "bus/delivery.rs"]
+mod delivery;
+#[path = "bus/endings.rs"]
+mod endings;
+#[path = "bus/limits.rs"]
+mod limits;
 #[path = "bus/nats.rs"]
 mod nats;
+#[path = "bus/requests.rs"]
+mod requests;
 #[path = "bus/rig.rs"]
 mod rig;
 
-use contract::*;
+use delivery::*;
+use endings::*;
+use limits::*;
+use requests::*;
 use rig::{Rig, bounded};
 
 /// One test for each part of the contract and each implementation.

@@ -11,6 +11,19 @@
 //!   loss is counted in [`BusStats::dropped_slow_consumer`] and logged. Publishing never waits for a subscriber.
 //! - No call waits for ever: each has a deadline, or fails at once.
 //! - Messages of one publisher on one subject reach each subscriber in order.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), watchpost_bus::BusError> {
+//! use std::time::Duration;
+//! use watchpost_bus::{Bus, BusError, InProcessBus, Outgoing, request};
+//!
+//! let bus = InProcessBus::new();
+//! let asked = request(&bus, Outgoing::new("weather.today", ""), Duration::from_secs(1)).await;
+//! assert!(matches!(asked, Err(BusError::NoResponders { .. })));
+//! # Ok(())
+//! # }
+//! ```
 
 mod counters;
 mod in_process;

@@ -1,5 +1,7 @@
 //! The pool against a naive model of it, over long random sequences of events.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

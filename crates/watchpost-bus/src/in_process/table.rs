@@ -237,4 +237,17 @@ mod tests {
         let stats = counters.snapshot(0);
         assert_eq!((stats.received, stats.dropped_slow_consumer), (4, 1));
     }
+
+    #[test]
+    fn whoever_has_no_room_still_listens() {
+        for queue in [None, Some("q")] {
+            let mut table = Table::default();
+            let (seat, receiver) = seat("a");
+            table.join(seat, queue);
+            for _ in 0..10 {
+                assert!(send(&table, "a"), "{queue:?}");
+            }
+            assert_eq!(receiver.len(), 4);
+        }
+    }
 }
