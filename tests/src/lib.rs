@@ -3,5 +3,7 @@
 pub mod dns_server;
 pub mod http_fixture;
 pub mod nats_server;
+pub mod observer;
+pub mod process;
 pub mod tcp_fixture;
 pub mod tls_fixture;

@@ -1,11 +1,6 @@
 //! Whoever listens on the bus and writes down what passes.
 
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot listen has failed"
-)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test that cannot listen has failed")]
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};

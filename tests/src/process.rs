@@ -250,7 +250,8 @@ impl Watchpost {
     /// # Panics
     /// When there is no console, or it does not answer.
     pub async fn health(&self) -> Value {
-        let address = self.until_logged("the console listens").await["address"].as_str().expect("an address").to_owned();
+        let address =
+            self.until_logged("the console listens").await["address"].as_str().expect("an address").to_owned();
         let address: SocketAddr = address.parse().expect("the console's address");
         let asked = async {
             let mut stream = TcpStream::connect(address).await.expect("the console");

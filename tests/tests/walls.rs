@@ -65,10 +65,7 @@ fn dependencies_between_our_crates_point_inward() {
         ("watchpost-probe", &["watchpost-model"]),
         ("watchpost-agent", &["watchpost-model", "watchpost-core", "watchpost-bus", "watchpost-probe"]),
         ("watchpost-console", &["watchpost-model", "watchpost-agent"]),
-        (
-            "watchpost",
-            &["watchpost-model", "watchpost-agent", "watchpost-bus", "watchpost-probe", "watchpost-console"],
-        ),
+        ("watchpost", &["watchpost-model", "watchpost-agent", "watchpost-bus", "watchpost-probe", "watchpost-console"]),
     ]);
     for (name, dependencies) in dependencies() {
         if name == "watchpost-tests" {

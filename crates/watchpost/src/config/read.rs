@@ -61,7 +61,10 @@ fn deserialize(file: &Path, text: &str, environment: &HashMap<String, String>) -
     let mut key = None;
     let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
         serde_path_to_error::deserialize::<_, FileConfig>(deserializer).map_err(|e| {
-            key = Some(e.path().to_string()).filter(|path| path != ".");
+            // The wrapper that keeps a check's place is no key of the file.
+            let path = e.path().to_string().replace("].value", "]");
+            // Where a key itself is wrong, its parent is named.
+            key = Some(path.trim_end_matches(".?").to_owned()).filter(|path| path != "." && path != "?");
             e.into_inner()
         })
     });
@@ -77,11 +80,19 @@ fn place_of(location: Location) -> (usize, usize) {
     (number(location.line()), number(location.column()))
 }
 
-/// The reader appends the place to its messages, which is told already.
+/// The reader speaks to programmers, and appends the place, which is told already.
 fn message_of(error: &serde_saphyr::Error) -> String {
     let message = error.to_string();
     let message = message.split_once(" at line ").map_or(message.as_str(), |(before, _)| before);
-    message.trim_start_matches("error: ").to_owned()
+    let message = message.trim_start_matches("error: ");
+    if let Some(name) = message.strip_prefix("missing property `").and_then(|rest| rest.strip_suffix('`')) {
+        return format!("the environment variable `{name}` is not set: set it, or write `${{{name}:-default}}`");
+    }
+    if let Some(rest) = message.strip_prefix("duplicate mapping key: ") {
+        let key = rest.split(',').next().unwrap_or(rest);
+        return format!("the key `{key}` is there twice: expected once");
+    }
+    message.to_owned()
 }
 
 fn validate(file: &Path, text: &str, documents: Vec<Spanned<CheckDocument>>) -> Result<Vec<Check>, ConfigError> {
@@ -154,11 +165,14 @@ mod tests {
                 "checks:\n  - {id: a, tcp: {address: 'a:1'}}\n  - {id: a, tcp: {address: 'a:2'}}\n",
                 &["w.yaml:3:5", "in line 2", "ids must differ"],
             ),
-            ("checks:\n  - id: a\n    tcp: {address: ${MISSING}:1}\n", &["w.yaml:3:", "MISSING"]),
+            (
+                "checks:\n  - id: a\n    tcp:\n      address: ${MISSING}:1\n",
+                &["w.yaml:4:", "environment variable `MISSING` is not set"],
+            ),
             ("pools: {http: {size: 0}}\n", &["w.yaml:1:22", "expected 1 to 10000"]),
             ("pools: {smtp: {size: 1}}\n", &["w.yaml:1:", "smtp"]),
             ("checks: [\n", &["w.yaml:"]),
-            ("checks:\n- id: a\n  id: b\n", &["w.yaml:3:3", "id"]),
+            ("checks:\n- id: a\n  id: b\n", &["w.yaml:3:3", "the key `id` is there twice"]),
             ("", &["expected at least `checks:`"]),
         ] {
             let error = read(text).unwrap_err();
@@ -170,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_environment_fills_in_plain_scalars_and_quoted_ones_are_warned_of() {
-        let loaded = read("checks:\n  - id: a\n    tcp: {address: ${HOST}:1}\n").unwrap();
+        let loaded = read("checks:\n  - id: a\n    tcp:\n      address: ${HOST}:1\n").unwrap();
         assert_eq!(loaded.checks[0].target().host_port.host(), "svc.example");
         assert!(loaded.warnings.is_empty());
         let loaded = read("checks:\n  - id: a\n    http: {url: 'http://a/', body: \"${HOST}\"}\n").unwrap();
