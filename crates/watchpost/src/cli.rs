@@ -83,7 +83,7 @@ pub struct CheckArgs {
     #[arg(value_name = "TARGET", required_unless_present_any = ["config", "from"])]
     pub targets: Vec<String>,
     /// Run every check of this configuration file once
-    #[arg(short, long, value_name = "FILE", env = "WATCHPOST_CONFIG")]
+    #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Read targets from this file, one a line; `-` for standard input
     #[arg(long, value_name = "FILE")]
