@@ -31,7 +31,7 @@ pub struct Expired<K, E> {
 /// check, not for the task; see [`Ledger::unroutable`].
 ///
 /// **Invariant:** each opened task is settled exactly once, by [`Ledger::settle`],
-/// [`Ledger::expire`] or [`Ledger::unroutable`].
+/// [`Ledger::expire`], [`Ledger::unroutable`] or [`Ledger::all_unroutable`].
 #[derive(Debug)]
 pub struct Ledger<K, C, E> {
     open: HashMap<K, Open<C, E>>,
@@ -109,8 +109,16 @@ impl<K: Copy + Ord + Hash, C: Clone + Eq + Hash, E> Ledger<K, C, E> {
     /// While some of a check's tasks were routed and some not, all stay open until they are
     /// answered or expire.
     pub fn unroutable(&mut self, check: &C) -> Vec<(K, E)> {
-        let Some(per_check) = self.checks.get_mut(check) else { return Vec::new() };
-        per_check.unroutable += 1;
+        if let Some(per_check) = self.checks.get_mut(check) {
+            per_check.unroutable += 1;
+        }
+        self.all_unroutable(check)
+    }
+
+    /// The tasks of `check`, settled, if by now it is all of them that the bus could not route. To be
+    /// asked after an answer: the task that was answered is not among them, which may tell which are.
+    pub fn all_unroutable(&mut self, check: &C) -> Vec<(K, E)> {
+        let Some(per_check) = self.checks.get(check) else { return Vec::new() };
         if per_check.unroutable < per_check.open.len() {
             return Vec::new();
         }

@@ -12,6 +12,7 @@ use watchpost_core::{Expired, Ledger, Settled, Tick};
 enum Event {
     Open { key: u16, check: u8, secs: u64 },
     Answer(u16),
+    AfterAnswer(u8),
     Unroutable(u8),
     Pass(u64),
 }
@@ -20,6 +21,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => (0u16..60, 0u8..4, 1u64..20).prop_map(|(key, check, secs)| Event::Open { key, check, secs }),
         5 => (0u16..60).prop_map(Event::Answer),
+        2 => (0u8..4).prop_map(Event::AfterAnswer),
         1 => (0u8..4).prop_map(Event::Unroutable),
         2 => (0u64..8).prop_map(Event::Pass),
     ]
@@ -49,6 +51,15 @@ proptest! {
                     let expected = if open.remove(&key).is_some() { Settled::First(key) } else { Settled::NotOpen };
                     settled += usize::from(expected != Settled::NotOpen);
                     prop_assert_eq!(ledger.settle(key), expected);
+                }
+                Event::AfterAnswer(check) => {
+                    let of_check = open.values().filter(|(c, _)| *c == check).count();
+                    let all = ledger.all_unroutable(&check);
+                    prop_assert!(all.is_empty() || all.len() == of_check, "all of a check's tasks or none");
+                    for (key, _) in all {
+                        prop_assert_eq!(open.remove(&key).map(|(c, _)| c), Some(check));
+                        settled += 1;
+                    }
                 }
                 Event::Unroutable(check) => {
                     let of_check = open.values().filter(|(c, _)| *c == check).count();
@@ -108,6 +119,17 @@ fn tasks_that_nobody_took_are_told_once_it_is_all_of_a_checks() {
 fn a_task_that_a_runner_took_is_not_given_up_for_its_sibling() {
     let mut ledger = ledger_of(&[1, 2]);
     assert!(ledger.unroutable(&"check").is_empty());
+    assert!(ledger.all_unroutable(&"check").is_empty());
+    assert_eq!(ledger.expire(BY), Some(Expired { key: 1, entry: 1, unroutable: true }));
+    assert_eq!(ledger.expire(BY), Some(Expired { key: 2, entry: 2, unroutable: false }));
+}
+
+#[test]
+fn an_answer_tells_which_task_it_was_that_nobody_took() {
+    let mut ledger = ledger_of(&[1, 2, 3]);
+    assert!(ledger.unroutable(&"check").is_empty());
     assert_eq!(ledger.settle(1), Settled::First(1), "the Runner answers");
-    assert_eq!(ledger.expire(BY), Some(Expired { key: 2, entry: 2, unroutable: true }));
+    assert!(ledger.all_unroutable(&"check").is_empty(), "it may still be either");
+    assert_eq!(ledger.settle(2), Settled::First(2), "the Runner answers");
+    assert_eq!(ledger.all_unroutable(&"check"), [(3, 3)]);
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Context, Handler, Message};
 use tokio::sync::mpsc;
 use watchpost_bus::SharedBus;
-use watchpost_core::{Ledger, Schedule, SlotId, TaskGroup, phase};
+use watchpost_core::{Ledger, Schedule, SlotId, TaskGroup, Tick, phase};
 use watchpost_model::{Check, CheckId, Endpoint, ProbeSettings, RunId, Subjects, TaskId, TaskResult, Timestamp};
 use watchpost_probe::Resolver;
 
@@ -69,6 +69,8 @@ pub(crate) struct Checker {
     resolving: usize,
     /// Time of day less monotonic clock, in µs, when last looked at.
     clock_offset_us: i64,
+    /// When the log last said that no Runner listens.
+    told_no_runner: Option<Tick>,
     stopping: Option<Stopping>,
 }
 
@@ -183,6 +185,7 @@ impl Checker {
             last_adhoc_us: 0,
             resolving: 0,
             clock_offset_us,
+            told_no_runner: None,
             stopping: None,
         }
     }

@@ -1,6 +1,7 @@
 //! One outcome for each task, whoever reports it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use actix::{Handler, Message};
 use watchpost_core::{Expired, Settled};
@@ -13,6 +14,9 @@ use super::dispatch::{CancelIds, Run};
 use super::publish::Outbound;
 use super::{Checker, Pending};
 use crate::adhoc::Adhoc;
+
+/// How often the log says at most that no Runner listens.
+const TELL_NO_RUNNER_EVERY: Duration = Duration::from_secs(30);
 
 /// What came back for a task.
 pub(super) enum Answer {
@@ -124,6 +128,9 @@ impl Checker {
             Settled::First(pending) => {
                 self.cx.stats.settled(result.outcome);
                 self.tell_adhoc(pending.adhoc, result);
+                // This one was routed, so it may be clear now which of its siblings were not.
+                let unroutable = self.ledger.all_unroutable(&pending.check);
+                self.report_unroutable(unroutable);
             }
             Settled::NotOpen => self.cx.stats.answers_not_open.increment(),
         }
@@ -150,7 +157,15 @@ impl Checker {
     }
 
     fn settle_unroutable(&mut self, check: &CheckId) {
-        for (task, pending) in self.ledger.unroutable(check) {
+        let unroutable = self.ledger.unroutable(check);
+        self.report_unroutable(unroutable);
+    }
+
+    fn report_unroutable(&mut self, tasks: Vec<(TaskId, Pending)>) {
+        if let Some((_, pending)) = tasks.first() {
+            self.tell_no_runner(pending.probe.check_type());
+        }
+        for (task, pending) in tasks {
             let message = format!(
                 "no Runner of bastion {} listens for {} tasks: is one running, and on this bus?",
                 self.cx.settings.bastion,
@@ -158,6 +173,20 @@ impl Checker {
             );
             self.report_for(task, pending, Outcome::Missed, Reason::new(ReasonCode::NoRunner, message));
         }
+    }
+
+    /// Says in the log that nobody runs the checks: now and then, not for each.
+    fn tell_no_runner(&mut self, check_type: CheckType) {
+        let now = self.cx.clock.tick();
+        if self.told_no_runner.is_some_and(|told| now.since(told) < TELL_NO_RUNNER_EVERY) {
+            return;
+        }
+        self.told_no_runner = Some(now);
+        tracing::warn!(
+            %check_type,
+            bastion = %self.cx.settings.bastion,
+            "no Runner listens: tasks are missed; is one running, with this bastion id and on this bus?"
+        );
     }
 
     /// A run ended before any task of it was sent: one result stands for all of it.

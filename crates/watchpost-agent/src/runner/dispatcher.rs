@@ -1,7 +1,7 @@
 //! The Dispatcher: gives each task of one check type a free worker, or lets it wait for one, or
 //! cancels it. Its decisions are those of [`Pool`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use watchpost_core::{Limits, Pool, PoolStats, Refusal, Step, Tick};
 use watchpost_model::{CancelCause, CancelTasks, CheckType, Outcome, Reason, ReasonCode, RunId, TaskId};
 
 use super::RunnerContext;
+use super::cancelled::{CancelledAhead, Id};
 use super::execute::{Execute, execute};
 use super::intake::Job;
 use super::report::{Report, ReportSender};
@@ -25,6 +26,7 @@ pub(super) struct Dispatcher {
     pool: Pool<TaskId, Worker, Job>,
     /// What runs, and how to stop it.
     running: HashMap<TaskId, Running>,
+    cancelled_ahead: CancelledAhead,
     reports: ReportSender,
     /// The timer that is set for the next wait to be over.
     expiry: Option<(Tick, SpawnHandle)>,
@@ -51,6 +53,7 @@ impl Dispatcher {
             queue_max: settings.queue_max,
             pool: Pool::new(limits, workers),
             running: HashMap::new(),
+            cancelled_ahead: CancelledAhead::default(),
             reports,
             expiry: None,
         }
@@ -72,6 +75,9 @@ impl Handler<RunTask> for Dispatcher {
     fn handle(&mut self, RunTask(job): RunTask, ctx: &mut Self::Context) {
         self.expire();
         let now = self.cx.clock.tick();
+        if let Some(reason) = self.cancelled_ahead.reason(now, &job.task) {
+            return self.refuse(job, Duration::ZERO, reason);
+        }
         let deadline = self.cx.clock.tick_at(job.task.deadline);
         let step = self.pool.submit(now, job.task.task, deadline, job);
         self.carry_out(step, ctx);
@@ -103,7 +109,7 @@ impl Handler<Finished> for Dispatcher {
     }
 }
 
-/// Stop the tasks that it names, as far as they are here.
+/// Stop the tasks that it names, those that are here and those that are still to come.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct CancelRunning(pub(super) Arc<CancelTasks>);
@@ -114,15 +120,21 @@ impl Handler<CancelRunning> for Dispatcher {
     fn handle(&mut self, CancelRunning(cancel): CancelRunning, ctx: &mut Self::Context) {
         let reason = Reason::new(code_of(cancel.cause), cancel.message.clone());
         let of_runs = |run: &RunId| cancel.runs.contains(run);
+        let named: HashSet<&TaskId> = cancel.tasks.iter().collect();
         let mut waiting = cancel.tasks.clone();
         waiting.extend(self.pool.waiting().filter(|(_, job)| of_runs(&job.task.run)).map(|(task, _)| task));
         let now = self.cx.clock.tick();
+        let shared = Arc::new(reason.clone());
         for task in waiting {
-            if let Some(Step::Refuse { job, waited, .. }) = self.pool.cancel(now, task) {
-                self.refuse(job, waited, reason.clone());
+            match self.pool.cancel(now, task) {
+                Some(Step::Refuse { job, waited, .. }) => self.refuse(job, waited, reason.clone()),
+                _ if self.running.contains_key(&task) => {}
+                _ => self.cancelled_ahead.note(now, Id::Task(task), &shared),
             }
         }
-        let named: std::collections::HashSet<&TaskId> = cancel.tasks.iter().collect();
+        for run in &cancel.runs {
+            self.cancelled_ahead.note(now, Id::Run(*run), &shared);
+        }
         for (task, running) in &mut self.running {
             if named.contains(task) || of_runs(&running.run) {
                 running.stop(reason.clone());

@@ -7,6 +7,7 @@
 //! it all the way, so that what is accepted and not yet reported is bounded and known by name.
 
 mod admission;
+mod cancelled;
 mod dispatcher;
 mod execute;
 mod intake;

@@ -92,7 +92,11 @@ fn message_of(error: &serde_saphyr::Error) -> String {
         let key = rest.split(',').next().unwrap_or(rest);
         return format!("the key `{key}` is there twice: expected once");
     }
-    message.to_owned()
+    match message {
+        "invalid u64" => "this is not a whole number: expected one, without quotes or unit".to_owned(),
+        "invalid bool" => "this is neither true nor false: expected one of them".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 fn validate(file: &Path, text: &str, documents: Vec<Spanned<CheckDocument>>) -> Result<Vec<Check>, ConfigError> {

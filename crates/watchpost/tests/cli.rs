@@ -1,0 +1,170 @@
+//! What people read: help, rows and errors, as the built binary prints them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+struct Ran {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs the binary in an environment that holds nothing of this one's settings.
+fn watchpost(args: &[&str]) -> Ran {
+    let output = Command::new(env!("CARGO_BIN_EXE_watchpost"))
+        .args(args)
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary runs");
+    Ran {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A file of its own for each test, gone with the value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str, text: &str) -> Self {
+        let file = std::env::temp_dir().join(format!("watchpost-cli-{}-{name}.yaml", std::process::id()));
+        std::fs::write(&file, text).unwrap();
+        Self(file)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).ok();
+    }
+}
+
+/// A port that refuses connections: it was free a moment ago.
+fn closed_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn help_reads_well() {
+    for (name, args) in [
+        ("help", &["--help"][..]),
+        ("help_check", &["check", "--help"]),
+        ("help_up", &["up", "--help"]),
+        ("help_bastion", &["bastion", "--help"]),
+        ("help_config", &["config", "--help"]),
+    ] {
+        let ran = watchpost(args);
+        assert_eq!(ran.code, Some(0));
+        insta::assert_snapshot!(name, ran.stdout);
+    }
+}
+
+#[test]
+fn config_errors_say_where_what_and_what_was_expected() {
+    for (name, text) in [
+        ("typo", "checks:\n  - id: web\n    http: {url: 'http://a/'}\n    intervall: 5s\n"),
+        ("wrong_type", "checks:\n  - id: web\n    http: {url: 'http://a/', max_redirects: many}\n"),
+        ("out_of_range", "checks:\n  - id: web\n    http: {url: 'http://a/'}\n    interval: 25h\n"),
+        ("duplicate_id", "checks:\n  - {id: web, tcp: {address: 'a:1'}}\n  - {id: web, tcp: {address: 'a:2'}}\n"),
+        ("missing_variable", "checks:\n  - id: web\n    tcp:\n      address: ${NOWHERE_SET}:1\n"),
+        ("no_type", "checks:\n  - id: web\n    interval: 5s\n"),
+        ("syntax", "checks: [\n"),
+    ] {
+        let file = Scratch::new(name, text);
+        let ran = watchpost(&["config", "validate", file.path()]);
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        insta::assert_snapshot!(format!("config_{name}"), ran.stderr.replace(file.path(), "checks.yaml"));
+    }
+}
+
+#[test]
+fn the_example_is_valid() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples/first.yaml");
+    let ran = watchpost(&["config", "validate", example.to_str().unwrap()]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.ends_with("valid, 3 checks\n"), "{}", ran.stdout);
+}
+
+#[test]
+fn each_target_has_its_row_whatever_is_wrong_with_it() {
+    let refused = format!("tcp://127.0.0.1:{}", closed_port());
+    let ran = watchpost(&["check", &refused, "example.com", "gopher://x", "--timeout", "2s"]);
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.stdout.lines().count(), 3, "{}", ran.stdout);
+    for told in ["connect_refused", "expected for example https://example.com", "no check for `gopher://`"] {
+        assert!(ran.stdout.contains(told), "{}", ran.stdout);
+    }
+    assert!(ran.stderr.contains("3 error in"), "{}", ran.stderr);
+}
+
+#[test]
+fn json_is_one_array_and_ndjson_one_object_a_line() {
+    let refused = format!("tcp://127.0.0.1:{}", closed_port());
+    let array = watchpost(&["check", &refused, "nonsense", "-o", "json"]);
+    let results: Vec<serde_json::Value> = serde_json::from_str(&array.stdout).unwrap();
+    assert_eq!(results.len(), 2);
+    let lines = watchpost(&["check", &refused, "nonsense", "-o", "ndjson"]);
+    for line in lines.stdout.lines() {
+        let result: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(result["v"], 1);
+    }
+    assert_eq!(lines.stdout.lines().count(), 2);
+    assert!(array.stderr.is_empty() && lines.stderr.is_empty(), "stderr is for people: {}", lines.stderr);
+    assert_eq!(watchpost(&["check", "nonsense", "-o", "json", "--quiet"]).code, Some(1));
+}
+
+#[test]
+fn fail_fast_cancels_what_is_still_running_and_names_the_cause() {
+    // It accepts and never answers, so that it would run into the time-out.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hangs = format!("http://{}/", silent.local_addr().unwrap());
+    let refused = format!("tcp://127.0.0.1:{}", closed_port());
+    let begun = std::time::Instant::now();
+    let ran = watchpost(&["check", &hangs, &refused, "--fail-fast", "--timeout", "60s", "-o", "ndjson"]);
+    assert!(begun.elapsed().as_secs() < 30, "it waited for the time-out");
+    assert_eq!(ran.code, Some(1));
+    let cancelled: serde_json::Value = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .find(|r: &serde_json::Value| r["outcome"] == "cancelled")
+        .unwrap();
+    assert_eq!(cancelled["reason"]["code"], "group_failed");
+    assert!(cancelled["reason"]["message"].as_str().unwrap().contains(&refused[6..]), "{cancelled}");
+}
+
+#[test]
+fn nothing_to_check_or_no_bus_is_a_usage_error() {
+    assert_eq!(watchpost(&["check"]).code, Some(2));
+    assert_eq!(watchpost(&["up"]).code, Some(2));
+    let runner = watchpost(&["runner"]);
+    assert_eq!(runner.code, Some(2));
+    assert!(runner.stderr.contains("expected --bus"), "{}", runner.stderr);
+    assert_eq!(watchpost(&["check", "tcp://a:1", "--timeout", "6m"]).code, Some(2));
+    assert_eq!(watchpost(&["check", "--from", "/nonexistent"]).code, Some(2));
+}
+
+#[test]
+fn a_bus_that_refuses_is_told_without_its_password() {
+    let bus = format!("nats://ann:s3cret@127.0.0.1:{}", closed_port());
+    let ran = watchpost(&["bastion", "--bus", &bus]);
+    assert_eq!(ran.code, Some(4));
+    assert!(ran.stderr.contains("refused") && !ran.stderr.contains("s3cret"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_schema_and_the_completions_are_printed() {
+    let schema: serde_json::Value = serde_json::from_str(&watchpost(&["config", "schema"]).stdout).unwrap();
+    assert!(schema["properties"]["checks"].is_object());
+    assert!(watchpost(&["completions", "bash"]).stdout.contains("watchpost"));
+    assert!(watchpost(&["man"]).stdout.contains(".TH"));
+}
