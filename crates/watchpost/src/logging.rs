@@ -26,5 +26,21 @@ pub fn start(args: &LogArgs) -> Result<(), Failure> {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
     }
+    log_panics();
     Ok(())
+}
+
+/// A panic is a line of the log like any other, so that whoever collects JSON gets JSON.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("(no message)");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current();
+        let backtrace = std::backtrace::Backtrace::capture();
+        let backtrace = match backtrace.status() {
+            std::backtrace::BacktraceStatus::Captured => format!("\n{backtrace}"),
+            _ => String::new(),
+        };
+        tracing::error!(place, thread = thread.name(), "panic: {message}{backtrace}");
+    }));
 }

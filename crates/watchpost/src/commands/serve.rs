@@ -104,6 +104,9 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         tokio::spawn(console.serve(Arc::new(AgentHealth(Arc::clone(&agent)))));
     }
     if let Some(checker) = agent.checker() {
+        if checks.is_empty() {
+            tracing::warn!("no checks are configured: nothing will be checked");
+        }
         let changed = checker.replace_checks(checks).await?;
         tracing::info!(bastion = %agent.settings().bastion, %changed, "checks loaded");
         if let Some(source) = source {
