@@ -12,7 +12,7 @@ use watchpost_model::{Format, RunId, Task, TaskId, TaskResult, decode, header};
 
 use crate::process::{SOON, until};
 
-/// Hears everything below `watchpost.` on a NATS server.
+/// Hears what Watchpost says on a NATS server.
 #[derive(Debug)]
 pub struct Observer {
     client: async_nats::Client,
@@ -29,13 +29,26 @@ struct Seen {
 }
 
 impl Observer {
-    /// Listens from now on.
+    /// Listens to everything from now on. To the server it is one who listens to tasks: a task that
+    /// no Runner takes is not sent back as one that nobody hears.
     ///
     /// # Panics
     /// When the server cannot be reached.
     pub async fn start(url: &str) -> Self {
+        Self::listen(url, "watchpost.>").await
+    }
+
+    /// Listens to results alone from now on.
+    ///
+    /// # Panics
+    /// When the server cannot be reached.
+    pub async fn of_results(url: &str) -> Self {
+        Self::listen(url, "watchpost.*.result.*").await
+    }
+
+    async fn listen(url: &str, filter: &'static str) -> Self {
         let client = async_nats::connect(url).await.expect("a connection to nats-server");
-        let mut messages = client.subscribe("watchpost.>").await.expect("a subscription");
+        let mut messages = client.subscribe(filter).await.expect("a subscription");
         client.flush().await.expect("nats-server answers");
         let seen = Arc::<Mutex<Seen>>::default();
         let noting = Arc::clone(&seen);
@@ -57,7 +70,7 @@ impl Observer {
     /// # Panics
     /// When the server does not answer.
     pub async fn catch_up(&self) {
-        let mark = format!("watchpost.observer.mark.{}", self.marks.fetch_add(1, Ordering::Relaxed));
+        let mark = format!("watchpost.observer.result.mark-{}", self.marks.fetch_add(1, Ordering::Relaxed));
         self.client.publish(mark.clone(), "".into()).await.expect("a mark on the bus");
         until("the observer's own mark", SOON, || (self.lock().last_mark.as_ref() == Some(&mark)).then_some(())).await;
     }
@@ -120,8 +133,8 @@ impl Seen {
         let format = Format::detect(content_type.map(|value| value.as_str()), &message.payload);
         match tokens.as_slice() {
             [_, _, "task", _] => self.tasks.extend(decode(&message.payload, format).ok().map(Arc::new)),
+            [_, "observer", "result", _] => self.last_mark = Some(message.subject.to_string()),
             [_, _, "result", _] => self.results.extend(decode(&message.payload, format).ok().map(Arc::new)),
-            [_, "observer", "mark", _] => self.last_mark = Some(message.subject.to_string()),
             _ => {}
         }
     }

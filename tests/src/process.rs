@@ -116,11 +116,8 @@ impl Launch {
         let file = |name: &str| File::create(folder.join(name)).expect("a file for what watchpost prints");
         let mut command = Command::new(binary());
         command.args(args).args(["--log", &log, "--log-format", "json"]).current_dir(&folder);
-        for (name, _) in std::env::vars_os() {
-            // What is set for whoever runs the tests is not meant for what they test.
-            if name.to_string_lossy().starts_with("WATCHPOST_") {
-                command.env_remove(name);
-            }
+        for name in settings_of_the_environment() {
+            command.env_remove(name);
         }
         command.envs(env).stdin(Stdio::null()).stdout(file(STDOUT)).stderr(file(STDERR));
         let child = command.spawn().expect("watchpost can be started");
@@ -323,6 +320,12 @@ fn eprintln_tail(stderr: &str) {
     let lines: Vec<&str> = stderr.lines().collect();
     let tail = &lines[lines.len().saturating_sub(LINES_MAX)..];
     eprintln!("the last of what watchpost said:\n{}", tail.join("\n"));
+}
+
+/// What is set for whoever runs the tests is not meant for what they test.
+#[expect(clippy::disallowed_methods, reason = "a child inherits the environment, so it is cleaned here")]
+fn settings_of_the_environment() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("WATCHPOST_"))
 }
 
 /// The last line may be written in part only.

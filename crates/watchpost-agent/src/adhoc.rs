@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use watchpost_core::{GroupPolicy, TaskGroup};
 use watchpost_model::{Check, CheckId, RunId, TaskId, TaskResult};
 
@@ -39,6 +39,8 @@ pub struct RunRequest {
 /// A request whose tasks do not all have their outcome yet.
 #[derive(Debug)]
 pub(crate) struct Adhoc {
+    /// Dropped with the request, which tells whoever watches for a requester that goes away.
+    pub(crate) _ended: oneshot::Sender<()>,
     pub(crate) group: TaskGroup<TaskId>,
     /// Runs whose names are still being resolved: their tasks are yet to come.
     pub(crate) unresolved: usize,

@@ -13,6 +13,7 @@ use watchpost_model::{
 };
 
 use super::publish::Outbound;
+use super::requester::GONE;
 use super::settle::Origin;
 use super::{Checker, FIRE_BATCH, Pending};
 use crate::adhoc::{RUN_TASKS_MAX, RunItem};
@@ -185,6 +186,8 @@ impl Checker {
                 } else if adhoc.tasks > RUN_TASKS_MAX {
                     let message = format!("one request may have {RUN_TASKS_MAX} tasks");
                     Some((Outcome::Missed, ReasonCode::Overloaded, message))
+                } else if adhoc.results.is_closed() {
+                    Some((Outcome::Cancelled, ReasonCode::RequesterGone, GONE.into()))
                 } else {
                     None
                 }

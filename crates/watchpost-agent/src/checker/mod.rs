@@ -7,6 +7,7 @@ mod dispatch;
 mod handle;
 mod listen;
 mod publish;
+mod requester;
 mod settle;
 mod stop;
 
@@ -14,8 +15,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Context, Handler, Message};
-use tokio::sync::mpsc;
+use actix::{Actor, AsyncContext, Context, Handler, Message};
+use tokio::sync::{mpsc, oneshot};
 use watchpost_bus::SharedBus;
 use watchpost_core::{Ledger, Schedule, SlotId, TaskGroup, Tick, phase};
 use watchpost_model::{Check, CheckId, Endpoint, ProbeSettings, RunId, Subjects, TaskId, TaskResult, Timestamp};
@@ -137,7 +138,10 @@ impl Handler<RunNow> for Checker {
     fn handle(&mut self, RunNow(request): RunNow, ctx: &mut Self::Context) -> Self::Result {
         let (results, receiver) = mpsc::channel(RUN_TASKS_MAX + request.items.len());
         self.adhocs_seen += 1;
+        let (ended, request_ended) = oneshot::channel();
+        tokio::spawn(requester::watch(self.adhocs_seen, results.clone(), request_ended, ctx.address()));
         let adhoc = Adhoc {
+            _ended: ended,
             group: TaskGroup::new(request.policy),
             unresolved: 0,
             runs: Vec::new(),

@@ -148,10 +148,12 @@ impl Checker {
         let now = self.cx.clock.tick();
         while let Some(Expired { key: task, entry: pending, unroutable }) = self.ledger.expire(now) {
             let code = if unroutable { ReasonCode::NoRunner } else { ReasonCode::RunnerSilent };
-            let message = format!(
-                "no Runner of bastion {} reported on it by its deadline plus {:?}",
-                self.cx.settings.bastion, self.cx.settings.answer_grace
-            );
+            let grace = self.cx.settings.answer_grace;
+            let by_when = match pending.adhoc {
+                Some(_) => "in the time that the request had".to_owned(),
+                None => format!("by its deadline plus {grace:?}"),
+            };
+            let message = format!("no Runner of bastion {} reported on it {by_when}", self.cx.settings.bastion);
             self.report_for(task, pending, Outcome::Lost, Reason::new(code, message));
         }
     }
@@ -264,8 +266,7 @@ impl Checker {
         let gone = adhoc.results.try_send(result).is_err();
         let siblings = adhoc.group.settled(task, passed);
         if gone {
-            let runs = std::mem::take(&mut adhoc.runs);
-            self.cancel(CancelCause::RequesterGone, "whoever asked is gone", CancelIds::Runs(runs));
+            self.cancel_runs_of(id);
         } else if !siblings.is_empty() {
             self.cancel(CancelCause::GroupFailed, &cause, CancelIds::Tasks(siblings));
         }

@@ -1,0 +1,74 @@
+//! Configurations and bus URLs that cannot work: exit code, place, key, and what was expected.
+
+use std::time::{Duration, Instant};
+
+use watchpost_tests::process::{Launch, SOON};
+
+/// A configuration, and what must be told about it.
+const CONFIGS: [(&str, &[&str]); 10] = [
+    (
+        "checks:\n- id: a\n  tcp: {address: 'a:1'}\n  intervall: 5s\n",
+        &["watchpost.yaml:4:3: ", "intervall", "expected one of", "  intervall: 5s"],
+    ),
+    ("chekcs: []\n", &["watchpost.yaml:1:1: ", "chekcs", "checks"]),
+    (
+        "checks:\n- id: a\n  tcp: {address: 'a:1'}\n  interval: often\n",
+        &["watchpost.yaml:4:13: ", "`checks[0].interval`", "`often` is not a duration"],
+    ),
+    ("checks:\n- id: a\n  http: [1]\n", &["watchpost.yaml:3:9: ", "`checks[0].http`", "expected"]),
+    ("pools: {http: {size: many}}\n", &["watchpost.yaml:1:22: ", ".size`", "expected"]),
+    ("pools: {http: {size: 0}}\n", &["watchpost.yaml:1:22: ", ".size`", "expected 1 to 10000"]),
+    (
+        "checks:\n- {id: a, tcp: {address: 'a:1'}}\n- {id: a, tcp: {address: 'a:2'}}\n",
+        &["watchpost.yaml:3:3: ", "`checks[1].id`", "`a` is there already, in line 2", "must differ"],
+    ),
+    ("checks:\n- id: a\n  tcp: {address: ${WATCHPOST_NOT_SET}:1}\n", &["watchpost.yaml:3:", "WATCHPOST_NOT_SET"]),
+    (
+        "checks:\n- id: a\n  http: {url: 'ftp://a'}\n",
+        &["watchpost.yaml:3:15: ", "`checks[0].http.url`", "expected `http`"],
+    ),
+    ("", &["watchpost.yaml: is empty: expected at least `checks:`"]),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_configuration_is_told_with_place_key_and_expectation() {
+    for (config, parts) in CONFIGS {
+        let file = |command: &str| Launch::new(command).file(Launch::CONFIG, config);
+        let validate = file("config").args(&["validate", Launch::CONFIG]);
+        let up = Launch::new("up").config(config).args(&["--console", "off"]);
+        let runner = Launch::new("runner").config(config).args(&["--bus", "nats://127.0.0.1:1"]);
+        for launch in [validate, up, runner] {
+            let mut watchpost = launch.start();
+            assert_eq!(watchpost.ended(SOON).await, 2, "{config}: {}", watchpost.stderr());
+            let told = watchpost.stderr();
+            for part in parts {
+                assert!(told.contains(part), "{config}\n→ {told}\nlacks {part}");
+            }
+            assert_eq!(watchpost.stdout(), "");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bus_that_refuses_is_named_without_its_password() {
+    for role in ["runner", "checker", "bastion"] {
+        let begun = Instant::now();
+        let mut watchpost = Launch::new(role).args(&["--bus", "nats://ann:s3cr3t@127.0.0.1:1"]).start();
+        assert_eq!(watchpost.ended(SOON).await, 4, "{role}: {}", watchpost.stderr());
+        assert!(begun.elapsed() < Duration::from_secs(15), "{role}: {:?}", begun.elapsed());
+        let told = watchpost.stderr();
+        assert!(told.contains("nats://127.0.0.1:1"), "{role}: {told}");
+        assert!(!told.contains("s3cr3t"), "{role}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bus_url_that_is_none_is_told_without_its_password() {
+    for url in ["http://ann:s3cr3t@127.0.0.1:1", "nats://ann:s3cr3t@", "nats://ann:s3cr3t@host:port"] {
+        let mut watchpost = Launch::new("runner").env("WATCHPOST_BUS", url).start();
+        let code = watchpost.ended(SOON).await;
+        let told = watchpost.stderr();
+        assert!(code == 2 || code == 4, "{url}: {code}: {told}");
+        assert!(!told.contains("s3cr3t") && told.contains("expected") || told.contains("not the URL"), "{url}: {told}");
+    }
+}
