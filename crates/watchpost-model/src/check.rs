@@ -1,5 +1,6 @@
 //! The configuration of one check.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,9 @@ use crate::{Invalid, codec};
 
 /// The largest check on the wire, in bytes.
 pub const CHECK_BYTES_MAX: usize = 512 * 1024;
+/// The most that settings and expectations may take together, in bytes of JSON. It leaves room for
+/// the rest of a task below [`Task::BYTES_MAX`](crate::Task).
+const SETTINGS_BYTES_MAX: usize = 192 * 1024;
 /// The interval of a check that names none.
 const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
 /// The timeout of a check that names none; a shorter interval shortens it.
@@ -219,21 +223,37 @@ impl TryFrom<CheckDocument> for Check {
         probe.validate(&expect).map_err(|e| about(e.to_string()))?;
         let target = Target { host_port: probe.host_port(), addresses };
         validate_addresses(&probe, &target).map_err(about)?;
+        validate_size(&probe, &expect).map_err(about)?;
         Ok(Self { id, interval, timeout, target, probe: Arc::new(probe), expect: Arc::new(expect) })
     }
 }
 
-/// TLS verifies the host that the URL names. Where that is an address, connecting to another one
-/// under its name could only fail.
 fn validate_addresses(probe: &ProbeSettings, target: &Target) -> Result<(), String> {
-    let (ProbeSettings::Http(http), Addresses::List(_), Some(ip)) = (probe, &target.addresses, target.host_port.ip())
-    else {
-        return Ok(());
-    };
-    if http.url.as_str().starts_with("https") {
+    let Addresses::List(list) = &target.addresses else { return Ok(()) };
+    let mut seen = HashSet::with_capacity(list.len());
+    if let Some(twice) = list.iter().map(|a| a.resolve(target.host_port.port())).find(|a| !seen.insert(*a)) {
+        return Err(format!("`addresses` lists {twice} twice: expected each endpoint once"));
+    }
+    // TLS verifies the host that the URL names. Where that is an address, connecting to another one
+    // under its name could only fail.
+    if let (ProbeSettings::Http(http), Some(ip)) = (probe, target.host_port.ip())
+        && http.url.is_https()
+    {
         return Err(format!(
             "its url names the address {ip} and `addresses` lists others, whose certificates could not be verified: \
              expected a host name in the url"
+        ));
+    }
+    Ok(())
+}
+
+/// A check that is valid must make tasks that a Runner accepts.
+fn validate_size(probe: &ProbeSettings, expect: &Expect) -> Result<(), String> {
+    let written = |bytes: Result<Vec<u8>, _>| bytes.map_or(usize::MAX, |bytes: Vec<u8>| bytes.len());
+    let bytes = written(serde_json::to_vec(probe)).saturating_add(written(serde_json::to_vec(expect)));
+    if bytes > SETTINGS_BYTES_MAX {
+        return Err(format!(
+            "its settings and expectations take {bytes} bytes: expected at most {SETTINGS_BYTES_MAX} together"
         ));
     }
     Ok(())
@@ -294,12 +314,27 @@ mod tests {
                 r#"{"id": "a", "http": {"url": "https://10.0.0.1/"}, "addresses": ["10.0.0.2"]}"#,
                 "expected a host name in the url",
             ),
+            (
+                r#"{"id": "a", "http": {"url": "http://a"}, "addresses": ["10.0.0.1", "10.0.0.1:80"]}"#,
+                "lists 10.0.0.1:80 twice",
+            ),
             (r#"{"id": "a", "http": {"url": "http://a", "max_redirects": 11}}"#, "expected 0 to 10"),
             (r#"{"id": "a", "http": {"url": "http://a", "headers": {"Content-Length": "1"}}}"#, "content-length"),
         ] {
             let error = check(json).unwrap_err();
             assert!(error.contains(told), "{json}: {error}");
         }
+    }
+
+    #[test]
+    fn a_check_whose_tasks_would_be_too_large_is_refused() {
+        let header = |n: usize| format!(r#""x-{n}": "{}""#, "v".repeat(8000));
+        let with = |n: usize| {
+            let headers: Vec<_> = (0..n).map(header).collect();
+            check(&format!(r#"{{"id": "a", "http": {{"url": "http://a", "headers": {{{}}}}}}}"#, headers.join(",")))
+        };
+        assert!(with(20).is_ok());
+        assert!(with(30).unwrap_err().contains("expected at most 196608 together"));
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Format {
     /// since no MessagePack map begins like a JSON object.
     pub fn detect(content_type: Option<&str>, payload: &[u8]) -> Self {
         match content_type {
-            Some(given) if given.starts_with("application/json") => Self::Json,
+            Some(given) if is_json(given) => Self::Json,
             Some(_) => Self::MsgPack,
             None => match payload.iter().find(|b| !b.is_ascii_whitespace()) {
                 Some(b'{') => Self::Json,
@@ -39,6 +39,12 @@ impl Format {
             },
         }
     }
+}
+
+/// Media types are compared without regard to case (RFC 9110, section 8.3.1); parameters may follow.
+fn is_json(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case(Format::Json.content_type())
 }
 
 /// A type that travels as a message by itself.
@@ -146,9 +152,14 @@ struct Version {
 fn read<T: DeserializeOwned>(payload: &[u8], format: Format) -> Result<T, String> {
     match format {
         Format::MsgPack => {
-            let mut reader = rmp_serde::Deserializer::from_read_ref(payload).with_human_readable();
+            let mut rest = payload;
+            let mut reader = rmp_serde::Deserializer::new(&mut rest).with_human_readable();
             reader.set_max_depth(DEPTH_MAX);
-            T::deserialize(&mut reader).map_err(|e| e.to_string())
+            let read = T::deserialize(&mut reader).map_err(|e| e.to_string())?;
+            match rest.len() {
+                0 => Ok(read),
+                left => Err(format!("{left} bytes follow the message")),
+            }
         }
         // serde_json bounds its depth to 128 by itself.
         Format::Json => serde_json::from_slice(payload).map_err(|e| e.to_string()),

@@ -24,22 +24,41 @@ text_type!(
 );
 
 fn parse(text: &str) -> Result<url::Url, String> {
-    let quoted = crate::shorten(text, 120);
+    let shown = crate::shorten(&without_userinfo(text), 120).into_owned();
+    // The parser would drop these without a word, and what is shown would not be what is requested.
+    if text.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        return Err(format!("`{shown}` holds white space or control characters: expected them percent-encoded"));
+    }
     let parsed = url::Url::parse(text)
-        .map_err(|e| format!("`{quoted}` is not a URL ({e}): expected for example `https://example.com/health`"))?;
+        .map_err(|e| format!("`{shown}` is not a URL ({e}): expected for example `https://example.com/health`"))?;
     if !matches!(parsed.scheme(), "http" | "https") {
-        return Err(format!("`{quoted}` has the scheme `{}`: expected `http` or `https`", parsed.scheme()));
+        return Err(format!("`{shown}` has the scheme `{}`: expected `http` or `https`", parsed.scheme()));
     }
     if !parsed.username().is_empty() || parsed.password().is_some() {
-        return Err(format!(
-            "the url of host `{}` carries a user or password: send an `Authorization` header instead",
-            parsed.host_str().unwrap_or_default()
-        ));
+        return Err(format!("`{shown}` carries a user or password: send an `Authorization` header instead"));
+    }
+    if parsed.port() == Some(0) {
+        return Err(format!("`{shown}` has port 0: expected 1 to 65535"));
     }
     Ok(parsed)
 }
 
+/// Works on texts that are no URLs as well: errors quote them.
+fn without_userinfo(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(authority_end);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{separator}{host}{path}")
+}
+
 impl HttpUrl {
+    /// Whether it asks for TLS.
+    pub fn is_https(&self) -> bool {
+        self.parts().scheme() == "https"
+    }
+
     /// The URL in its parts.
     pub fn parts(&self) -> url::Url {
         // Invariant: `parse` accepted this very text when the value was made.
@@ -96,8 +115,8 @@ text_type!(
     "a header value",
     8192,
     |text| match http::HeaderValue::from_str(text) {
-        Ok(_) => Ok(()),
-        Err(_) => Err("a header value holds a character that is not allowed there: expected visible ASCII".into()),
+        Ok(_) if text.is_ascii() => Ok(()),
+        _ => Err("a header value holds a character that is not allowed there: expected visible ASCII".into()),
     }
 );
 
@@ -190,11 +209,25 @@ mod tests {
         for good in ["http://a", "https://a.example:8443/x?y=1#z", "http://[::1]:80/"] {
             assert!(good.parse::<HttpUrl>().is_ok(), "{good}");
         }
-        for bad in ["", "a", "ftp://a", "http://", "http://a:99999", "http://u:p@a/", "http://a b/", "http://[::1"] {
+        for bad in [
+            "",
+            "a",
+            "ftp://a",
+            "http://",
+            "http://a:99999",
+            "http://u:p@a/",
+            "http://a b/",
+            "http://[::1",
+            "http://a:0/",
+            " http://a",
+            "http://a/\n",
+        ] {
             assert!(bad.parse::<HttpUrl>().is_err(), "{bad}");
         }
-        let told = "http://user:hunter2@a/".parse::<HttpUrl>().unwrap_err().to_string();
-        assert!(!told.contains("hunter2"), "{told}");
+        for secret in ["http://user:hunter2@a/", "http://user:hunter2@a:99999/", "ftp://u:hunter2@h", "u:hunter2@h"] {
+            let told = secret.parse::<HttpUrl>().unwrap_err().to_string();
+            assert!(!told.contains("hunter2"), "{told}");
+        }
     }
 
     #[test]

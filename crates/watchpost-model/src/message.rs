@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::Invalid;
 use crate::codec::Message;
 use crate::id::{RunId, TaskId};
 
@@ -75,11 +76,29 @@ pub struct CancelTasks {
 impl Message for CancelTasks {
     const NAME: &'static str = "cancel";
     const BYTES_MAX: usize = 256 * 1024;
+
+    fn validate(&self) -> Result<(), Invalid> {
+        let (ids, text) = (self.runs.len() + self.tasks.len(), self.message.len());
+        if ids > Self::IDS_MAX {
+            return Err(Invalid::new(format!("it names {ids} runs and tasks: expected at most {}", Self::IDS_MAX)));
+        }
+        // The text goes into the reason of each task that it stops.
+        if text > Self::TEXT_BYTES_MAX {
+            return Err(Invalid::new(format!(
+                "field `message` has {text} bytes: expected at most {}",
+                Self::TEXT_BYTES_MAX
+            )));
+        }
+        Ok(())
+    }
 }
 
 impl CancelTasks {
     /// How many ids fit into one message; more are sent in several.
     pub const IDS_MAX: usize = 4096;
+
+    /// The longest `message`, in bytes.
+    pub const TEXT_BYTES_MAX: usize = 1024;
 }
 
 /// What was wrong with a message, for machines.

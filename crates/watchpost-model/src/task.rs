@@ -108,6 +108,9 @@ impl Message for Task {
         if self.endpoint.address.is_some_and(|address| address.port() == 0) {
             return Err(Invalid::new("endpoint.address has port 0: expected 1 to 65535"));
         }
+        if self.attempt == 0 {
+            return Err(Invalid::new("field `attempt` is 0: expected 1 or more"));
+        }
         self.probe.validate(&self.expect)
     }
 }

@@ -135,7 +135,7 @@ proptest! {
     fn what_is_encoded_reads_back_as_itself(json in any::<bool>(), attempt in any::<u32>(), generation in any::<u64>()) {
         let format = if json { Format::Json } else { Format::MsgPack };
         let mut sent = task();
-        sent.attempt = attempt;
+        sent.attempt = attempt.max(1);
         sent.config_generation = generation;
         prop_assert_eq!(decode::<Task>(&encode(&sent, format), format).unwrap(), sent);
     }
@@ -176,6 +176,27 @@ fn another_version_is_told_apart_from_garbage_in_both_formats() {
         assert_eq!(error.kind, DecodeErrorKind::UnknownVersion, "{error}");
     }
     assert_eq!(decode::<Task>(b"{}", Format::Json).unwrap_err().kind, DecodeErrorKind::Malformed);
+}
+
+#[test]
+fn nothing_may_follow_a_message() {
+    for format in [Format::MsgPack, Format::Json] {
+        let mut twice = sample(1, format);
+        twice.extend(sample(1, format));
+        assert!(decode::<Task>(&twice, format).is_err(), "{format:?}");
+    }
+}
+
+#[test]
+fn requests_to_cancel_are_bounded() {
+    let cancel = |message: &str, tasks: usize| {
+        let ids = vec![r#""a291e387-34c7-5f65-bf6b-174d502d93c9""#; tasks].join(",");
+        let json = format!(r#"{{"v":1,"cause":"shutting_down","message":"{message}","tasks":[{ids}]}}"#);
+        decode::<CancelTasks>(json.as_bytes(), Format::Json)
+    };
+    assert!(cancel("m", 4096).is_ok());
+    assert!(cancel("m", 4097).is_err());
+    assert!(cancel(&"m".repeat(1025), 1).is_err());
 }
 
 #[test]
