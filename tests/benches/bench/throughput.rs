@@ -210,10 +210,6 @@ impl Meter {
 }
 
 fn report(all: &[(&str, Vec<Turn>)], figures: &mut Figures) {
-    let rate_of = |name| {
-        let turns = all.iter().find(|(known, _)| *known == name).map(|(_, turns)| turns)?;
-        Some(median(turns.iter().map(|turn| turn.rate)))
-    };
     for (name, turns) in all {
         let rates = || turns.iter().map(|turn| turn.rate);
         let (low, high) = (rates().fold(f64::MAX, f64::min), rates().fold(0.0, f64::max));
@@ -225,19 +221,22 @@ fn report(all: &[(&str, Vec<Turn>)], figures: &mut Figures) {
         });
         figures.note(format!("{name}: CPU for each check, µs"), parts.collect::<Vec<_>>().join(", "));
     }
-    let Some(wrk) = rate_of(WRK) else { return };
     for (name, least) in [(CHECK, 0.45), (RUNNER, 0.45), (WHOLE, 0.30)] {
-        let Some(rate) = rate_of(name) else { continue };
-        figures.ratio(format!("{name} ÷ wrk"), rate / wrk, least);
+        if let Some(ratio) = ratio_of(all, name, WRK) {
+            figures.ratio(format!("{name} ÷ wrk"), ratio, least);
+        }
     }
-    match rate_of(BLACKBOX) {
-        None => figures.missing("beside the blackbox exporter", &not_installed(Blackbox::NAME)),
-        Some(blackbox) => {
-            for name in [CHECK, RUNNER, WHOLE] {
-                let Some(rate) = rate_of(name) else { continue };
-                figures.ratio(format!("{name} ÷ blackbox exporter"), rate / blackbox, 4.0);
-            }
+    for name in [CHECK, RUNNER, WHOLE] {
+        match ratio_of(all, name, BLACKBOX) {
+            Some(ratio) => figures.ratio(format!("{name} ÷ blackbox exporter"), ratio, 4.0),
+            None => figures.missing(format!("{name} ÷ blackbox exporter"), &not_installed(Blackbox::NAME)),
         }
     }
 }
 
+/// The median of the ratios within each round: what disturbs a round disturbs both sides of its ratio.
+fn ratio_of(all: &[(&str, Vec<Turn>)], name: &str, other: &str) -> Option<f64> {
+    let turns_of = |name| all.iter().find(|(known, _)| *known == name).map(|(_, turns)| turns);
+    let pairs = turns_of(name)?.iter().zip(turns_of(other)?);
+    Some(median(pairs.map(|(turn, other)| turn.rate / other.rate)))
+}

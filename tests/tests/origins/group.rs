@@ -61,7 +61,8 @@ impl Targets {
             (format!("tcp://{}", self.silent.address()), "pass"),
             ("tcp://127.0.0.1:1".to_owned(), "error/connect_refused"),
             (format!("http://{}/", self.resets.address()), "error/connection_reset"),
-            (format!("http://{}/", self.floods.address()), "error/protocol_error"),
+            // It speaks before it is asked, and what is seen first decides.
+            (format!("http://{}/", self.floods.address()), "error/protocol_error or error/connection_closed"),
         ];
         (0..TARGETS).map(|i| kinds[i % kinds.len()].clone()).collect()
     }
@@ -95,18 +96,23 @@ async fn o1_every_one_of_200_targets_has_its_one_outcome() {
         let mut check = launch.args(&["--from", "targets", "--timeout", "4s", "-o", "ndjson"]).start();
         assert_eq!(check.ended(SOON).await, 1, "{}", check.stderr());
         assert!(begun.elapsed() < Duration::from_secs(4) + ALLOWANCE, "{:?}", begun.elapsed());
-        assert_one_each(&check.results(), &list, |told, expected| told == expected);
+        assert_one_each(&check.results(), &list, is_expected);
         let status = |result: &TaskResult| result.http.as_ref().map(|http| http.status);
         let failed = check.results().into_iter().filter(|result| result.outcome.as_str() == "fail");
         assert!(failed.map(|result| status(&result)).all(|status| matches!(status, Some(404 | 500))));
     }
 }
 
+/// Whether an outcome is one of those that are expected.
+fn is_expected(told: &str, expected: &str) -> bool {
+    expected.split(" or ").any(|one| one == told)
+}
+
 /// The deadline is so short that on a busy machine an answer, or the report of it, may come too late.
 /// Then too there is an outcome, and one only.
 fn as_expected_or_late(told: &str, expected: &str) -> bool {
     let late = told.starts_with("timeout/") || ["cancelled/deadline_passed", "lost/runner_silent"].contains(&told);
-    told == expected || (late && expected != "error/invalid_target")
+    is_expected(told, expected) || (late && expected != "error/invalid_target")
 }
 
 #[test]

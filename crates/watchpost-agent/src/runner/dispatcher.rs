@@ -13,6 +13,7 @@ use watchpost_model::{CancelCause, CancelTasks, CheckType, Outcome, Reason, Reas
 use super::RunnerContext;
 use super::cancelled::{CancelledAhead, Id};
 use super::execute::{Execute, execute};
+use super::homecoming::{self, Home, Homecoming};
 use super::intake::Job;
 use super::report::{Report, ReportSender};
 use super::worker::Worker;
@@ -28,6 +29,8 @@ pub(super) struct Dispatcher {
     running: HashMap<TaskId, Running>,
     cancelled_ahead: CancelledAhead,
     reports: ReportSender,
+    /// Where tasks that ended go on their way back here.
+    homecoming: Homecoming,
     /// The timer that is set for the next wait to be over.
     expiry: Option<(Tick, SpawnHandle)>,
 }
@@ -55,6 +58,7 @@ impl Dispatcher {
             running: HashMap::new(),
             cancelled_ahead: CancelledAhead::default(),
             reports,
+            homecoming: homecoming::start(settings.size),
             expiry: None,
         }
     }
@@ -64,47 +68,55 @@ impl Actor for Dispatcher {
     type Context = Context<Self>;
 }
 
-/// Run this task. It was admitted, which bounds how many of these there are.
+/// Run these tasks. They were admitted, which bounds how many of them there are.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct RunTask(pub(super) Job);
+pub(super) struct RunTasks(pub(super) Vec<Job>);
 
-impl Handler<RunTask> for Dispatcher {
+impl Handler<RunTasks> for Dispatcher {
     type Result = ();
 
-    fn handle(&mut self, RunTask(job): RunTask, ctx: &mut Self::Context) {
+    fn handle(&mut self, RunTasks(jobs): RunTasks, ctx: &mut Self::Context) {
         self.expire();
-        let now = self.cx.clock.tick();
-        if let Some(reason) = self.cancelled_ahead.reason(now, &job.task) {
-            return self.refuse(job, Duration::ZERO, reason);
+        for job in jobs {
+            let now = self.cx.clock.tick();
+            if let Some(reason) = self.cancelled_ahead.reason(now, &job.task) {
+                self.refuse(job, Duration::ZERO, reason);
+                continue;
+            }
+            let deadline = self.cx.clock.tick_at(job.task.deadline);
+            let step = self.pool.submit(now, job.task.task, deadline, job);
+            self.carry_out(step, ctx);
         }
-        let deadline = self.cx.clock.tick_at(job.task.deadline);
-        let step = self.pool.submit(now, job.task.task, deadline, job);
-        self.carry_out(step, ctx);
         self.set_timer(ctx);
     }
 }
 
 /// A task ended, and its worker is home.
-#[derive(Message)]
-#[rtype(result = "()")]
 pub(super) struct Finished {
     pub(super) task: TaskId,
     pub(super) worker: Worker,
     pub(super) report: Report,
 }
 
-impl Handler<Finished> for Dispatcher {
+/// Tasks that ended at about the same time, each with its worker.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct AllFinished(pub(super) Vec<Finished>);
+
+impl Handler<AllFinished> for Dispatcher {
     type Result = ();
 
-    fn handle(&mut self, Finished { task, worker, report }: Finished, ctx: &mut Self::Context) {
-        tracing::debug!(%task, check_type = %self.check_type, worker = worker.id(), "worker returned");
-        self.running.remove(&task);
-        self.expire();
-        if let Some(step) = self.pool.worker_returned(self.cx.clock.tick(), task, worker) {
-            self.carry_out(step, ctx);
+    fn handle(&mut self, AllFinished(all): AllFinished, ctx: &mut Self::Context) {
+        for Finished { task, worker, report } in all {
+            tracing::debug!(%task, check_type = %self.check_type, worker = worker.id(), "worker returned");
+            self.running.remove(&task);
+            self.expire();
+            if let Some(step) = self.pool.worker_returned(self.cx.clock.tick(), task, worker) {
+                self.carry_out(step, ctx);
+            }
+            self.send(report);
         }
-        self.send(report);
         self.set_timer(ctx);
     }
 }
@@ -199,7 +211,8 @@ impl Dispatcher {
                 tracing::debug!(%task, check = %job.task.check, check_type = %self.check_type, worker = worker.id(), "worker taken");
                 self.running.insert(task, Running { run, cancel: Some(cancel) });
                 let message = Execute { job, worker, waited, cancelled };
-                tokio::spawn(execute(Arc::clone(&self.cx), message, ctx.address()));
+                let home = Home { dispatcher: ctx.address(), homecoming: self.homecoming.clone() };
+                tokio::spawn(execute(Arc::clone(&self.cx), message, home));
             }
             Step::Refuse { job, refusal: Refusal::Duplicate, .. } => {
                 // The one that is here already will be reported.

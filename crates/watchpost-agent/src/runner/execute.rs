@@ -4,14 +4,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use watchpost_model::{Outcome, Reason, ReasonCode};
 use watchpost_probe::{Recorder, Verdict};
 
 use super::RunnerContext;
-use super::dispatcher::{Dispatcher, Finished};
+use super::dispatcher::Finished;
+use super::homecoming::Home;
 use super::intake::Job;
 use super::report::Report;
 use super::worker::Worker;
@@ -29,7 +29,7 @@ pub(super) struct Execute {
 
 /// Executes a task on the runtime's threads and sends task's report and worker home together,
 /// however it ends.
-pub(super) async fn execute(cx: Arc<RunnerContext>, message: Execute, home: Addr<Dispatcher>) {
+pub(super) async fn execute(cx: Arc<RunnerContext>, message: Execute, home: Home) {
     let Execute { job, mut worker, waited, cancelled } = message;
     let started_at = cx.clock.now();
     // The deadline only shrinks: it is what the task was given, seen from here and now.
@@ -47,10 +47,7 @@ pub(super) async fn execute(cx: Arc<RunnerContext>, message: Execute, home: Addr
     };
     let task = job.task.task;
     let report = Report::tried(&cx, job, started_at, waited, verdict, recorder.finish());
-    if let Err(error) = home.send(Finished { task, worker, report }).await {
-        // The message is gone, and with it the report: its admission has counted and told that.
-        tracing::error!(%task, %error, "the Dispatcher is gone; this is a defect of Watchpost");
-    }
+    home.send(Finished { task, worker, report });
 }
 
 async fn attempt(

@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use actix::Addr;
+use futures_util::FutureExt;
 use tokio::sync::{Semaphore, watch};
 use watchpost_bus::{Headers, Message, Outgoing, Subscription};
 use watchpost_model::{CancelTasks, CheckType, ErrorCode, ErrorReply, Format, Task, V1, decode, encode, header};
 
 use super::RunnerContext;
-use super::dispatcher::{CancelRunning, Dispatcher, RunTask};
+use super::dispatcher::{CancelRunning, Dispatcher, RunTasks};
 use super::report;
+
+/// How many tasks go to the Dispatcher in one message at most: each message to an actor has its
+/// price, and the first task waits until the last one is read.
+const JOBS_MAX: usize = 32;
 
 /// Takes the tasks of one type.
 pub(super) struct Intake {
@@ -30,21 +35,37 @@ pub(super) struct Job {
 
 impl Intake {
     pub(super) async fn take_tasks(self, mut tasks: Subscription, mut stopped: watch::Receiver<bool>) {
-        while let Some(message) = next_until_stopped(&mut tasks, &mut stopped).await {
-            self.take(message).await;
+        while let Some(first) = next_until_stopped(&mut tasks, &mut stopped).await {
+            let mut jobs: Vec<Job> = self.read(first).await.into_iter().collect();
+            while jobs.len() < JOBS_MAX
+                && let Some(Some(next)) = tasks.next().now_or_never()
+            {
+                jobs.extend(self.read(next).await);
+            }
+            if jobs.is_empty() {
+                continue;
+            }
+            if let Err(error) = self.dispatcher.send(RunTasks(jobs)).await {
+                tracing::error!(check_type = %self.check_type, %error, "the Dispatcher is gone; this is a defect of Watchpost");
+            }
         }
         tracing::debug!(check_type = %self.check_type, "takes no more tasks");
     }
 
-    async fn take(&self, message: Message) {
+    /// The task in a message, admitted; `None` where it was refused, and that was told.
+    async fn read(&self, message: Message) -> Option<Job> {
         let format = Format::detect(message.headers.get(header::CONTENT_TYPE), &message.payload);
         let task = match decode::<Task>(&message.payload, format) {
             Ok(task) if task.check_type() == self.check_type => task,
             Ok(task) => {
                 let told = format!("a {} task came on the subject of {} tasks", task.check_type(), self.check_type);
-                return self.refuse(&message, format, bad_payload(told)).await;
+                self.refuse(&message, format, bad_payload(told)).await;
+                return None;
             }
-            Err(error) => return self.refuse(&message, format, error.to_reply()).await,
+            Err(error) => {
+                self.refuse(&message, format, error.to_reply()).await;
+                return None;
+            }
         };
         // Without a reply subject the result goes where those of scheduled tasks go.
         let reply = message.reply.unwrap_or_else(|| self.cx.subjects.result(&task.check));
@@ -53,13 +74,11 @@ impl Intake {
             // refusal from here slows the intake down, which is what is wanted.
             self.cx.stats.tasks_overloaded.increment();
             let message = "too many tasks are accepted and not yet reported: the bus takes results too slowly";
-            return report::publish_refusal(&self.cx, &task, reply, message).await;
+            report::publish_refusal(&self.cx, &task, reply, message).await;
+            return None;
         };
         let admission = self.cx.admissions.admit(&task, permit);
-        let job = Job { task, reply, admission };
-        if let Err(error) = self.dispatcher.send(RunTask(job)).await {
-            tracing::error!(check_type = %self.check_type, %error, "the Dispatcher is gone; this is a defect of Watchpost");
-        }
+        Some(Job { task, reply, admission })
     }
 
     /// Answers a payload that is not a task of this type. Nothing else changes.

@@ -2,14 +2,16 @@
 //! type, and reports one outcome for each task that it accepted.
 //!
 //! A task's way: [`intake`] reads it and admits it → the Dispatcher asks its pool → task and worker
-//! are moved into [`execute`] → both come home in `Finished` → the worker goes back to the pool, the
-//! report to [`report`], which publishes it. The admission that it got at the intake travels with
-//! it all the way, so that what is accepted and not yet reported is bounded and known by name.
+//! are moved into [`execute`] → both come home in `Finished`, by way of [`homecoming`] → the worker
+//! goes back to the pool, the report to [`report`], which publishes it. The admission that it got at
+//! the intake travels with it all the way, so that what is accepted and not yet reported is bounded
+//! and known by name.
 
 mod admission;
 mod cancelled;
 mod dispatcher;
 mod execute;
+mod homecoming;
 mod intake;
 mod report;
 mod stop;
