@@ -12,6 +12,11 @@ use crate::checker::{self, CheckerContext};
 use crate::runner::{Admissions, Runner, RunnerContext};
 use crate::{Abandoned, AgentError, AgentSettings, CheckerHandle, CheckerStatus, Clock, Counts, PoolStatus, Stats};
 
+/// The most of a stop's grace that is kept for the Runner after the Checker has stopped.
+const RUNNER_SHARE_MAX: Duration = Duration::from_millis(500);
+/// How often it is looked whether every actor is there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Which roles an agent plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Roles {
@@ -149,6 +154,19 @@ impl Agent {
         })
     }
 
+    /// Waits until an actor is gone, which only a defect of Watchpost can bring about.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn broken(&self) -> AgentError {
+        loop {
+            if let Err(error) = self.status().await {
+                return error;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Stops within `grace`: the Checker first, so that what it has sent can still be run, then the Runner.
     ///
     /// # Errors
@@ -160,12 +178,21 @@ impl Agent {
             report.flushed &= role.flushed;
             report.abandoned.extend(role.abandoned);
         };
+        let mut gone = None;
         if let Some(checker) = &self.checker {
-            add(checker.stop(grace).await?);
+            // Some of the grace is the Runner's, whatever the Checker still waits for.
+            let for_runner = if self.runner.is_some() { (grace / 8).min(RUNNER_SHARE_MAX) } else { Duration::ZERO };
+            match checker.stop(grace - for_runner).await {
+                Ok(stopped) => add(stopped),
+                Err(error) => gone = Some(error),
+            }
         }
         if let Some(runner) = &self.runner {
             let left = grace.saturating_sub(self.clock.tick().since(begun));
             add(runner.stop(left).await?);
+        }
+        if let Some(error) = gone {
+            return Err(error);
         }
         // A task that both roles know of is named once, by the one who was to run it.
         let mut seen = std::collections::HashSet::new();

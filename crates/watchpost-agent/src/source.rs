@@ -58,7 +58,13 @@ pub async fn follow(
             );
             continue;
         }
-        match source.load() {
+        // Reading may take as long as a network file system likes.
+        let reading = Arc::clone(&source);
+        let Ok(loaded) = tokio::task::spawn_blocking(move || reading.load()).await else {
+            tracing::error!(source = source.name(), "reading the checks panicked; the last good ones stay in force");
+            continue;
+        };
+        match loaded {
             Ok(checks) => match checker.replace_checks(checks).await {
                 Ok(changed) => tracing::info!(source = source.name(), %changed, "checks reloaded"),
                 Err(error) => tracing::error!(%error, "checks could not be applied"),

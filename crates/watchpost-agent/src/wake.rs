@@ -82,5 +82,7 @@ impl Drop for WakeTimer {
         {
             tracing::error!("the timer's thread had panicked");
         }
+        // Whoever waits for the moment looks once more, and sees that its owner is gone.
+        self.shared.due.notify_one();
     }
 }

@@ -179,6 +179,14 @@ pub enum BusError {
         /// Where the bus is.
         at: String,
     },
+    /// What was said of the bus cannot be used.
+    #[error("the settings of the bus {at} cannot be used: {detail}")]
+    Settings {
+        /// Where the bus is said to be.
+        at: String,
+        /// What is wrong, and what was expected.
+        detail: String,
+    },
     /// The first connection could not be made.
     #[error("could not connect to the bus {at}: {detail}")]
     Connect {

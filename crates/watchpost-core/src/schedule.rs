@@ -37,6 +37,8 @@ struct Slot<T> {
     value: T,
     interval_us: i64,
     phase_us: i64,
+    /// Slots that passed without being fired since it fired last.
+    skipped: u64,
     /// Where the slot's entry stands in the heap.
     position: u32,
 }
@@ -99,7 +101,7 @@ impl<T> Schedule<T> {
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         });
         let position = self.heap.len();
-        self.slots[slot as usize] = Some(Slot { value, interval_us, phase_us, position: position as u32 });
+        self.slots[slot as usize] = Some(Slot { value, interval_us, phase_us, skipped: 0, position: position as u32 });
         self.heap.push(Entry { due_us: next_slot(now_us, interval_us, phase_us), slot });
         self.sift_up(position);
         SlotId(slot)
@@ -136,21 +138,33 @@ impl<T> Schedule<T> {
         if entry.due_us > now_us {
             return None;
         }
-        let slot = self.slots[entry.slot as usize].as_ref()?;
+        let slot = self.slots[entry.slot as usize].as_mut()?;
+        let before = std::mem::take(&mut slot.skipped);
         let skipped = now_us.saturating_sub(entry.due_us) / slot.interval_us;
         let scheduled_at_us = entry.due_us.saturating_add(skipped.saturating_mul(slot.interval_us));
         self.heap[0].due_us = scheduled_at_us.saturating_add(slot.interval_us);
         self.sift_down(0);
         let slot = self.slots[entry.slot as usize].as_ref()?;
-        Some(Due { value: &slot.value, scheduled_at_us, skipped: skipped.unsigned_abs() })
+        Some(Due { value: &slot.value, scheduled_at_us, skipped: before.saturating_add(skipped.unsigned_abs()) })
     }
 
-    /// Puts every check to its first slot after `now_us`: for a clock that was set back, after
-    /// which the old due times would lie too far ahead.
+    /// Moves every check with a clock that was set to `now_us`.
+    ///
+    /// After a step forward, or a sleep, each is due at its first slot after now, and the slots that
+    /// passed are counted and told when it fires: not all checks at once. After a step back by less
+    /// than about an interval a check waits for the slot that it has not fired yet, so that no slot is
+    /// run twice; after a longer one it does not stand still for so long, and slots recur.
     pub fn realign(&mut self, now_us: i64) {
         for entry in &mut self.heap {
-            if let Some(slot) = &self.slots[entry.slot as usize] {
-                entry.due_us = next_slot(now_us, slot.interval_us, slot.phase_us);
+            let Some(slot) = &mut self.slots[entry.slot as usize] else { continue };
+            let ahead_us = entry.due_us.saturating_sub(now_us);
+            let next_us = next_slot(now_us, slot.interval_us, slot.phase_us);
+            if ahead_us <= 0 {
+                let passed = next_us.saturating_sub(entry.due_us) / slot.interval_us;
+                slot.skipped = slot.skipped.saturating_add(passed.unsigned_abs());
+                entry.due_us = next_us;
+            } else if ahead_us > slot.interval_us.saturating_mul(2) {
+                entry.due_us = next_us;
             }
         }
         for position in (0..self.heap.len() / 2).rev() {

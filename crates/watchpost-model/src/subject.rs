@@ -10,6 +10,8 @@ use crate::id::{BastionId, CheckId};
 pub mod header {
     /// The task's id; JetStream drops a second message with the same one.
     pub const MSG_ID: &str = "Nats-Msg-Id";
+    /// The task that an error reply is about.
+    pub const TASK: &str = "Watchpost-Task";
     /// How the payload is written.
     pub const CONTENT_TYPE: &str = "Content-Type";
     /// Marks a payload that is an [`ErrorReply`](crate::ErrorReply), with its code as the value.

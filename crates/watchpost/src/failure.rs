@@ -37,6 +37,11 @@ impl Failure {
         Self { exit: Exit::Usage, message: message.into() }
     }
 
+    /// Something of the system's that the program cannot go on without.
+    pub fn stuck(message: impl Into<String>) -> Self {
+        Self { exit: Exit::DrainExpired, message: message.into() }
+    }
+
     /// An error with everything that led to it.
     pub fn chain(exit: Exit, error: &dyn std::error::Error) -> Self {
         let mut message = error.to_string();
@@ -69,7 +74,11 @@ impl fmt::Display for Failure {
 
 impl From<watchpost_bus::BusError> for Failure {
     fn from(error: watchpost_bus::BusError) -> Self {
-        Self::chain(Exit::BusUnreachable, &error)
+        let exit = match error {
+            watchpost_bus::BusError::Settings { .. } => Exit::Usage,
+            _ => Exit::BusUnreachable,
+        };
+        Self::chain(exit, &error)
     }
 }
 

@@ -1,11 +1,9 @@
 //! From a check that is due to tasks on their way.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{AsyncContext, Context, Handler, Message};
-use futures_util::FutureExt;
+use actix::Context;
 use watchpost_core::Tick;
 use watchpost_model::{
     CancelCause, CancelTasks, Check, Endpoint, Firing, Outcome, Reason, ReasonCode, RunId, TargetReport, Task, TaskId,
@@ -19,10 +17,10 @@ use super::{Checker, FIRE_BATCH, Pending};
 use crate::adhoc::{RUN_TASKS_MAX, RunItem};
 use crate::clock::{later, timestamp_us};
 
-/// How many names may be resolved at the same time; a run beyond that is missed.
-const RESOLVING_MAX: usize = 4096;
 /// The part of a request's time that is kept back so that outcomes are there when it is over.
 const REPORT_RESERVE_MAX: Duration = Duration::from_millis(100);
+/// What that part grows to with the number of checks, up to a quarter of the request's time.
+const REPORT_RESERVE_EACH: Duration = Duration::from_micros(250);
 
 /// One firing of a check.
 pub(super) struct Run {
@@ -31,6 +29,8 @@ pub(super) struct Run {
     pub(super) scheduled_at: Timestamp,
     pub(super) deadline: Timestamp,
     pub(super) answer_by: Timestamp,
+    /// The same on this process's own clock, from before the time of day could be set.
+    pub(super) answer_by_tick: Tick,
     pub(super) config_generation: u64,
     pub(super) adhoc: Option<u64>,
 }
@@ -45,13 +45,15 @@ impl Checker {
             let Some(due) = self.schedule.pop_due(now.as_microsecond()) else { return };
             let (check, skipped) = (Arc::clone(due.value), due.skipped);
             let scheduled_at = timestamp_us(due.scheduled_at_us);
-            let deadline = later(now, check.timeout().get());
+            let check_timeout = check.timeout().get();
+            let deadline = later(now, check_timeout);
             let run = Run {
                 run: RunId::derive(&self.cx.settings.bastion, check.id(), scheduled_at),
                 check,
                 scheduled_at,
                 deadline,
                 answer_by: later(deadline, self.cx.settings.answer_grace),
+                answer_by_tick: self.cx.clock.tick().after(check_timeout).after(self.cx.settings.answer_grace),
                 config_generation: self.generation,
                 adhoc: None,
             };
@@ -67,7 +69,10 @@ impl Checker {
     /// whoever asked has every outcome by then.
     pub(super) fn run_now(&mut self, adhoc: u64, items: Vec<RunItem>, limit: Duration, ctx: &mut Context<Self>) {
         let now = self.cx.clock.now();
-        let reserve = (limit / 10).min(REPORT_RESERVE_MAX);
+        // Outcomes of many tasks that end at the same moment take their time to come in.
+        let many = REPORT_RESERVE_EACH * u32::try_from(items.len()).unwrap_or(u32::MAX);
+        let reserve = (limit / 10).min(REPORT_RESERVE_MAX).max(many.min(limit / 4));
+        let answer_by_tick = self.cx.clock.tick().after(limit);
         let answer_by = later(now, limit);
         let deadline_max = later(now, limit.saturating_sub(reserve));
         for item in items {
@@ -86,6 +91,7 @@ impl Checker {
                         scheduled_at,
                         deadline,
                         answer_by,
+                        answer_by_tick,
                         config_generation: self.generation,
                         adhoc: Some(adhoc),
                     };
@@ -116,33 +122,27 @@ impl Checker {
 
     /// Sends the tasks of a run, once its endpoints are known.
     fn begin(&mut self, run: Run, ctx: &mut Context<Self>) {
+        if self.stopping.is_some() {
+            let reason = Reason::new(ReasonCode::ShuttingDown, "the Checker is stopping");
+            self.settle_whole_run(&run, Outcome::Cancelled, reason);
+            return;
+        }
         if let Some(endpoints) = run.check.target().static_endpoints() {
             self.dispatch(&run, endpoints);
             return;
         }
-        if self.resolving >= RESOLVING_MAX {
-            let message = format!("{RESOLVING_MAX} names are being resolved already");
-            self.settle_whole_run(&run, Outcome::Missed, Reason::new(ReasonCode::Overloaded, message));
-            return;
-        }
-        self.resolving += 1;
-        if let Some(adhoc) = run.adhoc.and_then(|id| self.adhocs.get_mut(&id)) {
-            adhoc.unresolved += 1;
-        }
-        let (resolver, addr) = (self.cx.resolver.clone(), ctx.address());
-        let limit = self.cx.clock.tick_at(run.deadline).since(self.cx.clock.tick());
-        tokio::spawn(async move {
-            let endpoints = AssertUnwindSafe(resolve(&resolver, &run.check, limit)).catch_unwind().await;
-            let endpoints = endpoints.unwrap_or_else(|_| {
-                Err((Outcome::Error, Reason::new(ReasonCode::Panicked, "resolving the name panicked")))
-            });
-            // Whoever stops the Checker has reported its runs as abandoned.
-            let _gone = addr.send(Resolved { run, endpoints }).await;
-        });
+        self.resolve(run, ctx);
     }
 
-    fn dispatch(&mut self, run: &Run, endpoints: Vec<Endpoint>) {
-        let answer_by = self.cx.clock.tick_at(run.answer_by);
+    pub(super) fn dispatch(&mut self, run: &Run, endpoints: Vec<Endpoint>) {
+        if let Some(adhoc) = run.adhoc.and_then(|id| self.adhocs.get(&id))
+            && adhoc.tasks + endpoints.len() > RUN_TASKS_MAX
+        {
+            let message =
+                format!("one request may have {RUN_TASKS_MAX} tasks, and has {} without this check", adhoc.tasks);
+            self.settle_whole_run(run, Outcome::Missed, Reason::new(ReasonCode::Overloaded, message));
+            return;
+        }
         let firing = Firing {
             run: run.run,
             bastion: &self.cx.settings.bastion,
@@ -153,11 +153,11 @@ impl Checker {
         };
         let tasks: Vec<Task> = endpoints.into_iter().map(|endpoint| Task::new(&run.check, endpoint, &firing)).collect();
         for task in tasks {
-            self.send(run, task, answer_by);
+            self.send(run, task);
         }
     }
 
-    fn send(&mut self, run: &Run, task: Task, answer_by: Tick) {
+    fn send(&mut self, run: &Run, task: Task) {
         let key = task.task;
         let pending = Pending {
             run: run.run,
@@ -168,7 +168,7 @@ impl Checker {
             config_generation: run.config_generation,
             adhoc: run.adhoc,
         };
-        if self.ledger.open(key, task.check.clone(), answer_by, pending).is_err() {
+        if self.ledger.open(key, task.check.clone(), run.answer_by_tick, pending).is_err() {
             // The same slot fired twice, as after a clock that was set back: the first one counts.
             tracing::debug!(task = %key, check = %task.check, "this very task is outstanding already");
             return;
@@ -178,16 +178,9 @@ impl Checker {
             Some(adhoc) => {
                 adhoc.tasks += 1;
                 if !adhoc.group.add(key) {
-                    Some((
-                        Outcome::Cancelled,
-                        ReasonCode::GroupFailed,
-                        "another task of the group failed before".into(),
-                    ))
-                } else if adhoc.tasks > RUN_TASKS_MAX {
-                    let message = format!("one request may have {RUN_TASKS_MAX} tasks");
-                    Some((Outcome::Missed, ReasonCode::Overloaded, message))
+                    Some((Outcome::Cancelled, ReasonCode::GroupFailed, "another task of the group failed before"))
                 } else if adhoc.results.is_closed() {
-                    Some((Outcome::Cancelled, ReasonCode::RequesterGone, GONE.into()))
+                    Some((Outcome::Cancelled, ReasonCode::RequesterGone, GONE))
                 } else {
                     None
                 }
@@ -232,52 +225,5 @@ impl CancelIds {
             Self::Runs(runs) => runs.chunks(CancelTasks::IDS_MAX).map(|runs| make(runs, &[])).collect(),
             Self::Tasks(tasks) => tasks.chunks(CancelTasks::IDS_MAX).map(|tasks| make(&[], tasks)).collect(),
         }
-    }
-}
-
-type Endpoints = Result<Vec<Endpoint>, (Outcome, Reason)>;
-
-/// A name was resolved, or could not be.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Resolved {
-    run: Run,
-    endpoints: Endpoints,
-}
-
-impl Handler<Resolved> for Checker {
-    type Result = ();
-
-    fn handle(&mut self, Resolved { run, endpoints }: Resolved, ctx: &mut Self::Context) {
-        self.resolving -= 1;
-        match endpoints {
-            Ok(endpoints) => self.dispatch(&run, endpoints),
-            Err((outcome, reason)) => self.settle_whole_run(&run, outcome, reason),
-        }
-        if let Some(id) = run.adhoc {
-            // Only now: until its tasks are in the group, the group looks done.
-            if let Some(adhoc) = self.adhocs.get_mut(&id) {
-                adhoc.unresolved -= 1;
-            }
-            self.forget_adhoc_if_done(id);
-        }
-        self.step_stop(ctx);
-        self.arm();
-    }
-}
-
-async fn resolve(resolver: &watchpost_probe::Resolver, check: &Check, limit: Duration) -> Endpoints {
-    let host_port = &check.target().host_port;
-    let Ok(looked_up) = tokio::time::timeout(limit, resolver.lookup(host_port.host())).await else {
-        let message = format!("no name server answered for {} within {limit:.1?}", host_port.host());
-        return Err((Outcome::Timeout, Reason::new(ReasonCode::DnsTimeout, message)));
-    };
-    match looked_up {
-        Err(error) => Err((Outcome::Error, error.reason())),
-        Ok(ips) if ips.is_empty() => {
-            let message = format!("{} resolved to no address", host_port.host());
-            Err((Outcome::Error, Reason::new(ReasonCode::NoEndpoints, message)))
-        }
-        Ok(ips) => Ok(ips.into_iter().map(|ip| Endpoint::at((ip, host_port.port()).into())).collect()),
     }
 }

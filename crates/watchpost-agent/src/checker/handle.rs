@@ -100,8 +100,8 @@ pub(crate) async fn start(cx: CheckerContext) -> Result<CheckerHandle, AgentErro
     let due = timer.observer();
     let (outbox, outbound) = mpsc::channel(publish::OUTBOX_MAX);
     let addr = Checker::new(Arc::clone(&cx), outbox, timer).start();
-    tokio::spawn(publish::publish_all(Arc::clone(&cx), outbound, addr.clone()));
-    tokio::spawn(listen::hand_over_answers(Arc::clone(&cx), results, addr.clone()));
+    tokio::spawn(publish::publish_all(Arc::clone(&cx), outbound, addr.downgrade()));
+    tokio::spawn(listen::hand_over_answers(Arc::clone(&cx), results, addr.downgrade()));
     let weak = addr.downgrade();
     tokio::spawn(async move {
         loop {

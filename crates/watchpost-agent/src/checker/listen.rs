@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix::Addr;
+use actix::WeakAddr;
 use futures_util::FutureExt;
 use watchpost_bus::{Message, Status, Subscription};
 use watchpost_model::{ErrorReply, Format, TaskResult, decode, header};
@@ -14,7 +14,7 @@ use super::{Checker, CheckerContext};
 /// How many answers go to the actor in one message at most.
 const ANSWERS_MAX: usize = 256;
 
-pub(super) async fn hand_over_answers(cx: Arc<CheckerContext>, mut results: Subscription, checker: Addr<Checker>) {
+pub(super) async fn hand_over_answers(cx: Arc<CheckerContext>, mut results: Subscription, checker: WeakAddr<Checker>) {
     while let Some(first) = results.next().await {
         let mut answers: Vec<Answer> = read(&cx, &first).into_iter().collect();
         while answers.len() < ANSWERS_MAX
@@ -23,6 +23,7 @@ pub(super) async fn hand_over_answers(cx: Arc<CheckerContext>, mut results: Subs
             answers.extend(read(&cx, &next));
         }
         if !answers.is_empty() {
+            let Some(checker) = checker.upgrade() else { return };
             tell(&checker, Answers(answers)).await;
         }
     }
@@ -35,7 +36,11 @@ fn read(cx: &CheckerContext, message: &Message) -> Option<Answer> {
     }
     let format = Format::detect(message.headers.get(header::CONTENT_TYPE), &message.payload);
     if message.headers.get(header::ERROR).is_some() {
-        let task = message.headers.get(header::MSG_ID)?.parse().ok()?;
+        let Some(task) = message.headers.get(header::TASK).and_then(|id| id.parse().ok()) else {
+            cx.stats.payloads_refused.increment();
+            tracing::warn!(subject = message.subject, "an error reply names no task and was dropped");
+            return None;
+        };
         let reply = decode::<ErrorReply>(&message.payload, format).map_err(|e| refuse(cx, message, &e)).ok()?;
         return Some(Answer::Refused { task, reply });
     }

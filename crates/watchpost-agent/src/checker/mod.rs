@@ -8,6 +8,7 @@ mod handle;
 mod listen;
 mod publish;
 mod requester;
+mod resolve;
 mod settle;
 mod stop;
 
@@ -32,6 +33,7 @@ pub(crate) use handle::start;
 pub use handle::{CheckerHandle, CheckerStatus, ChecksChanged};
 use publish::Outbound;
 pub(crate) use publish::task_headers;
+use resolve::Resolving;
 use stop::Stopping;
 
 /// How many checks are fired before the actor looks at its other messages again.
@@ -67,7 +69,7 @@ pub(crate) struct Checker {
     /// The scheduled time of the last ad-hoc run: no two share one, so that their ids differ.
     last_adhoc_us: i64,
     /// Runs whose names are being resolved.
-    resolving: usize,
+    resolving: HashMap<RunId, Resolving>,
     /// Time of day less monotonic clock, in µs, when last looked at.
     clock_offset_us: i64,
     /// When the log last said that no Runner listens.
@@ -120,7 +122,9 @@ pub(super) struct ReplaceChecks(pub(super) Vec<Check>);
 impl Handler<ReplaceChecks> for Checker {
     type Result = actix::MessageResult<ReplaceChecks>;
 
-    fn handle(&mut self, ReplaceChecks(checks): ReplaceChecks, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, ReplaceChecks(checks): ReplaceChecks, ctx: &mut Self::Context) -> Self::Result {
+        // A slot that is due and not fired yet would be lost with its timer.
+        self.fire_due(ctx);
         let changed = self.replace_checks(checks);
         self.arm();
         actix::MessageResult(changed)
@@ -167,7 +171,7 @@ impl Handler<AskStatus> for Checker {
     fn handle(&mut self, AskStatus: AskStatus, _: &mut Self::Context) -> Self::Result {
         actix::MessageResult(CheckerStatus {
             checks: self.schedule.len(),
-            outstanding: self.ledger.len() + self.resolving,
+            outstanding: self.ledger.len() + self.resolving.len(),
             config_generation: self.generation,
         })
     }
@@ -187,7 +191,7 @@ impl Checker {
             adhocs: HashMap::new(),
             adhocs_seen: 0,
             last_adhoc_us: 0,
-            resolving: 0,
+            resolving: HashMap::new(),
             clock_offset_us,
             told_no_runner: None,
             stopping: None,
@@ -244,8 +248,7 @@ impl Checker {
         self.timer.set(Some(Instant::now() + sleep));
     }
 
-    /// A clock that was set back would leave every check due far ahead; one that was set forward
-    /// is dealt with by the schedule, which skips and counts.
+    /// Whether the clock was set back or forward, or the machine slept: the schedule moves with it.
     fn notice_set_clock(&mut self) {
         let offset_us = clock_offset_us(&*self.cx.clock);
         let step_us = offset_us - self.clock_offset_us;
@@ -254,13 +257,23 @@ impl Checker {
             return;
         }
         tracing::warn!(step_ms = step_us / 1000, "the time of day was set; the schedule follows it");
-        if step_us < 0 {
-            self.schedule.realign(self.cx.clock.now().as_microsecond());
-        }
+        self.schedule.realign(self.cx.clock.now().as_microsecond());
     }
 }
 
+/// Time of day less monotonic clock, in µs. A thread that is held up between the two readings would
+/// see a step where there is none, so it looks again until it was not.
 fn clock_offset_us(clock: &dyn Clock) -> i64 {
-    let tick = i64::try_from(clock.tick().as_micros()).unwrap_or(i64::MAX);
-    clock.now().as_microsecond().saturating_sub(tick)
+    const TRIES: usize = 5;
+    const HELD_UP: Duration = Duration::from_millis(10);
+    let mut offset_us = 0;
+    for _ in 0..TRIES {
+        let before = clock.tick();
+        let now = clock.now();
+        offset_us = now.as_microsecond().saturating_sub(i64::try_from(before.as_micros()).unwrap_or(i64::MAX));
+        if clock.tick().since(before) < HELD_UP {
+            break;
+        }
+    }
+    offset_us
 }

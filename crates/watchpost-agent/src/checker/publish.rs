@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use actix::{Addr, Message};
+use actix::{Addr, Message, WeakAddr};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use watchpost_bus::{BusError, Headers, Outgoing};
@@ -35,7 +35,7 @@ pub(crate) fn task_headers(task: watchpost_model::TaskId) -> Headers {
 pub(super) async fn publish_all(
     cx: Arc<CheckerContext>,
     mut outbound: mpsc::Receiver<Outbound>,
-    checker: Addr<Checker>,
+    checker: WeakAddr<Checker>,
 ) {
     while let Some(next) = outbound.recv().await {
         match next {
@@ -68,22 +68,32 @@ pub(super) async fn publish_all(
     }
 }
 
-async fn publish_task(cx: &CheckerContext, task: Task, checker: &Addr<Checker>) {
-    let payload = Bytes::from(encode(&task, Format::MsgPack));
+async fn publish_task(cx: &CheckerContext, task: Task, checker: &WeakAddr<Checker>) {
+    let Err(reason) = try_publish(cx, &task).await else { return };
+    // A Checker that is gone has reported its tasks as abandoned.
+    if let Some(checker) = checker.upgrade() {
+        tell(&checker, Unpublished { task: task.task, reason }).await;
+    }
+}
+
+async fn try_publish(cx: &CheckerContext, task: &Task) -> Result<(), Reason> {
+    if task.deadline <= cx.clock.now() {
+        let message = "its deadline passed while it waited to be sent: the bus takes tasks too slowly";
+        return Err(Reason::new(ReasonCode::NotPublished, message));
+    }
+    let payload = Bytes::from(encode(task, Format::MsgPack));
     let message = Outgoing::new(cx.subjects.task(task.check_type()), payload)
         .reply_to(cx.subjects.result(&task.check))
         .headers(task_headers(task.task));
-    match cx.bus.publish(message).await {
-        Ok(()) => cx.stats.tasks_published.increment(),
-        Err(error) => {
-            let code = match error {
-                BusError::Unavailable { .. } | BusError::Closed => ReasonCode::BusUnavailable,
-                _ => ReasonCode::NotPublished,
-            };
-            let reason = Reason::new(code, format!("the task was not sent: {error}"));
-            tell(checker, Unpublished { task: task.task, reason }).await;
-        }
-    }
+    let Err(error) = cx.bus.publish(message).await else {
+        cx.stats.tasks_published.increment();
+        return Ok(());
+    };
+    let code = match error {
+        BusError::Unavailable { .. } | BusError::Closed => ReasonCode::BusUnavailable,
+        _ => ReasonCode::NotPublished,
+    };
+    Err(Reason::new(code, format!("the task was not sent: {error}")))
 }
 
 /// Tells the Checker. One that is gone has reported its tasks as abandoned.

@@ -2,7 +2,7 @@
 
 use actix::{Addr, Handler, Message};
 use tokio::sync::{mpsc, oneshot};
-use watchpost_model::{CancelCause, TaskResult};
+use watchpost_model::{CancelCause, ReasonCode, TaskResult};
 
 use super::Checker;
 use super::dispatch::CancelIds;
@@ -41,6 +41,7 @@ impl Checker {
         let Some(adhoc) = self.adhocs.get_mut(&id) else { return };
         let runs = std::mem::take(&mut adhoc.runs);
         self.cancel(CancelCause::RequesterGone, GONE, CancelIds::Runs(runs));
+        self.stop_resolving(|run| run.adhoc == Some(id), ReasonCode::RequesterGone, GONE);
     }
 }
 

@@ -202,7 +202,8 @@ impl Checker {
         let message = format!("{skipped} scheduled runs before this one were skipped: the schedule had fallen behind");
         let reason = Reason::new(ReasonCode::BehindSchedule, message);
         let origin = Origin::of_run(run);
-        let task = TaskId::derive(run.run, &origin.target.endpoint, 0);
+        // A name of its own, since the run may yet end untried and be told under the endpoint's.
+        let task = TaskId::derive(run.run, &format!("{} skipped", origin.target.endpoint), 0);
         let mut result = self.result(task, origin, Outcome::Missed, reason);
         result.metrics.insert("slots".into(), skipped as f64);
         self.publish_and_tell(None, result);
@@ -265,10 +266,14 @@ impl Checker {
         // Invariant: the channel has room for every task and item, so this fails only if nobody listens.
         let gone = adhoc.results.try_send(result).is_err();
         let siblings = adhoc.group.settled(task, passed);
+        let failing_fast = adhoc.group.is_failing_fast();
         if gone {
             self.cancel_runs_of(id);
-        } else if !siblings.is_empty() {
-            self.cancel(CancelCause::GroupFailed, &cause, CancelIds::Tasks(siblings));
+        } else if failing_fast {
+            if !siblings.is_empty() {
+                self.cancel(CancelCause::GroupFailed, &cause, CancelIds::Tasks(siblings));
+            }
+            self.stop_resolving(|run| run.adhoc == Some(id), ReasonCode::GroupFailed, &cause);
         }
         self.forget_adhoc_if_done(id);
     }

@@ -5,12 +5,15 @@ use std::time::Duration;
 use actix::{AsyncContext, Context, Handler, Message};
 use tokio::sync::oneshot;
 use watchpost_core::{Drain, DrainPhase, Tick};
-use watchpost_model::CancelCause;
+use watchpost_model::{CancelCause, ReasonCode};
 
 use super::Checker;
 use super::dispatch::CancelIds;
 use super::publish::{Outbound, tell};
 use crate::abandoned::{Abandoned, RoleStop};
+
+/// How soon a flush that failed is tried again. The grace ends the tries.
+const FLUSH_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// A stop that has begun.
 pub(super) struct Stopping {
@@ -42,7 +45,7 @@ impl Handler<BeginStop> for Checker {
         let mut drain = Drain::default();
         drain.begin(self.cx.clock.tick(), grace);
         self.stopping = Some(Stopping { drain, sent: false, flushing: false, cancelled: false, done: Some(done) });
-        tracing::info!(outstanding = self.ledger.len() + self.resolving, ?grace, "the Checker stops");
+        tracing::info!(outstanding = self.ledger.len() + self.resolving.len(), ?grace, "the Checker stops");
         self.step_stop(ctx);
         self.arm();
     }
@@ -58,8 +61,8 @@ impl Handler<Flushed> for Checker {
 
     fn handle(&mut self, Flushed(sent): Flushed, ctx: &mut Self::Context) {
         if let Some(stopping) = &mut self.stopping {
-            // A flush that failed is not tried again: the grace ends the wait, and the report says so.
             stopping.sent = sent;
+            stopping.flushing = false;
         }
         self.step_stop(ctx);
         self.arm();
@@ -69,13 +72,14 @@ impl Handler<Flushed> for Checker {
 impl Checker {
     /// Looks whether a stop can go on. Called after everything that may settle a task.
     pub(super) fn step_stop(&mut self, ctx: &mut Context<Self>) {
-        let open = self.ledger.len() + self.resolving;
+        let open = self.ledger.len() + self.resolving.len();
         let now = self.cx.clock.tick();
         let Some(stopping) = &mut self.stopping else { return };
         match stopping.drain.advance(now, open, stopping.sent) {
             DrainPhase::Accepting | DrainPhase::Draining => {}
             DrainPhase::Cancelling if !stopping.cancelled => {
                 stopping.cancelled = true;
+                self.stop_resolving(|_| true, ReasonCode::ShuttingDown, "the Checker is stopping");
                 let tasks = self.ledger.iter().map(|(task, _)| task).collect();
                 self.cancel(CancelCause::ShuttingDown, "the Checker is stopping", CancelIds::Tasks(tasks));
             }
@@ -87,7 +91,13 @@ impl Checker {
                 // A full queue is not flushed either; the grace ends that.
                 if self.outbox.try_send(Outbound::Flush { limit, done }).is_ok() {
                     let addr = ctx.address();
-                    tokio::spawn(async move { tell(&addr, Flushed(flushed.await.unwrap_or(false))).await });
+                    tokio::spawn(async move {
+                        let sent = flushed.await.unwrap_or(false);
+                        if !sent {
+                            tokio::time::sleep(FLUSH_AGAIN_AFTER).await;
+                        }
+                        tell(&addr, Flushed(sent)).await;
+                    });
                 }
             }
             DrainPhase::Flushing => {}
@@ -102,6 +112,7 @@ impl Checker {
                         endpoint: pending.endpoint.name.clone(),
                         state: "sent, and no outcome seen",
                     })
+                    .chain(self.resolving.values().map(|resolving| resolving.run.abandoned()))
                     .collect();
                 if let Some(done) = stopping.done.take() {
                     // Whoever asked to stop may have given up waiting.

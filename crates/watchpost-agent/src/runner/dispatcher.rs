@@ -84,8 +84,7 @@ impl Handler<RunTasks> for Dispatcher {
                 self.refuse(job, Duration::ZERO, reason);
                 continue;
             }
-            let deadline = self.cx.clock.tick_at(job.task.deadline);
-            let step = self.pool.submit(now, job.task.task, deadline, job);
+            let step = self.pool.submit(now, job.task.task, job.deadline, job);
             self.carry_out(step, ctx);
         }
         self.set_timer(ctx);
@@ -131,7 +130,8 @@ impl Handler<CancelRunning> for Dispatcher {
 
     fn handle(&mut self, CancelRunning(cancel): CancelRunning, ctx: &mut Self::Context) {
         let reason = Reason::new(code_of(cancel.cause), cancel.message.clone());
-        let of_runs = |run: &RunId| cancel.runs.contains(run);
+        let runs: HashSet<&RunId> = cancel.runs.iter().collect();
+        let of_runs = |run: &RunId| runs.contains(run);
         let named: HashSet<&TaskId> = cancel.tasks.iter().collect();
         let mut waiting = cancel.tasks.clone();
         waiting.extend(self.pool.waiting().filter(|(_, job)| of_runs(&job.task.run)).map(|(task, _)| task));

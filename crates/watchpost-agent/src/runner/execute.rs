@@ -32,10 +32,10 @@ pub(super) struct Execute {
 pub(super) async fn execute(cx: Arc<RunnerContext>, message: Execute, home: Home) {
     let Execute { job, mut worker, waited, cancelled } = message;
     let started_at = cx.clock.now();
-    // The deadline only shrinks: it is what the task was given, seen from here and now.
-    let limit = cx.clock.tick_at(job.task.deadline).since(cx.clock.tick());
+    // The deadline only shrinks: this is what waiting has left of it.
+    let limit = job.deadline.since(cx.clock.tick());
     let recorder = Recorder::new();
-    let attempt = attempt(&mut worker, &job, &recorder, limit, cancelled);
+    let attempt = attempt(&mut worker, &job, &recorder, limit, waited, cancelled);
     let verdict = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(verdict) => verdict,
         Err(panic) => {
@@ -55,17 +55,28 @@ async fn attempt(
     job: &Job,
     recorder: &Recorder,
     limit: Duration,
+    waited: Duration,
     cancelled: oneshot::Receiver<Reason>,
 ) -> Verdict {
     let run = worker.probe().run(&job.task, recorder);
     tokio::select! {
         biased;
         Ok(reason) = cancelled => Verdict { outcome: Outcome::Cancelled, reason: Some(reason) },
-        ended = tokio::time::timeout(limit, run) => ended.unwrap_or_else(|_| Verdict {
-            outcome: Outcome::Timeout,
-            reason: Some(recorder.timeout_reason(limit)),
-        }),
+        ended = tokio::time::timeout(limit, run) => ended.unwrap_or_else(|_| timed_out(recorder, limit, waited)),
     }
+}
+
+/// The deadline came first. Where the probe had not got to the target, that is our fault and not the target's.
+fn timed_out(recorder: &Recorder, limit: Duration, waited: Duration) -> Verdict {
+    let mut reason = recorder.timeout_reason(limit);
+    if waited > limit {
+        reason.message = format!("{} (it had waited {waited:.1?} for a worker before)", reason.message);
+    }
+    let outcome = match reason.code {
+        ReasonCode::DeadlinePassed => Outcome::Cancelled,
+        _ => Outcome::Timeout,
+    };
+    Verdict { outcome, reason: Some(reason) }
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

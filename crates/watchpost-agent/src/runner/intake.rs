@@ -6,15 +6,18 @@ use actix::Addr;
 use futures_util::FutureExt;
 use tokio::sync::{Semaphore, watch};
 use watchpost_bus::{Headers, Message, Outgoing, Subscription};
-use watchpost_model::{CancelTasks, CheckType, ErrorCode, ErrorReply, Format, Task, V1, decode, encode, header};
+use watchpost_core::Tick;
+use watchpost_model::{
+    CancelTasks, CheckType, ErrorCode, ErrorReply, Format, TIMEOUT_MAX, Task, V1, decode, encode, header,
+};
 
 use super::RunnerContext;
 use super::dispatcher::{CancelRunning, Dispatcher, RunTasks};
 use super::report;
 
-/// How many tasks go to the Dispatcher in one message at most: each message to an actor has its
-/// price, and the first task waits until the last one is read.
-const JOBS_MAX: usize = 32;
+/// How many messages are read at most before what was accepted goes to the Dispatcher: each message
+/// to an actor has its price, and the first task waits until the last one is read.
+const BATCH_MAX: usize = 32;
 
 /// Takes the tasks of one type.
 pub(super) struct Intake {
@@ -28,44 +31,59 @@ pub(super) struct Intake {
 /// A task that was accepted, on its way to a worker.
 pub(super) struct Job {
     pub(super) task: Task,
+    /// When it must be over, and until when its outcome is waited for, on this process's own clock:
+    /// translated once, so that a time of day that is set later lengthens neither.
+    pub(super) deadline: Tick,
+    pub(super) answer_by: Tick,
     /// Where its result goes.
     pub(super) reply: String,
     pub(super) admission: super::admission::Admission,
 }
 
+/// What a message turned out to be.
+enum Read {
+    Accepted(Job),
+    /// The answer to whoever sent it, if there is somebody to answer.
+    Refused(Option<Outgoing>),
+}
+
 impl Intake {
     pub(super) async fn take_tasks(self, mut tasks: Subscription, mut stopped: watch::Receiver<bool>) {
         while let Some(first) = next_until_stopped(&mut tasks, &mut stopped).await {
-            let mut jobs: Vec<Job> = self.read(first).await.into_iter().collect();
-            while jobs.len() < JOBS_MAX
-                && let Some(Some(next)) = tasks.next().now_or_never()
+            let (mut jobs, mut refusals) = (Vec::new(), Vec::new());
+            let mut sort = |message| match self.read(message) {
+                Read::Accepted(job) => jobs.push(job),
+                Read::Refused(answer) => refusals.extend(answer),
+            };
+            sort(first);
+            for _ in 1..BATCH_MAX {
+                let Some(Some(next)) = tasks.next().now_or_never() else { break };
+                sort(next);
+            }
+            // What is to be run first: answering bad payloads may take as long as the bus likes.
+            if !jobs.is_empty()
+                && let Err(error) = self.dispatcher.send(RunTasks(jobs)).await
             {
-                jobs.extend(self.read(next).await);
-            }
-            if jobs.is_empty() {
-                continue;
-            }
-            if let Err(error) = self.dispatcher.send(RunTasks(jobs)).await {
                 tracing::error!(check_type = %self.check_type, %error, "the Dispatcher is gone; this is a defect of Watchpost");
+            }
+            for answer in refusals {
+                if let Err(error) = self.cx.bus.publish(answer).await {
+                    tracing::warn!(%error, "a refusal could not be sent");
+                }
             }
         }
         tracing::debug!(check_type = %self.check_type, "takes no more tasks");
     }
 
-    /// The task in a message, admitted; `None` where it was refused, and that was told.
-    async fn read(&self, message: Message) -> Option<Job> {
+    fn read(&self, message: Message) -> Read {
         let format = Format::detect(message.headers.get(header::CONTENT_TYPE), &message.payload);
         let task = match decode::<Task>(&message.payload, format) {
             Ok(task) if task.check_type() == self.check_type => task,
             Ok(task) => {
                 let told = format!("a {} task came on the subject of {} tasks", task.check_type(), self.check_type);
-                self.refuse(&message, format, bad_payload(told)).await;
-                return None;
+                return Read::Refused(self.refuse(&message, format, bad_payload(told)));
             }
-            Err(error) => {
-                self.refuse(&message, format, error.to_reply()).await;
-                return None;
-            }
+            Err(error) => return Read::Refused(self.refuse(&message, format, error.to_reply())),
         };
         // Without a reply subject the result goes where those of scheduled tasks go.
         let reply = message.reply.unwrap_or_else(|| self.cx.subjects.result(&task.check));
@@ -74,40 +92,43 @@ impl Intake {
             // refusal from here slows the intake down, which is what is wanted.
             self.cx.stats.tasks_overloaded.increment();
             let message = "too many tasks are accepted and not yet reported: the bus takes results too slowly";
-            report::publish_refusal(&self.cx, &task, reply, message).await;
-            return None;
+            return Read::Refused(Some(report::refusal(&self.cx, &task, reply, message)));
         };
+        let clock = &self.cx.clock;
+        // No check may take longer, so whoever sends a later deadline is wrong, or has a wrong clock.
+        let latest = clock.tick().after(TIMEOUT_MAX);
+        let deadline = clock.tick_at(task.deadline).min(latest);
+        let answer_by = clock.tick_at(task.answer_by).min(latest.after(TIMEOUT_MAX));
         let admission = self.cx.admissions.admit(&task, permit);
-        Some(Job { task, reply, admission })
+        Read::Accepted(Job { task, deadline, answer_by, reply, admission })
     }
 
-    /// Answers a payload that is not a task of this type. Nothing else changes.
-    async fn refuse(&self, message: &Message, format: Format, reply: ErrorReply) {
+    /// The answer to a payload that is not a task of this type. Nothing else changes.
+    fn refuse(&self, message: &Message, format: Format, reply: ErrorReply) -> Option<Outgoing> {
         self.cx.stats.payloads_refused.increment();
         tracing::warn!(subject = message.subject, code = %reply.code, reason = reply.message, "a payload was refused");
-        let Some(to) = &message.reply else { return };
+        let to = message.reply.clone()?;
         let mut headers = Headers::new()
             .with(header::CONTENT_TYPE, format.content_type())
             .with(header::ERROR, reply.code.to_string());
+        // Not under the name that JetStream drops duplicates by: the task's one result is yet to come.
         if let Some(id) = message.headers.get(header::MSG_ID) {
-            headers = headers.with(header::MSG_ID, id);
+            headers = headers.with(header::TASK, id);
         }
-        let answer = Outgoing::new(to.clone(), encode(&reply, format)).headers(headers);
-        if let Err(error) = self.cx.bus.publish(answer).await {
-            tracing::warn!(%error, "the refusal could not be sent");
-        }
+        Some(Outgoing::new(to, encode(&reply, format)).headers(headers))
     }
 }
 
-/// The next message; after the stop, those that had arrived by then.
+/// The next message; after the stop, those that had arrived by then. The stop is looked at first,
+/// or a busy subscription would never see it.
 async fn next_until_stopped(messages: &mut Subscription, stopped: &mut watch::Receiver<bool>) -> Option<Message> {
     tokio::select! {
         biased;
-        next = messages.next() => next,
         () = told(stopped) => {
             messages.unsubscribe().await;
             messages.next().await
         }
+        next = messages.next() => next,
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use watchpost_bus::{BusError, Outgoing};
+use watchpost_core::Tick;
 use watchpost_model::{
     Format, Outcome, Reason, ReasonCode, TargetReport, Task, TaskId, TaskResult, Timestamp, V1, encode,
 };
@@ -27,7 +28,8 @@ pub(super) type ReportSender = mpsc::Sender<Report>;
 pub(super) struct Report {
     task: TaskId,
     outcome: Outcome,
-    answer_by: Timestamp,
+    /// After this it may cross with the word that the task is lost.
+    send_by: Tick,
     message: Outgoing,
     admission: Admission,
 }
@@ -60,11 +62,11 @@ impl Report {
     }
 
     fn new(job: Job, result: &TaskResult) -> Self {
-        let Job { task, reply, admission } = job;
+        let Job { task, deadline, answer_by, reply, admission } = job;
         Self {
             task: task.task,
             outcome: result.outcome,
-            answer_by: task.answer_by,
+            send_by: deadline.after(answer_by.since(deadline) / 4 * 3),
             message: outgoing(reply, result),
             admission,
         }
@@ -124,32 +126,27 @@ pub(super) fn start(cx: Arc<RunnerContext>, reports_max: usize) -> ReportSender 
 
 /// Sends one result; while the bus is away, again and again until nobody waits for it any more.
 async fn publish(cx: &RunnerContext, report: Report) {
-    let Report { task, outcome, answer_by, message, admission } = report;
+    let Report { task, outcome, send_by, message, admission } = report;
     loop {
-        if cx.clock.now() >= answer_by {
+        if cx.clock.tick() >= send_by {
             cx.stats.results_late.increment();
-            tracing::warn!(%task, %outcome, "a result was not sent: by now its task counts as lost");
-            break;
+            tracing::warn!(%task, %outcome, "a result was not sent in time: its task counts as lost");
+            return admission.given_up();
         }
         match cx.bus.publish(message.clone()).await {
-            Ok(()) => break,
+            Ok(()) => return admission.reported(),
             Err(BusError::Unavailable { .. } | BusError::Full { .. }) => tokio::time::sleep(RETRY_EVERY).await,
             Err(error) => {
                 cx.stats.results_unsent.increment();
                 tracing::error!(%task, %outcome, %error, "a result cannot be sent");
-                break;
+                return admission.given_up();
             }
         }
     }
-    admission.reported();
 }
 
-/// Tells at once that a task was not accepted.
-pub(super) async fn publish_refusal(cx: &RunnerContext, task: &Task, reply: String, why: &str) {
+/// The result of a task that was not accepted.
+pub(super) fn refusal(cx: &RunnerContext, task: &Task, reply: String, why: &str) -> Outgoing {
     let reason = Reason::new(ReasonCode::Overloaded, why);
-    let result = bare(cx, task, Duration::ZERO, Outcome::Cancelled, Some(reason));
-    if let Err(error) = cx.bus.publish(outgoing(reply, &result)).await {
-        cx.stats.results_unsent.increment();
-        tracing::error!(task = %task.task, %error, "a refusal could not be sent");
-    }
+    outgoing(reply, &bare(cx, task, Duration::ZERO, Outcome::Cancelled, Some(reason)))
 }

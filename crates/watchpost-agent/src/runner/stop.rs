@@ -9,6 +9,9 @@ use super::dispatcher::{CancelAll, Close};
 use crate::AgentError;
 use crate::abandoned::RoleStop;
 
+/// How soon a flush that failed is tried again.
+const FLUSH_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
 impl Runner {
     /// Stops within `grace`. Tasks that wait are cancelled at once; those that run may finish until
     /// the last part of the grace, and are cancelled then.
@@ -18,6 +21,7 @@ impl Runner {
         tracing::info!(open, ?grace, "the Runner stops");
         let mut drain = Drain::default();
         drain.begin(clock.tick(), grace);
+        self.cx.admissions.stopping();
         self.stop_intake.send_replace(true);
         for (_, dispatcher) in &self.dispatchers {
             dispatcher.send(Close).await.map_err(|_| AgentError::ActorGone("Dispatcher"))?;
@@ -41,8 +45,8 @@ impl Runner {
                     match self.cx.bus.flush(limit).await {
                         Ok(()) => flushed = true,
                         Err(error) => {
-                            tracing::warn!(%error, "the bus could not be flushed");
-                            return Ok(RoleStop { abandoned: self.cx.admissions.abandoned(), flushed: false });
+                            tracing::warn!(%error, "the bus could not be flushed; trying again until the grace is over");
+                            tokio::time::sleep(FLUSH_AGAIN_AFTER).await;
                         }
                     }
                 }

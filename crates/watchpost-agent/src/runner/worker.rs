@@ -28,6 +28,10 @@ impl Worker {
     /// Throws away what a panic may have left half done.
     pub(super) fn renew(&mut self) {
         tracing::warn!(check_type = %self.check_type, worker = self.id, "a worker is renewed after a panic");
-        self.probe = (self.factory)();
+        // A factory that panics as well must not cost the pool its worker: it keeps what it has.
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (self.factory)())) {
+            Ok(probe) => self.probe = probe,
+            Err(_) => tracing::error!(check_type = %self.check_type, worker = self.id, "a worker could not be renewed"),
+        }
     }
 }

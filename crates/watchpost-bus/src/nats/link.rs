@@ -63,7 +63,8 @@ impl Link {
         let limit = options.connect_limit;
         let connect = async {
             let echo = Arc::new(OnceLock::new());
-            let settings = settings(options, &servers, watcher, &echo).await.map_err(&error)?;
+            let unusable = |detail| BusError::Settings { at: servers.shown.clone(), detail };
+            let settings = settings(options, &servers, watcher, &echo).await.map_err(unusable)?;
             let client = settings.connect(servers.addresses.clone()).await;
             let has_credentials = options.credentials.is_some() || servers.credentials.is_some();
             let client = client.map_err(|e| error(failure::describe(&e, has_credentials, limit)))?;

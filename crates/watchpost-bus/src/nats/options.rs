@@ -128,7 +128,7 @@ pub(super) struct Servers {
 impl Servers {
     pub(super) fn parse(servers: &[String]) -> Result<Self, BusError> {
         let shown = servers.iter().map(|s| without_secrets(s)).collect::<Vec<_>>().join(", ");
-        let error = |detail: String| BusError::Connect { at: shown.clone(), detail };
+        let error = |detail: String| BusError::Settings { at: shown.clone(), detail };
         if servers.is_empty() {
             return Err(error("no server is given; expected for example nats://127.0.0.1:4222".to_owned()));
         }

@@ -28,6 +28,9 @@ const INTERRUPT_GRACE: Duration = Duration::from_secs(1);
 /// Checks everything that was named, once.
 pub fn run(args: CheckArgs) -> Result<Exit, Failure> {
     let (items, resolver) = items(&args)?;
+    if items.is_empty() {
+        return Err(Failure::usage("there is nothing to check: the file has no checks or targets"));
+    }
     if items.len() > RUN_TASKS_MAX {
         return Err(Failure::usage(format!("{} targets are too many: expected at most {RUN_TASKS_MAX}", items.len())));
     }
@@ -39,6 +42,7 @@ fn items(args: &CheckArgs) -> Result<(Vec<RunItem>, Resolver), Failure> {
     let mut resolver = Resolver::system();
     if let Some(file) = &args.config {
         let loaded = config::load(file)?;
+        loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         resolver = loaded.settings.resolver();
         items.extend(loaded.checks.into_iter().map(|check| RunItem::Check(Box::new(check))));
     }
@@ -90,25 +94,25 @@ async fn check(args: CheckArgs, items: Vec<RunItem>, resolver: Resolver) -> Resu
     };
     let printer = Printer { format, quiet: args.quiet, clock: false, progress: true };
     let begun = std::time::Instant::now();
-    let printing = printer.start(results).map_err(failed_to("the printing thread cannot be started"))?;
-    let mut printed = tokio::task::spawn_blocking(move || printing.join());
-    let joined = tokio::select! {
-        joined = &mut printed => joined,
+    let mut printed = printer.start(results).map_err(failed_to("the printing thread cannot be started"))?;
+    let printed = tokio::select! {
+        printed = &mut printed => printed,
         signal = signals.next() => {
             tracing::warn!("{signal}: what is still running is cancelled");
-            agent.stop(INTERRUPT_GRACE).await?;
-            // By now every task has its outcome, and the printer comes to its end by itself.
-            tokio::time::timeout(INTERRUPT_GRACE, printed)
-                .await
-                .map_err(|_| Failure::usage("stdout does not take the results"))?
+            let report = agent.stop(INTERRUPT_GRACE).await?;
+            super::tell_abandoned(&report);
+            match tokio::time::timeout(INTERRUPT_GRACE, printed).await {
+                Ok(printed) => printed,
+                Err(_) => return Err(Failure::stuck("stdout does not take the results")),
+            }
         }
     };
-    let tally = match joined {
-        Ok(Ok(Ok(tally))) => tally,
+    let tally = match printed {
+        Ok(Ok(tally)) => tally,
         // Nobody reads any more: there is nothing left to say.
-        Ok(Ok(Err(e))) if e.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Exit::NotPassed),
-        Ok(Ok(Err(e))) => return Err(Failure::usage(format!("stdout: {e}"))),
-        Ok(Err(_)) | Err(_) => return Err(Failure::usage("the printing thread panicked")),
+        Ok(Err(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Exit::NotPassed),
+        Ok(Err(e)) => return Err(Failure::stuck(format!("stdout: {e}"))),
+        Err(_) => return Err(Failure::stuck("the printing thread panicked")),
     };
     if args.output == OutputFormat::Table {
         summarise(&tally, begun.elapsed());

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use watchpost_agent::{Agent, CheckSource, Deps, Roles, StopReport, SystemClock, follow};
-use watchpost_bus::{InProcessBus, NatsBus, SharedBus};
+use watchpost_bus::{BusError, InProcessBus, NatsBus, SharedBus};
 use watchpost_console::Console;
 use watchpost_model::{BastionId, Format as WireFormat, RunnerId, Subjects, TaskResult, decode, header};
 use watchpost_probe::ProbeSet;
@@ -16,13 +16,18 @@ use crate::cli::{AgentArgs, BusArgs, ConsoleArg, StreamFormat, UpArgs};
 use crate::config::{self, FileConfig, FileSource, Loaded};
 use crate::failure::{Exit, Failure};
 use crate::health::AgentHealth;
-use crate::output::{Format, Printer};
+use crate::output::{Format, Printed, Printer};
 use crate::signals::{StopSignals, reloads};
 
 /// Where the console of `up` listens unless told otherwise.
 const CONSOLE_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8627);
 /// How many results may wait to be printed. Beyond it the bus holds them, and counts what it drops.
 const PRINT_QUEUE: usize = 1024;
+
+/// How long a bus may take to close, and stdout to take the last results, after a stop.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+/// How long a stop at once may take to name what it abandons.
+const NAMING_LIMIT: Duration = Duration::from_millis(500);
 
 /// Which bus to use.
 enum BusChoice {
@@ -88,7 +93,15 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     };
     let bus = connect(&plan, &file, &settings).await?;
     let printing = match plan.print {
-        Some(printer) => Some(print_results(printer, &bus, &settings).await?),
+        Some(printer) => {
+            // On NATS a connection of its own: of two subscriptions to results on one connection, the
+            // server would tell only one that no Runner listens, and that has to be the Checker's.
+            let own = match plan.bus {
+                BusChoice::InProcess => Arc::clone(&bus),
+                BusChoice::Nats(_) => connect(&plan, &file, &settings).await?,
+            };
+            Some(print_results(printer, own, &settings).await?)
+        }
         None => None,
     };
     let resolver = file.resolver();
@@ -115,18 +128,29 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     }
     tracing::info!(bastion = %agent.settings().bastion, role = role_name(plan.roles), "ready");
 
-    let signal = signals.next().await;
-    tracing::info!(signal, ?grace, "stopping; a second signal stops at once");
+    tokio::select! {
+        signal = signals.next() => tracing::info!(signal, ?grace, "stopping; a second signal stops at once"),
+        error = agent.broken() => {
+            tracing::error!(%error, "stopping: this process cannot do its work any more");
+            // What can still be brought to an end is; the error is told either way.
+            if let Ok(report) = agent.stop(grace).await {
+                super::tell_abandoned(&report);
+            }
+            return Err(error.into());
+        }
+    }
     let report = tokio::select! {
         report = agent.stop(grace) => report?,
         signal = signals.next_again() => {
             tracing::error!(signal, "stopped at once: what was running is abandoned");
+            // A stop without any grace only names what there is.
+            if let Ok(Ok(report)) = tokio::time::timeout(NAMING_LIMIT, agent.stop(Duration::ZERO)).await {
+                super::tell_abandoned(&report);
+            }
             return Ok(Exit::DrainExpired);
         }
     };
-    if let Err(error) = bus.drain(Duration::from_secs(1)).await {
-        tracing::warn!(%error, "the bus did not close cleanly");
-    }
+    close(&bus).await;
     if let Some(printing) = printing {
         printing.finish().await;
     }
@@ -197,21 +221,21 @@ fn role_name(roles: Roles) -> &'static str {
 
 /// Results on their way from the bus to stdout.
 struct Printing {
-    pump: tokio::task::JoinHandle<()>,
-    thread: std::thread::JoinHandle<std::io::Result<crate::output::Tally>>,
+    bus: SharedBus,
+    printed: oneshot::Receiver<Printed>,
 }
 
 async fn print_results(
     printer: Printer,
-    bus: &SharedBus,
+    bus: SharedBus,
     settings: &watchpost_agent::AgentSettings,
 ) -> Result<Printing, Failure> {
     let subjects = Subjects::new(&settings.prefix, &settings.bastion);
     let mut results = bus.subscribe(&subjects.results(), None).await?;
     let (sender, receiver) = mpsc::channel(PRINT_QUEUE);
-    let thread =
-        printer.start(receiver).map_err(|e| Failure::usage(format!("the printing thread cannot be started: {e}")))?;
-    let pump = tokio::spawn(async move {
+    let printed =
+        printer.start(receiver).map_err(|e| Failure::stuck(format!("the printing thread cannot be started: {e}")))?;
+    tokio::spawn(async move {
         while let Some(message) = results.next().await {
             let format = WireFormat::detect(message.headers.get(header::CONTENT_TYPE), &message.payload);
             // What is no result was refused, counted and logged by the Checker.
@@ -222,26 +246,27 @@ async fn print_results(
             }
         }
     });
-    Ok(Printing { pump, thread })
+    Ok(Printing { bus, printed })
 }
 
 impl Printing {
-    /// Waits until everything that had arrived is printed. Called after the bus was drained.
+    /// Waits until everything that had arrived is printed, but not for a stdout that takes nothing.
     async fn finish(self) {
-        let printed = async {
-            if self.pump.await.is_err() {
-                tracing::error!("the pump of results panicked");
-            }
-            let thread = self.thread;
-            match tokio::task::spawn_blocking(move || thread.join()).await {
-                Ok(Ok(Ok(tally))) => tracing::info!(results = tally.total(), "{tally}"),
-                Ok(Ok(Err(error))) => tracing::warn!(%error, "stdout"),
-                Ok(Err(_)) | Err(_) => tracing::error!("the printing thread panicked"),
-            }
-        };
-        if tokio::time::timeout(Duration::from_secs(1), printed).await.is_err() {
-            tracing::warn!("stdout does not take the last results");
+        close(&self.bus).await;
+        match tokio::time::timeout(CLOSE_LIMIT, self.printed).await {
+            Ok(Ok(Ok(tally))) => tracing::info!(results = tally.total(), "{tally}"),
+            Ok(Ok(Err(error))) => tracing::warn!(%error, "stdout"),
+            Ok(Err(_)) => tracing::error!("the printing thread panicked"),
+            Err(_) => tracing::warn!("stdout does not take the last results"),
         }
+    }
+}
+
+async fn close(bus: &SharedBus) {
+    match bus.drain(CLOSE_LIMIT).await {
+        // Closed already: the in-process bus is one for everything.
+        Ok(()) | Err(BusError::Closed) => {}
+        Err(error) => tracing::warn!(%error, "the bus did not close cleanly"),
     }
 }
 
@@ -251,9 +276,7 @@ fn tell(report: &StopReport) -> Exit {
         tracing::info!("stopped; every task has its outcome");
         return Exit::Ok;
     }
-    for abandoned in &report.abandoned {
-        tracing::error!(task = %abandoned.task, check = %abandoned.check, endpoint = abandoned.endpoint, state = abandoned.state, "abandoned");
-    }
+    super::tell_abandoned(report);
     if !report.flushed {
         tracing::error!("the bus could not be flushed: what was published last may not have left");
     }

@@ -1,6 +1,5 @@
 //! The shape of a configuration file.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,7 +31,7 @@ pub struct FileConfig {
     /// How to reach NATS.
     pub bus: BusFile,
     /// Worker pools by check type.
-    pub pools: BTreeMap<CheckType, PoolFile>,
+    pub pools: PoolsFile,
     /// How long a task may wait for a free worker; `30s` if left out. Its own deadline bounds it further.
     pub wait_for_worker: Option<Timeout>,
     /// How long after a task's deadline its outcome is waited for before it counts as lost; `2s` if left out.
@@ -60,6 +59,16 @@ pub struct BusFile {
     pub tls_ca_file: Option<PathBuf>,
     /// Whether to refuse a server that does not offer TLS.
     pub require_tls: bool,
+}
+
+/// The worker pools.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PoolsFile {
+    /// Of `http` checks.
+    pub http: Option<PoolFile>,
+    /// Of `tcp` checks.
+    pub tcp: Option<PoolFile>,
 }
 
 /// One worker pool.
@@ -125,7 +134,9 @@ impl FileConfig {
             size: file.size.unwrap_or(default.size),
             queue_max: file.queue.unwrap_or(default.queue_max),
         };
-        settings.pools = self.pools.iter().map(|(check_type, file)| (*check_type, pool(file))).collect();
+        let pools = [(CheckType::Http, &self.pools.http), (CheckType::Tcp, &self.pools.tcp)];
+        settings.pools =
+            pools.into_iter().filter_map(|(check_type, file)| Some((check_type, pool(file.as_ref()?)))).collect();
         settings
     }
 

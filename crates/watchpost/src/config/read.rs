@@ -173,7 +173,7 @@ mod tests {
                 "checks:\n  - id: a\n    tcp:\n      address: ${MISSING}:1\n",
                 &["w.yaml:4:", "environment variable `MISSING` is not set"],
             ),
-            ("pools: {http: {size: 0}}\n", &["w.yaml:1:22", "expected 1 to 10000"]),
+            ("pools: {http: {size: 0}}\n", &["w.yaml:1:22", "`pools.http.size`", "expected 1 to 10000"]),
             ("pools: {smtp: {size: 1}}\n", &["w.yaml:1:", "smtp"]),
             ("checks: [\n", &["w.yaml:"]),
             ("checks:\n- id: a\n  id: b\n", &["w.yaml:3:3", "the key `id` is there twice"]),

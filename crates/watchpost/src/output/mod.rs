@@ -3,4 +3,4 @@
 mod printer;
 mod row;
 
-pub use printer::{Format, Printer, Tally};
+pub use printer::{Format, Printed, Printer, Tally};

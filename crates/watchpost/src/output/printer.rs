@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use watchpost_model::{Outcome, TaskResult};
 
 use super::row;
@@ -32,6 +32,9 @@ pub struct Printer {
     /// Whether to show on a terminal how far it is.
     pub progress: bool,
 }
+
+/// What was printed, or why nothing more could be.
+pub type Printed = std::io::Result<Tally>;
 
 /// What was printed, by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,13 +76,17 @@ impl std::fmt::Display for Tally {
 impl Printer {
     /// Prints until the channel closes. Ends early when nobody reads stdout any more.
     ///
+    /// What comes out tells how it ended; it is closed without a word if the thread panicked. Nothing
+    /// ever has to wait for the thread itself, which a terminal or pipe may hold up for as long as it likes.
+    ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(
-        self,
-        results: mpsc::Receiver<TaskResult>,
-    ) -> std::io::Result<std::thread::JoinHandle<std::io::Result<Tally>>> {
-        std::thread::Builder::new().name("print".into()).spawn(move || self.print(results))
+    pub fn start(self, results: mpsc::Receiver<TaskResult>) -> std::io::Result<oneshot::Receiver<Printed>> {
+        let (done, printed) = oneshot::channel();
+        std::thread::Builder::new().name("print".into()).spawn(move || {
+            let _gone = done.send(self.print(results));
+        })?;
+        Ok(printed)
     }
 
     fn print(self, mut results: mpsc::Receiver<TaskResult>) -> std::io::Result<Tally> {
