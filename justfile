@@ -19,10 +19,11 @@ test *ARGS:
 setup:
     bash deploy/fetch-nats-server.sh
 
-# Figures for docs/benchmarks.md. Never part of CI.
+# Figures for docs/benchmarks.md. `just bench quick` to see that it works; or name sections:
+# throughput dispatch lateness group memory start. Never part of CI.
 bench *ARGS: setup
     cargo build --release --locked -p watchpost
-    cargo bench --locked -p watchpost-tests {{ARGS}}
+    cargo bench --locked -p watchpost-tests --bench bench -- {{ARGS}}
 
 # A first look: checks things on this machine until interrupted.
 first:

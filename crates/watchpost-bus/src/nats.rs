@@ -63,7 +63,7 @@ impl NatsBus {
     /// Connects for the first time. Later the connection is made anew whenever it is lost.
     ///
     /// # Errors
-    /// [`BusError::Connect`] says what the attempt ran into.
+    /// [`BusError::Settings`] where the options cannot be used; [`BusError::Connect`] says what the attempt ran into.
     pub async fn connect(options: NatsOptions) -> Result<Self, BusError> {
         let at = Servers::parse(&options.servers)?.shown;
         let watcher = Arc::new(Watcher::default());

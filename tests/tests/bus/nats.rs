@@ -17,7 +17,10 @@ fn options(url: impl Into<String>) -> NatsOptions {
 /// Why connecting fails; it never shows a password.
 async fn refusal(options: NatsOptions) -> String {
     let error = bounded(NatsBus::connect(options)).await.expect_err("no bus");
-    assert!(matches!(error, BusError::Connect { .. }), "{error:?}");
+    // What cannot be used is told apart from a server that cannot be reached.
+    let unusable = error.to_string().contains("does/not/exist");
+    assert_eq!(matches!(error, BusError::Settings { .. }), unusable, "{error:?}");
+    assert_eq!(matches!(error, BusError::Connect { .. }), !unusable, "{error:?}");
     let text = format!("{error} {error:?}");
     assert!(!text.contains("s3cret"), "{text}");
     error.to_string()

@@ -7,25 +7,30 @@ use std::time::Duration;
 
 use watchpost_agent::{GroupPolicy, RunItem, RunRequest};
 use watchpost_model::{CheckType, Outcome, ProbeSettings, Reason, ReasonCode, Task};
-use watchpost_probe::{BoxFuture, Probe, ProbeFactory, ProbeSet, Recorder, Verdict};
+use watchpost_probe::{BoxFuture, Probe, ProbeFactory, ProbeSet, Recorder, Stage, Verdict};
 
 use crate::agent;
 
 const WORKERS: usize = 4;
+/// How often every fate is met.
+const ROUNDS: usize = 8;
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// Does what the path of its task's URL says.
 struct Fated;
 
 impl Probe for Fated {
-    fn run<'a>(&'a mut self, task: &'a Task, _: &'a Recorder) -> BoxFuture<'a, Verdict> {
+    fn run<'a>(&'a mut self, task: &'a Task, recorder: &'a Recorder) -> BoxFuture<'a, Verdict> {
         Box::pin(async move {
             let ProbeSettings::Http(http) = &*task.probe else { panic!("not an http task") };
             let reason = || Reason::new(ReasonCode::AssertionFailed, "as it was fated");
             match http.url.as_str().rsplit_once('/').unwrap().1 {
                 "fail" => Verdict::fail(reason()),
                 "error" => Verdict::error(reason()),
-                "hang" => std::future::pending().await,
+                "hang" => {
+                    recorder.enter(Stage::FirstByte);
+                    std::future::pending().await
+                }
                 "panic" => panic!("task of {} was fated to panic", task.check),
                 "panic-late" => {
                     tokio::task::yield_now().await;
@@ -89,10 +94,10 @@ fn o4_every_fate_brings_the_worker_home() {
         let (probes, _) = fated();
         let agent = agent::start(probes, WORKERS, 100).await;
         let mut seen = HashMap::<Outcome, usize>::new();
-        for round in 0..20_u64 {
+        for round in 0..ROUNDS as u64 {
             let fates: Vec<&str> = ["pass", "fail", "error", "panic"].repeat(3);
             let mut results = agent::run(&agent, items(&fates), LIMIT, GroupPolicy::CollectAll).await;
-            let time_out = agent::run(&agent, items(&["hang"; WORKERS]), LIMIT / 20, GroupPolicy::CollectAll).await;
+            let time_out = agent::run(&agent, items(&["hang"; WORKERS]), LIMIT / 2, GroupPolicy::CollectAll).await;
             assert!(time_out.iter().all(|result| result.outcome == Outcome::Timeout), "{time_out:#?}");
             results.extend(time_out);
             // One fails, so those that hang and those that wait are cancelled.
@@ -112,11 +117,11 @@ fn o4_every_fate_brings_the_worker_home() {
             }
         }
         let count = |outcome| seen.get(&outcome).copied().unwrap_or_default();
-        assert_eq!(count(Outcome::Pass), 20 * 3);
-        assert_eq!(count(Outcome::Fail), 20 * (3 + 1));
-        assert_eq!(count(Outcome::Error), 20 * 6);
-        assert_eq!(count(Outcome::Timeout), 20 * WORKERS);
-        assert_eq!(count(Outcome::Cancelled), 20 * 6);
+        assert_eq!(count(Outcome::Pass), ROUNDS * 3);
+        assert_eq!(count(Outcome::Fail), ROUNDS * (3 + 1));
+        assert_eq!(count(Outcome::Error), ROUNDS * 6);
+        assert_eq!(count(Outcome::Timeout), ROUNDS * WORKERS);
+        assert_eq!(count(Outcome::Cancelled), ROUNDS * 6);
         let status = agent.status().await.unwrap();
         assert_eq!(status.counts.tasks_unreported, 0);
     });
