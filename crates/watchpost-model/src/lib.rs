@@ -28,6 +28,7 @@ mod id;
 mod message;
 mod outcome;
 mod result;
+mod status;
 mod subject;
 mod target;
 mod task;
@@ -37,14 +38,13 @@ mod time;
 
 pub use check::{CHECK_BYTES_MAX, Check, CheckDocument, CheckType, ProbeSettings};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
-pub use expect::{
-    ASSERTIONS_MAX, Expect, HeaderExpect, HeaderName, OneOrMany, Pattern, StatusRange, StatusSet, compile_pattern,
-};
+pub use expect::{ASSERTIONS_MAX, Expect, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_pattern};
 pub use http::{BODY_SENT_BYTES_MAX, HeaderValue, HttpMethod, HttpSettings, HttpUrl, REDIRECTS_MAX};
 pub use id::{BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
 pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
 pub use result::{AssertionReport, HttpEvidence, PhasesUs, TargetReport, TaskResult, TlsEvidence};
+pub use status::{StatusRange, StatusSet};
 pub use subject::{SubjectPrefix, Subjects, header};
 pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target};
 pub use task::{Firing, Task};

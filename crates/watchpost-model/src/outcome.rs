@@ -130,9 +130,9 @@ reason_codes! {
     ConnectUnreachable = "connect_unreachable",
     /// The connection could not be made for another reason.
     ConnectError = "connect_error",
-    /// The peer reset or closed the connection before a complete answer.
+    /// The connection broke before a complete answer: the peer reset it, or it went dead.
     ConnectionReset = "connection_reset",
-    /// The peer closed the connection before a complete answer.
+    /// The peer closed the connection in an orderly way before a complete answer.
     ConnectionClosed = "connection_closed",
     /// The certificate has expired.
     TlsExpired = "tls_expired",
@@ -154,8 +154,6 @@ reason_codes! {
     DeadlinePassed = "deadline_passed",
     /// The answer does not follow the protocol.
     ProtocolError = "protocol_error",
-    /// The answer is larger than the check reads.
-    BodyTooLarge = "body_too_large",
     /// More redirects than the check follows, or a redirect that cannot be followed.
     TooManyRedirects = "too_many_redirects",
     /// A redirect without a usable destination.
@@ -170,6 +168,8 @@ reason_codes! {
     NoFreeWorker = "no_free_worker",
     /// A queue was full.
     Overloaded = "overloaded",
+    /// This machine has no certificate authorities, so no certificate can be verified.
+    NoTrustRoots = "no_trust_roots",
     /// A sibling in the task group failed, and the group fails fast.
     GroupFailed = "group_failed",
     /// Whoever asked cancelled it or went away.
@@ -186,8 +186,6 @@ reason_codes! {
     NotPublished = "not_published",
     /// The Runner could not read the task.
     BadTask = "bad_task",
-    /// The Runner does not know this type of check.
-    UnknownType = "unknown_type",
     /// The schedule fell behind and these slots were skipped.
     BehindSchedule = "behind_schedule",
 }

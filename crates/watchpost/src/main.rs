@@ -16,6 +16,11 @@ mod target;
 
 use std::process::ExitCode;
 
+/// An HTTP check allocates much and briefly: this allocator saves about a fifth of its CPU time
+/// and costs some 20 MiB at rest (docs/benchmarks.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use clap::Parser;
 
 use crate::cli::{Cli, Command};

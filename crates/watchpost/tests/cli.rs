@@ -142,6 +142,53 @@ fn fail_fast_cancels_what_is_still_running_and_names_the_cause() {
     assert!(cancelled["reason"]["message"].as_str().unwrap().contains(&refused[6..]), "{cancelled}");
 }
 
+/// A name server that hears questions and never answers.
+fn silent_name_server() -> std::net::UdpSocket {
+    std::net::UdpSocket::bind("127.0.0.1:0").unwrap()
+}
+
+#[test]
+fn fail_fast_does_not_wait_for_a_name_that_nobody_resolves() {
+    let name_server = silent_name_server();
+    let refused = closed_port();
+    let file = Scratch::new(
+        "unresolved",
+        &format!(
+            "dns: {{nameservers: ['{}']}}\nchecks:\n\
+             - {{id: waits, tcp: {{address: 'nowhere.example:1'}}, addresses: all, timeout: 60s}}\n\
+             - {{id: fails, tcp: {{address: '127.0.0.1:{refused}'}}, timeout: 60s}}\n",
+            name_server.local_addr().unwrap()
+        ),
+    );
+    let begun = std::time::Instant::now();
+    let ran = watchpost(&["check", "-c", file.path(), "--fail-fast", "--timeout", "60s", "-o", "ndjson"]);
+    assert!(begun.elapsed().as_secs() < 30, "it waited for the name");
+    assert_eq!(ran.stdout.lines().count(), 2, "{}", ran.stdout);
+    assert!(ran.stdout.contains("group_failed"), "{}", ran.stdout);
+}
+
+#[test]
+fn o2_an_interrupt_ends_it_even_if_nobody_takes_its_output() {
+    let refused = closed_port();
+    let targets = Scratch::new("targets", &format!("tcp://127.0.0.1:{refused}\n").repeat(5_000));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_watchpost"))
+        .args(["check", "--from", targets.path()])
+        .env_clear()
+        .stdin(Stdio::null())
+        // A pipe that is full after some hundred rows, and that nobody reads.
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = std::time::Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed().as_secs() < 30, "it hangs");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        // Again and again, since the first may come before it listens; one before that ends it as well.
+        Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap();
+    }
+}
+
 #[test]
 fn nothing_to_check_or_no_bus_is_a_usage_error() {
     assert_eq!(watchpost(&["check"]).code, Some(2));
@@ -151,6 +198,9 @@ fn nothing_to_check_or_no_bus_is_a_usage_error() {
     assert!(runner.stderr.contains("expected --bus"), "{}", runner.stderr);
     assert_eq!(watchpost(&["check", "tcp://a:1", "--timeout", "6m"]).code, Some(2));
     assert_eq!(watchpost(&["check", "--from", "/nonexistent"]).code, Some(2));
+    let empty = Scratch::new("empty", "checks: []\n");
+    assert_eq!(watchpost(&["check", "-c", empty.path()]).code, Some(2), "nothing checked is no success");
+    assert_eq!(watchpost(&["bastion", "--bus", "http://a"]).code, Some(2));
 }
 
 #[test]

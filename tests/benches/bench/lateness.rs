@@ -65,8 +65,8 @@ async fn measure(window: Duration) -> Measured {
     let bus: SharedBus = Arc::new(InProcessBus::new());
     let fired = FiredLate::default();
     let for_probes = Arc::clone(&fired);
-    let probes = agents::no_op_probes()
-        .with(CheckType::Tcp, Arc::new(move || Box::new(NotingNoOp(Arc::clone(&for_probes)))));
+    let probes =
+        agents::no_op_probes().with(CheckType::Tcp, Arc::new(move || Box::new(NotingNoOp(Arc::clone(&for_probes)))));
     let agent = agents::start(Roles::Both, &bus, probes, WORKERS).await;
     let changed = agent.checker().expect("it has a Checker").replace_checks(checks()).await.expect("it is there");
     assert_eq!(changed.added, CHECKS);

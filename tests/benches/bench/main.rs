@@ -29,6 +29,10 @@ use std::time::{Duration, Instant};
 use figures::Figures;
 use throughput::Extent;
 
+/// That of the binary, since some agents run in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How much of everything.
 struct Sizes {
     extent: Extent,
