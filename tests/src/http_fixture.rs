@@ -25,9 +25,9 @@ const BOMB_BLOCK_BYTES: usize = 1024 * 1024;
 const BOMB_BLOCKS: usize = 10 * 1024;
 
 /// An HTTP server. Paths: `/ok`, `/name`, `/status/N`, `/echo`, `/redirect?to=URL&code=N`, `/secret`,
-/// `/large?bytes=N`, `/gzip`, `/deflate`, `/slow?ms=N`, `/slow-body?ms=N`, `/hang`, `/hang-body`,
-/// `/reset`, `/reset-body`, `/close`, `/garbage`, `/bad-gzip`, `/short`, `/short-chunks`,
-/// `/endless?ms=N`, `/gzip-bomb`, `/many-headers`.
+/// `/large?bytes=N`, `/large-open?bytes=N`, `/gzip`, `/deflate`, `/slow?ms=N`, `/slow-body?ms=N`, `/hang`,
+/// `/hang-body`, `/reset`, `/reset-body`, `/close`, `/garbage`, `/bad-gzip`, `/cut-gzip`, `/cut-deflate`,
+/// `/short`, `/short-chunks`, `/endless?ms=N`, `/gzip-bomb`, `/many-headers`.
 #[derive(Debug)]
 pub struct HttpFixture {
     server: Server,
@@ -152,8 +152,23 @@ impl Handler {
                 let bytes = usize::try_from(number("bytes").unwrap_or(0)).unwrap_or(0);
                 self.whole(stream, 200, "", &vec![b'a'; bytes]).await
             }
+            "/large-open" => {
+                let bytes = usize::try_from(number("bytes").unwrap_or(0)).unwrap_or(0);
+                let head = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{bytes:x}\r\n");
+                self.send(stream, head.as_bytes()).await?;
+                self.send(stream, &vec![b'a'; bytes]).await?;
+                until_gone(stream).await
+            }
             "/gzip" => self.whole(stream, 200, "Content-Encoding: gzip\r\n", &gzip(b"unpacked")?).await,
             "/deflate" => self.whole(stream, 200, "Content-Encoding: deflate\r\n", &zlib(b"unpacked")?).await,
+            "/cut-gzip" => {
+                let packed = gzip(b"unpacked")?;
+                self.whole(stream, 200, "Content-Encoding: gzip\r\n", &packed[..packed.len() - 9]).await
+            }
+            "/cut-deflate" => {
+                let packed = zlib(b"unpacked")?;
+                self.whole(stream, 200, "Content-Encoding: deflate\r\n", &packed[..packed.len() - 5]).await
+            }
             "/bad-gzip" => self.whole(stream, 200, "Content-Encoding: gzip\r\n", b"this is not gzip at all").await,
             "/many-headers" => {
                 let many: String = (0..300).map(|i| format!("X-{i}: 1\r\n")).collect();

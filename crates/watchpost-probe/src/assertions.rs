@@ -9,10 +9,12 @@ use watchpost_model::{
 
 use crate::patterns::Patterns;
 use crate::recorder::Spent;
-use crate::secret::{REDACTED, is_secret_header};
+use crate::secret::{REDACTED, Secrets, is_secret_header, without_userinfo};
 
 /// How much of a text is quoted in a report.
 const QUOTED_CHARS_MAX: usize = 120;
+/// A character takes at most four bytes; there is no need to decode more than is shown.
+const QUOTED_BYTES_MAX: usize = QUOTED_CHARS_MAX * 4 + 1;
 /// An HTTP check that names no status passes below this one.
 const STATUS_ERROR_MIN: u16 = 400;
 
@@ -24,6 +26,16 @@ pub(crate) struct Answer<'a> {
     pub(crate) body: &'a [u8],
     /// Whether the body went on beyond what was read.
     pub(crate) truncated: bool,
+    /// What the check sent and no report shows.
+    pub(crate) secrets: &'a Secrets,
+}
+
+impl Answer<'_> {
+    /// What `range` of the body holds, as a report quotes it.
+    fn quoted(&self, range: std::ops::Range<usize>) -> String {
+        let end = range.end.min(range.start + QUOTED_BYTES_MAX);
+        excerpt(&self.secrets.hide(self.body, range.start..end))
+    }
 }
 
 /// Reports on assertions, and the reason of the first that does not hold.
@@ -78,7 +90,7 @@ impl Findings {
             findings.body(expr, "does not match", &slashed(pattern), found, answer);
         }
         for (name, wanted) in &expect.header {
-            findings.header(name, wanted, answer.headers, patterns);
+            findings.header(name, wanted, answer, patterns);
         }
         findings.latency(expect.max_latency, elapsed);
         findings
@@ -109,36 +121,42 @@ impl Findings {
         let size = answer.body.len();
         let actual = match &found {
             Some(range) => {
-                format!("{} at byte {}", excerpt(answer.body.get(range.clone()).unwrap_or_default()), range.start)
+                format!("{} at byte {}", answer.quoted(range.clone()), range.start)
             }
             None if size == 0 => "an empty body".to_owned(),
             None if answer.truncated => format!("not in the first {size} bytes, and the body goes on beyond them"),
-            None => format!("not in a body of {size} bytes: {}", excerpt(answer.body)),
+            None => format!("not in a body of {size} bytes: {}", answer.quoted(0..size)),
         };
         self.note(ReasonCode::AssertionFailed, expr, found.is_some(), actual, |actual| {
             format!("the body {fault} {wanted}: {actual}")
         });
     }
 
-    fn header(&mut self, name: &HeaderName, wanted: &HeaderExpect, headers: &HeaderMap, patterns: &Patterns) {
-        let values: Vec<&[u8]> = headers.get_all(name.as_str()).iter().map(|value| value.as_bytes()).collect();
+    fn header(&mut self, name: &HeaderName, wanted: &HeaderExpect, answer: Answer<'_>, patterns: &Patterns) {
+        let values: Vec<&[u8]> = answer.headers.get_all(name.as_str()).iter().map(|value| value.as_bytes()).collect();
         let name = name.as_str();
+        // What is expected of a secret is one, too.
+        let is_secret = is_secret_header(name);
+        let shown = |text: String| if is_secret { REDACTED.to_owned() } else { text };
         let (says, passed) = match wanted {
             HeaderExpect::Present(true) => ("is present".to_owned(), !values.is_empty()),
             HeaderExpect::Present(false) => ("is absent".to_owned(), values.is_empty()),
             HeaderExpect::Equals(text) => (
-                format!("equals {}", quoted(text.as_str())),
+                format!("equals {}", shown(quoted(text.as_str()))),
                 values.iter().any(|value| *value == text.as_str().as_bytes()),
             ),
             HeaderExpect::Matches(pattern) => {
                 let compiled = patterns.compiled(pattern);
-                (format!("matches {}", slashed(pattern)), values.iter().any(|value| compiled.is_match(value)))
+                (format!("matches {}", shown(slashed(pattern))), values.iter().any(|value| compiled.is_match(value)))
             }
         };
         let actual = match values.as_slice() {
             [] => "absent".to_owned(),
-            _ if is_secret_header(name) => REDACTED.to_owned(),
-            values => excerpt(&values.join(&b", "[..])),
+            _ if is_secret => REDACTED.to_owned(),
+            values => {
+                let text = String::from_utf8_lossy(&values.join(&b", "[..])).into_owned();
+                excerpt(answer.secrets.hide_in(without_userinfo(name, text)).as_bytes())
+            }
         };
         self.note(ReasonCode::AssertionFailed, format!("header {name} {says}"), passed, actual, |actual| {
             format!("header {name} is {actual}, expected that it {says}")
@@ -181,8 +199,7 @@ fn slashed(pattern: &Pattern) -> String {
 
 /// The beginning of `bytes` as quoted text.
 fn excerpt(bytes: &[u8]) -> String {
-    // A character takes at most four bytes; there is no need to decode more than is shown.
-    let shown = bytes.get(..QUOTED_CHARS_MAX * 4 + 1).unwrap_or(bytes);
+    let shown = bytes.get(..QUOTED_BYTES_MAX).unwrap_or(bytes);
     format!("\"{}\"", shorten(&String::from_utf8_lossy(shown), QUOTED_CHARS_MAX))
 }
 
@@ -216,7 +233,13 @@ mod tests {
     #[test]
     fn every_assertion_says_what_it_saw() {
         let headers = headers();
-        let answer = Answer { status: 200, headers: &headers, body: b"all is well", truncated: false };
+        let answer = Answer {
+            status: 200,
+            headers: &headers,
+            body: b"all is well",
+            truncated: false,
+            secrets: &Secrets::default(),
+        };
         for (expect, expr, passed, actual) in [
             ("{}", "status < 400", true, "200"),
             (r#"{"status": "2xx"}"#, "status in 200-299", true, "200"),
@@ -229,7 +252,12 @@ mod tests {
             (r#"{"header": {"x-a": {"present": true}}}"#, "header x-a is present", false, "absent"),
             (r#"{"header": {"server": {"equals": "caddy"}}}"#, "header server equals \"caddy\"", false, "\"nginx\""),
             (r#"{"header": {"server": {"matches": "^ngi"}}}"#, "header server matches /^ngi/", true, "\"nginx\""),
-            (r#"{"header": {"set-cookie": {"equals": "x"}}}"#, "header set-cookie equals \"x\"", false, "[redacted]"),
+            (
+                r#"{"header": {"set-cookie": {"equals": "x"}}}"#,
+                "header set-cookie equals [redacted]",
+                false,
+                "[redacted]",
+            ),
             (r#"{"max_latency": "300ms"}"#, "total < 300ms", true, "120 ms"),
             (r#"{"max_latency": "100ms"}"#, "total < 100ms", false, "120 ms"),
         ] {
@@ -241,7 +269,8 @@ mod tests {
     #[test]
     fn the_reason_names_the_first_failure_and_counts_the_others() {
         let headers = headers();
-        let answer = Answer { status: 503, headers: &headers, body: b"", truncated: false };
+        let answer =
+            Answer { status: 503, headers: &headers, body: b"", truncated: false, secrets: &Secrets::default() };
         let (_, reason) = check(r#"{"status": "200-299", "body_contains": ["a", "b"]}"#, answer);
         assert_eq!(reason, Some(("http_status".into(), "status is 503, expected 200-299 (and 2 more)".into())));
         let (_, reason) = check(r#"{"status": 503, "body_contains": "a"}"#, answer);
@@ -251,7 +280,8 @@ mod tests {
     #[test]
     fn a_text_that_is_missing_from_a_truncated_body_may_lie_beyond() {
         let headers = headers();
-        let answer = Answer { status: 200, headers: &headers, body: b"aaaa", truncated: true };
+        let answer =
+            Answer { status: 200, headers: &headers, body: b"aaaa", truncated: true, secrets: &Secrets::default() };
         let (_, passed, actual, _) = one(r#"{"body_contains": "b"}"#, answer);
         assert!(!passed && actual.contains("goes on beyond"), "{actual}");
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use watchpost_model::{Outcome, Reason, ReasonCode};
+use watchpost_model::{Reason, ReasonCode};
 
 use crate::Verdict;
 use crate::recorder::{Position, Spent, Stage};
@@ -57,16 +57,25 @@ pub(crate) fn closed(whom: &str, position: &Position) -> Verdict {
 /// A machine that cannot open another connection says nothing about the target, so its checks are
 /// cancelled and do not count against it.
 fn our_own(error: &io::Error, position: &Position) -> Option<Verdict> {
-    let out_of_means = error.raw_os_error().is_some_and(|number| OUT_OF_MEANS.contains(&number));
     // With IPv6 the same error means that this machine has no address of that family.
     let out_of_ports =
         error.kind() == io::ErrorKind::AddrNotAvailable && position.address.is_some_and(|address| address.is_ipv4());
-    if !out_of_means && !out_of_ports {
+    if !is_out_of_means(error) && !out_of_ports {
         return None;
     }
     let what = if out_of_ports { "no local port is free".to_owned() } else { plain(error) };
     let reason = Reason::new(ReasonCode::Overloaded, format!("this machine could not open another connection: {what}"));
-    Some(Verdict { outcome: Outcome::Cancelled, reason: Some(reason) })
+    Some(Verdict::cancelled(reason))
+}
+
+/// Whether this machine lacks memory, descriptors or buffers.
+pub(crate) fn is_out_of_means(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|number| OUT_OF_MEANS.contains(&number))
+}
+
+/// The verdict on a task that was given to the wrong probe: a defect of ours.
+pub(crate) fn bad_task() -> Verdict {
+    Verdict::cancelled(Reason::new(ReasonCode::BadTask, "a task for another type of check"))
 }
 
 /// Where in the exchange it happened, as the end of a sentence.
@@ -82,7 +91,7 @@ pub(crate) fn when(position: &Position) -> String {
 }
 
 /// The error in words, without the number that the standard library adds to them.
-fn plain(error: &io::Error) -> String {
+pub(crate) fn plain(error: &io::Error) -> String {
     let mut text = error.to_string();
     if let Some(number) = text.find(" (os error ") {
         text.truncate(number);
@@ -93,6 +102,8 @@ fn plain(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use watchpost_model::Outcome;
 
     use super::*;
 

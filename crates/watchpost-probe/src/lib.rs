@@ -38,6 +38,7 @@
 mod assertions;
 mod failure;
 mod http;
+mod lazy;
 mod patterns;
 mod recorder;
 mod resolver;
@@ -70,8 +71,8 @@ pub trait Probe: Send {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// [`Outcome::Pass`], [`Outcome::Fail`] or [`Outcome::Error`]; or [`Outcome::Cancelled`] where
-    /// this machine could not open a connection for want of descriptors, ports or memory, which
-    /// says nothing about the target.
+    /// the fault is ours and says nothing about the target: no descriptors, ports or memory for
+    /// another connection, no certificate authorities, a task of another type.
     pub outcome: Outcome,
     /// Why, unless it passed.
     pub reason: Option<Reason>,
@@ -91,6 +92,11 @@ impl Verdict {
     /// No answer could be got.
     pub fn error(reason: Reason) -> Self {
         Self { outcome: Outcome::Error, reason: Some(reason) }
+    }
+
+    /// The check could not be made, for a reason that is not the target's.
+    pub fn cancelled(reason: Reason) -> Self {
+        Self { outcome: Outcome::Cancelled, reason: Some(reason) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Names to addresses, through the name servers of the system or through given ones.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -12,7 +12,10 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::rr::Name;
 use hickory_resolver::system_conf::read_system_conf;
-use watchpost_model::{Reason, ReasonCode};
+use watchpost_model::{Outcome, Reason, ReasonCode};
+
+use crate::lazy::Lazy;
+use crate::{Verdict, failure};
 
 /// The most answers that are kept for as long as their time to live says.
 const CACHE_ENTRIES_MAX: u64 = 1024;
@@ -31,7 +34,7 @@ pub struct Resolver(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     source: Source,
-    built: OnceLock<Built>,
+    built: Lazy<Built, Problem>,
 }
 
 #[derive(Debug)]
@@ -40,12 +43,12 @@ enum Source {
     NameServers(Vec<SocketAddr>),
 }
 
-/// The resolver itself, with the servers that it asks in words, or why there is none.
-type Built = Result<(TokioResolver, Box<str>), Box<str>>;
+/// The resolver itself, with the servers that it asks in words.
+type Built = (TokioResolver, Box<str>);
 
 impl Resolver {
-    /// Follows `/etc/resolv.conf` and `/etc/hosts` as they are at the first lookup. Where they
-    /// cannot be read, each lookup fails and says so.
+    /// Follows `/etc/resolv.conf` and `/etc/hosts` as they are at the first lookup. While they
+    /// cannot be read, each lookup fails and says so; every few seconds it is tried again.
     pub fn system() -> Self {
         Self::from_source(Source::System)
     }
@@ -56,7 +59,7 @@ impl Resolver {
     }
 
     fn from_source(source: Source) -> Self {
-        Self(Arc::new(Inner { source, built: OnceLock::new() }))
+        Self(Arc::new(Inner { source, built: Lazy::default() }))
     }
 
     /// All addresses of `host`, IPv4 first, each once, in an order that stays the same. An address
@@ -74,9 +77,9 @@ impl Resolver {
         if host.eq_ignore_ascii_case("localhost") {
             return Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
         }
-        let (resolver, servers) = match self.0.built.get_or_init(|| self.0.source.build()) {
+        let (resolver, servers) = match self.0.built.get(|| self.0.source.build()) {
             Ok((resolver, servers)) => (resolver, servers),
-            Err(why) => return Err(ResolveError::new(host, "", Problem::Other(why.to_string()))),
+            Err(problem) => return Err(ResolveError::new(host, "", problem)),
         };
         let failed = |problem| ResolveError::new(host, servers, problem);
         let name = Name::from_str_relaxed(host).map_err(|e| failed(Problem::Other(e.to_string())))?;
@@ -93,9 +96,11 @@ impl Resolver {
 }
 
 impl Source {
-    fn build(&self) -> Built {
+    fn build(&self) -> Result<Built, Problem> {
         let (config, mut options) = match self {
-            Self::System => read_system_conf().map_err(|e| format!("the system's resolver configuration: {e}"))?,
+            Self::System => {
+                read_system_conf().map_err(|e| Problem::of(&e).about("the system's resolver configuration"))?
+            }
             Self::NameServers(servers) => {
                 let config = ResolverConfig::from_name_servers(servers.iter().map(name_server).collect());
                 let mut options = ResolverOpts::default();
@@ -104,7 +109,7 @@ impl Source {
             }
         };
         if config.name_servers().is_empty() {
-            return Err("no name servers are configured".into());
+            return Err(Problem::Other("no name servers are configured".to_owned()));
         }
         let servers = describe(&config);
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
@@ -114,7 +119,7 @@ impl Source {
         let resolver = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
             .with_options(options)
             .build()
-            .map_err(|e| format!("the resolver cannot be set up: {e}"))?;
+            .map_err(|e| Problem::of(&e).about("the resolver cannot be set up"))?;
         Ok((resolver, servers.into()))
     }
 }
@@ -153,10 +158,21 @@ enum Problem {
     NxDomain,
     NoAddress,
     Timeout,
+    /// This machine lacks what it takes to ask.
+    OurOwn(String),
     Other(String),
 }
 
 impl Problem {
+    /// The same problem, met while setting up.
+    fn about(self, what: &str) -> Self {
+        match self {
+            Self::OurOwn(why) => Self::OurOwn(format!("{what}: {why}")),
+            Self::Other(why) => Self::Other(format!("{what}: {why}")),
+            other => Self::Other(format!("{what}: {other:?}")),
+        }
+    }
+
     fn of(error: &NetError) -> Self {
         if error.is_nx_domain() {
             return Self::NxDomain;
@@ -165,6 +181,12 @@ impl Problem {
             NetError::Dns(DnsError::NoRecordsFound(_)) => Self::NoAddress,
             NetError::Dns(DnsError::ResponseCode(code)) => Self::Other(format!("the answer was {code}")),
             NetError::Timeout => Self::Timeout,
+            NetError::Io(error) if failure::is_out_of_means(error) => Self::OurOwn(failure::plain(error)),
+            // The library forgets what kept it from asking, so whether this machine can ask is tried.
+            NetError::NoConnections => match UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) {
+                Err(error) if failure::is_out_of_means(&error) => Self::OurOwn(failure::plain(&error)),
+                _ => Self::Other("no name server could be reached".to_owned()),
+            },
             other => Self::Other(other.to_string()),
         }
     }
@@ -175,12 +197,26 @@ impl ResolveError {
         Self { host: host.to_owned(), servers: servers.to_owned(), problem }
     }
 
+    /// The outcome of a check that needs the name: an error, unless it is this machine that could
+    /// not ask for want of descriptors, buffers or memory, which says nothing about the target.
+    pub fn outcome(&self) -> Outcome {
+        match self.problem {
+            Problem::OurOwn(_) => Outcome::Cancelled,
+            _ => Outcome::Error,
+        }
+    }
+
+    pub(crate) fn verdict(&self) -> Verdict {
+        Verdict { outcome: self.outcome(), reason: Some(self.reason()) }
+    }
+
     /// The reason of an outcome.
     pub fn reason(&self) -> Reason {
         let code = match self.problem {
             Problem::NxDomain => ReasonCode::DnsNxdomain,
             Problem::NoAddress => ReasonCode::DnsNoAddress,
             Problem::Timeout => ReasonCode::DnsTimeout,
+            Problem::OurOwn(_) => ReasonCode::Overloaded,
             Problem::Other(_) => ReasonCode::DnsError,
         };
         Reason::new(code, self.sentence())
@@ -192,6 +228,7 @@ impl ResolveError {
             Problem::NxDomain => format!("name does not exist: {host}"),
             Problem::NoAddress => format!("name has no address: {host}"),
             Problem::Timeout => format!("no name server answered for {host}"),
+            Problem::OurOwn(why) => format!("this machine could not ask for {host}: {why}"),
             Problem::Other(why) => format!("cannot resolve {host}: {why}"),
         };
         if !self.servers.is_empty() {
@@ -216,6 +253,24 @@ mod tests {
             let reason = ResolveError::new("a.example", "10.0.0.53", problem).reason();
             assert_eq!((reason.code.as_str(), reason.message.as_str()), (code, told));
         }
+    }
+
+    #[test]
+    fn a_machine_without_descriptors_says_nothing_about_the_target() {
+        for (number, outcome, code) in [(24, Outcome::Cancelled, "overloaded"), (101, Outcome::Error, "dns_error")] {
+            let error = NetError::from(std::io::Error::from_raw_os_error(number));
+            let verdict = ResolveError::new("a.example", "", Problem::of(&error)).verdict();
+            let reason = verdict.reason.unwrap();
+            assert_eq!((verdict.outcome, reason.code.as_str()), (outcome, code), "{}", reason.message);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_configuration_that_cannot_be_read_is_read_again_later() {
+        let resolver = Resolver::with_nameservers(Vec::new());
+        assert!(resolver.lookup("a.example").await.unwrap_err().to_string().contains("no name servers"));
+        let built = resolver.0.built.get(|| panic!("it has just been tried"));
+        assert!(built.is_err());
     }
 
     #[test]

@@ -1,19 +1,194 @@
-//! Which headers carry secrets, so that no result shows them and no redirect hands them on.
+//! What is secret in a request and its answer, so that no result shows it.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use memchr::memmem;
+use watchpost_model::HttpSettings;
 
 /// What stands in the place of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
 
 /// Parts of names whose bearers are taken for secrets. It is better to hide a harmless value than
 /// to show a token.
-const TELLING: [&str; 9] =
-    ["cookie", "token", "secret", "password", "passwd", "credential", "api-key", "apikey", "session"];
+const TELLING: [&str; 13] = [
+    "auth",
+    "cookie",
+    "credential",
+    "-key",
+    "apikey",
+    "jwt",
+    "passphrase",
+    "passwd",
+    "password",
+    "secret",
+    "session",
+    "signature",
+    "token",
+];
+/// What a server asks for, and not what it is given. Why a login is refused is told nowhere else.
+const CHALLENGES: [&str; 2] = ["www-authenticate", "proxy-authenticate"];
+/// What is shorter is found in harmless texts by chance.
+const SECRET_BYTES_MIN: usize = 6;
 
 /// Whether the value of the header `name`, in lower case, is to be kept secret.
 pub(crate) fn is_secret_header(name: &str) -> bool {
-    name.ends_with("authorization")
-        || name.ends_with("authentication-info")
-        || name.ends_with("-auth")
-        || TELLING.iter().any(|part| name.contains(part))
+    TELLING.iter().any(|part| name.contains(part)) && !CHALLENGES.contains(&name)
+}
+
+/// The secrets that a request carries, to be hidden where an answer says them back.
+#[derive(Clone, Default)]
+pub(crate) struct Secrets(Vec<Vec<u8>>);
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secrets({})", self.0.len())
+    }
+}
+
+impl Secrets {
+    /// Those in the headers of `settings`: each value, and the parts that a server may pick from it.
+    pub(crate) fn of(settings: &HttpSettings) -> Self {
+        let mut secrets = Self::default();
+        for (name, value) in &settings.headers {
+            if !is_secret_header(name.as_str()) {
+                continue;
+            }
+            let value = value.as_str().trim();
+            secrets.add(value.as_bytes());
+            if let Some((scheme, credentials)) = value.split_once(' ') {
+                let credentials = credentials.trim();
+                secrets.add(credentials.as_bytes());
+                if scheme.eq_ignore_ascii_case("basic") {
+                    secrets.add_basic(credentials);
+                }
+            }
+            if name.as_str() == "cookie" {
+                let values = value.split(';').filter_map(|pair| pair.split_once('='));
+                values.for_each(|(_, value)| secrets.add(value.trim().as_bytes()));
+            }
+        }
+        secrets
+    }
+
+    fn add_basic(&mut self, encoded: &str) {
+        let decoded = base64(encoded);
+        if let Some(colon) = decoded.iter().position(|byte| *byte == b':') {
+            self.add(decoded.get(colon + 1..).unwrap_or_default());
+            self.add(&decoded);
+        }
+    }
+
+    fn add(&mut self, secret: &[u8]) {
+        if secret.len() >= SECRET_BYTES_MIN && !self.0.iter().any(|known| known == secret) {
+            self.0.push(secret.to_vec());
+        }
+    }
+
+    /// The bytes of `text` within `range`, with every secret that reaches into the range hidden,
+    /// even where only a part of it lies there.
+    pub(crate) fn hide<'a>(&self, text: &'a [u8], range: Range<usize>) -> Cow<'a, [u8]> {
+        let shown = || text.get(range.clone()).unwrap_or_default();
+        let Some(longest) = self.0.iter().map(Vec::len).max() else { return Cow::Borrowed(shown()) };
+        let from = range.start.saturating_sub(longest);
+        let around = text.get(from..text.len().min(range.end + longest)).unwrap_or_default();
+        let mut found: Vec<Range<usize>> = Vec::new();
+        for secret in &self.0 {
+            found.extend(memmem::find_iter(around, secret).map(|at| from + at..from + at + secret.len()));
+        }
+        found.sort_unstable_by_key(|found| found.start);
+        let (mut kept, mut at) = (Vec::new(), range.start);
+        for found in found.into_iter().filter(|found| found.end > range.start && found.start < range.end) {
+            if found.start >= at {
+                kept.extend_from_slice(text.get(at..found.start).unwrap_or_default());
+                kept.extend_from_slice(REDACTED.as_bytes());
+            } else if kept.is_empty() {
+                // It began before the range.
+                kept.extend_from_slice(REDACTED.as_bytes());
+            }
+            at = at.max(found.end);
+        }
+        if kept.is_empty() {
+            return Cow::Borrowed(shown());
+        }
+        kept.extend_from_slice(text.get(at..range.end).unwrap_or_default());
+        Cow::Owned(kept)
+    }
+
+    /// `text` with every secret in it hidden.
+    pub(crate) fn hide_in(&self, text: String) -> String {
+        match self.hide(text.as_bytes(), 0..text.len()) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(hidden) => String::from_utf8_lossy(&hidden).into_owned(),
+        }
+    }
+}
+
+/// What `text` encodes, up to where it stops being base64.
+fn base64(text: &str) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut held) = (0u32, 0);
+    for byte in text.bytes() {
+        let six = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => break,
+        };
+        bits = bits << 6 | u32::from(six);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            decoded.push((bits >> held & 0xff) as u8);
+        }
+    }
+    decoded
+}
+
+/// A header's value as results show it: a URL in it keeps its host, but not the user and password
+/// before it.
+pub(crate) fn without_userinfo(name: &str, value: String) -> String {
+    if !value.contains('@') {
+        return value;
+    }
+    if name == "location" || name == "content-location" {
+        return reference_without_userinfo(&value);
+    }
+    let mut shown = String::with_capacity(value.len());
+    let mut rest = value.as_str();
+    while let Some((before, after)) = rest.split_once("//") {
+        let end = after.find(|c: char| "/\\?#\"'<>,;".contains(c) || c.is_whitespace()).unwrap_or(after.len());
+        let (authority, beyond) = after.split_at(end);
+        shown.push_str(before);
+        shown.push_str("//");
+        shown.push_str(authority.rsplit_once('@').map_or(authority, |(_, host)| host));
+        rest = beyond;
+    }
+    shown.push_str(rest);
+    shown
+}
+
+/// A reference as the URL standard reads it: tabs and line breaks count for nothing, a backslash is a
+/// slash, and after a scheme even one slash or none will do.
+pub(crate) fn reference_without_userinfo(text: &str) -> String {
+    let text: String = text.trim().chars().filter(|c| !matches!(c, '\t' | '\r' | '\n')).collect();
+    let is_slash = |c: char| matches!(c, '/' | '\\');
+    let scheme = text.split_once(':').map_or(0, |(scheme, _)| match scheme.find(|c: char| is_slash(c) || c == '?') {
+        Some(_) => 0,
+        None => scheme.len() + 1,
+    });
+    let (scheme, rest) = text.split_at(scheme);
+    let path = rest.trim_start_matches(is_slash);
+    let slashes = rest.len() - path.len();
+    if scheme.is_empty() && slashes < 2 {
+        return text;
+    }
+    let end = path.find(|c: char| is_slash(c) || matches!(c, '?' | '#')).unwrap_or(path.len());
+    let (authority, beyond) = path.split_at(end);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}{}{host}{beyond}", rest.get(..slashes).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -25,17 +200,77 @@ mod tests {
         for secret in [
             "authorization",
             "proxy-authorization",
+            "authentication-info",
             "cookie",
             "set-cookie",
             "x-auth-token",
+            "x-auth",
             "x-api-key",
+            "x-functions-key",
             "x-session-id",
             "x-vault-auth",
+            "x-jwt-assertion",
+            "x-passphrase",
+            "x-hub-signature-256",
+            "x-amz-credential",
         ] {
             assert!(is_secret_header(secret), "{secret}");
         }
         for harmless in ["www-authenticate", "etag", "server", "keep-alive", "content-type", "x-instance"] {
             assert!(!is_secret_header(harmless), "{harmless}");
         }
+    }
+
+    fn secrets(headers: &str) -> Secrets {
+        Secrets::of(&serde_json::from_str(&format!(r#"{{"url": "http://a/", "headers": {{{headers}}}}}"#)).unwrap())
+    }
+
+    #[test]
+    fn what_was_sent_as_a_secret_is_hidden_with_its_parts() {
+        let sent = secrets(
+            r#""Authorization": "Basic YWxpY2U6aHVudGVyMg==", "Cookie": "a=bbbbbbbb; c=dd", "X-Api-Key": "short",
+            "X-Plain": "harmless""#,
+        );
+        for (text, shown) in [
+            ("Basic YWxpY2U6aHVudGVyMg==", "[redacted]"),
+            ("<YWxpY2U6aHVudGVyMg==>", "<[redacted]>"),
+            ("user alice:hunter2 with hunter2!", "user [redacted] with [redacted]!"),
+            ("bbbbbbbb and dd, short, harmless", "[redacted] and dd, short, harmless"),
+        ] {
+            assert_eq!(sent.hide_in(text.to_owned()), shown);
+        }
+    }
+
+    #[test]
+    fn a_secret_on_the_border_of_what_is_shown_is_hidden_whole() {
+        let sent = secrets(r#""X-Token": "0123456789", "X-Other-Token": "56789abc""#);
+        let text = b"..0123456789abc..";
+        let shown = |range| String::from_utf8(sent.hide(text, range).into_owned()).unwrap();
+        assert_eq!(shown(0..text.len()), "..[redacted]..");
+        assert_eq!(shown(0..6), "..[redacted]");
+        assert_eq!(shown(5..8), "[redacted]");
+        assert_eq!(shown(5..17), "[redacted]..");
+        assert_eq!(shown(15..17), "..");
+        assert_eq!(shown(0..2), "..");
+    }
+
+    #[test]
+    fn users_and_passwords_in_urls_are_not_shown() {
+        for (text, shown) in [
+            ("http://u:hunter2@a/b@c", "http://a/b@c"),
+            ("//u:hunter2@a/b", "//a/b"),
+            ("http:\\\\u:hunter2@a\\b", "http:\\\\a\\b"),
+            ("http:u:hunter2@a/b", "http:a/b"),
+            (" ht\ttp:/u:hunter2@a?b", "http:/a?b"),
+            ("http://u:p@hunter2@a", "http://a"),
+            ("/b@c", "/b@c"),
+            ("?a:b@c", "?a:b@c"),
+        ] {
+            assert_eq!(without_userinfo("location", text.to_owned()), shown, "{text}");
+        }
+        let refresh = "5; url=http://u:hunter2@a/b";
+        assert_eq!(without_userinfo("refresh", refresh.to_owned()), "5; url=http://a/b");
+        let link = "<https://u:hunter2@a>; rel=x, <//u:hunter2@b>, me@c";
+        assert_eq!(without_userinfo("link", link.to_owned()), "<https://a>; rel=x, <//b>, me@c");
     }
 }

@@ -36,7 +36,7 @@ impl TcpProbe {
 
     async fn check(&self, task: &Task, recorder: &Recorder) -> Verdict {
         let ProbeSettings::Tcp(settings) = &*task.probe else {
-            return Verdict::error(Reason::new(ReasonCode::BadTask, "a task for another type of check"));
+            return failure::bad_task();
         };
         let mut stream = match self.connect(task, settings, recorder).await {
             Ok(stream) => stream,
@@ -61,7 +61,7 @@ impl TcpProbe {
             None => {
                 recorder.enter(Stage::Dns);
                 let found = self.resolver.lookup(settings.address.host()).await;
-                let found = found.map_err(|e| Verdict::error(e.reason()))?;
+                let found = found.map_err(|e| e.verdict())?;
                 found.into_iter().map(|ip| SocketAddr::new(ip, settings.address.port())).collect()
             }
         };

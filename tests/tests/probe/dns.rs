@@ -130,3 +130,64 @@ async fn a_check_of_an_unknown_name_is_an_error() {
     ran.assert_ended(Outcome::Error, "connect_refused");
     assert_eq!(ran.evidence.address, Some(closed));
 }
+
+/// A name's other addresses may fail for reasons that say nothing about the target, such as a
+/// machine without IPv6.
+#[tokio::test]
+async fn the_failure_of_the_preferred_address_is_the_one_that_is_told() {
+    // Connecting to a link-local address without a zone fails at once, in a way of its own.
+    let dns = DnsServer::start(&[("svc.example", &[loopback(2), ip("fe80::1")])]).await.unwrap();
+    let bench = Bench::with(&asking(&dns), &TlsRoots::only([]));
+    let closed = closed_port(loopback(2)).await;
+    let port = closed.port();
+    for json in [
+        format!(r#"{{"http": {{"url": "http://svc.example:{port}/"}}}}"#),
+        format!(r#"{{"tcp": {{"address": "svc.example:{port}"}}}}"#),
+    ] {
+        let ran = bench.run(&json, None).await;
+        ran.assert_ended(Outcome::Error, "connect_refused");
+        assert!(ran.message().starts_with(&format!("{closed} (svc.example) refused")), "{}", ran.message());
+        assert_eq!(ran.evidence.address, Some(closed));
+    }
+}
+
+/// Only a connection that cannot be made is a reason to try another address.
+#[tokio::test]
+async fn an_address_that_accepts_decides() {
+    let bad = HttpFixture::start_on(loopback(2), "bad").await.unwrap();
+    let dns = DnsServer::start(&[("svc.example", &[loopback(2), loopback(3)])]).await.unwrap();
+    let bench = Bench::with(&asking(&dns), &TlsRoots::only([]));
+    let json = format!(r#"{{"http": {{"url": "http://svc.example:{}/reset"}}}}"#, bad.address().port());
+    let ran = bench.run(&json, None).await;
+    ran.assert_ended(Outcome::Error, "connection_reset");
+    assert_eq!((ran.evidence.address, bad.counts().accepted()), (Some(bad.address()), 1));
+}
+
+/// Without a descriptor to spare no name server can be asked, which says nothing about the target. It
+/// takes a process of its own, since the limit concerns every other test, too.
+#[test]
+fn a_machine_without_descriptors_cancels_its_checks() {
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 64; exec \"$0\" --ignored --exact dns::without_descriptors"])
+        .arg(std::env::current_exe().unwrap())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+}
+
+#[tokio::test]
+#[ignore = "it uses up the descriptors of its process"]
+async fn without_descriptors() {
+    let server = DnsServer::start(&[("svc.example", &[loopback(2)])]).await.unwrap();
+    let bench = Bench::with(&asking(&server), &TlsRoots::only([]));
+    let held: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).take(1000).collect();
+    assert!(held.len() < 1000, "the process has no limit");
+    let http = bench.run(r#"{"http": {"url": "http://svc.example/"}}"#, None).await;
+    let tcp = bench.run(r#"{"tcp": {"address": "svc.example:1"}}"#, None).await;
+    drop(held);
+    for ran in [http, tcp] {
+        ran.assert_ended(Outcome::Cancelled, "overloaded");
+        assert!(ran.message().contains("Too many open files"), "{}", ran.message());
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use watchpost_model::Outcome;
+use watchpost_model::{CheckType, Outcome};
 use watchpost_tests::http_fixture::HttpFixture;
 
 use crate::{Bench, closed_port, eventually, loopback};
@@ -127,6 +127,8 @@ async fn a_server_that_misbehaves_is_an_error_with_a_code_and_a_sentence() {
         ("/garbage", "protocol_error", "is not valid HTTP"),
         ("/many-headers", "protocol_error", "is not valid HTTP"),
         ("/bad-gzip", "protocol_error", "cannot be read in the middle of the answer"),
+        ("/cut-gzip", "protocol_error", "is complete, but not the gzip data in it"),
+        ("/cut-deflate", "protocol_error", "is complete, but not the deflate data in it"),
     ] {
         let ran = bench.run(&get(path, ""), server.address()).await;
         ran.assert_ended(Outcome::Error, code);
@@ -202,6 +204,59 @@ async fn compressed_bodies_are_unpacked_and_count_unpacked() {
         let ran = bench.run(&get(path, r#", "expect": {"body_matches": "^unpacked$"}"#), server.address()).await;
         ran.assert_passed();
         assert_eq!(ran.http().body_bytes, 8);
+    }
+}
+
+#[tokio::test]
+async fn how_a_body_was_packed_can_be_asserted_and_is_evidence() {
+    let server = HttpFixture::start("a").await.unwrap();
+    let expect = r#", "expect": {"body_contains": "unpacked",
+        "header": {"Content-Encoding": {"equals": "gzip"}, "Content-Length": {"matches": "^[0-9]+$"}}}"#;
+    let own = r#"{"http": {"url": "http://svc.example/gzip", "headers": {"Accept-Encoding": "gzip"}}, "expect":
+        {"body_contains": "unpacked", "header": {"Content-Encoding": {"equals": "gzip"}}}}"#;
+    for json in [&get("/gzip", expect), own] {
+        let ran = Bench::new().run(json, server.address()).await;
+        ran.assert_passed();
+        assert_eq!(ran.http().headers["content-encoding"], "gzip");
+        assert_ne!(ran.http().headers["content-length"], "8");
+    }
+    let own = r#"{"http": {"url": "http://svc.example/echo", "headers": {"Accept-Encoding": "br"}},
+        "expect": {"body_contains": "\"accept-encoding\":\"br\""}}"#;
+    Bench::new().run(own, server.address()).await.assert_passed();
+}
+
+#[tokio::test]
+async fn a_body_that_fills_the_cap_is_not_waited_for() {
+    let server = HttpFixture::start("a").await.unwrap();
+    let limit = Duration::from_secs(2);
+    let ran = Bench::new().run_within(limit, &get(&format!("/large-open?bytes={CAP}"), ""), server.address()).await;
+    ran.assert_passed();
+    assert_eq!((ran.http().body_bytes, ran.http().body_truncated), (CAP, true));
+    eventually("the server is alone", || server.counts().open() == 0).await;
+}
+
+/// A server that says back what it was sent must not bring secrets into results.
+#[tokio::test]
+async fn secrets_of_the_request_are_not_shown_when_they_are_echoed() {
+    let server = HttpFixture::start("a").await.unwrap();
+    let json = r#"{"http": {"url": "http://svc.example/echo", "headers": {"Authorization": "Bearer hunter2-hunter2",
+        "X-Session": "hunter2", "Cookie": "sid=hunter2hunter2"}}, "expect": {"status": 500, "body_contains": "none",
+        "body_matches": ["hunter.", "no such"], "header": {"X-Instance": {"equals": "b"}}}}"#;
+    let ran = Bench::new().run(json, server.address()).await;
+    ran.assert_ended(Outcome::Fail, "http_status");
+    assert!(!format!("{ran:?}").contains("hunter2"), "{ran:?}");
+    let excerpt = ran.http().body_excerpt.as_deref().unwrap();
+    assert!(excerpt.contains("\"authorization\":\"[redacted]\""), "{excerpt}");
+    assert_eq!(ran.assertion(4).actual, "\"a\"");
+}
+
+#[tokio::test]
+async fn a_task_of_another_type_is_a_fault_of_ours() {
+    let (http, tcp) = (get("/ok", ""), r#"{"tcp": {"address": "svc.example:1"}}"#);
+    for (check_type, json) in [(CheckType::Tcp, http.as_str()), (CheckType::Http, tcp)] {
+        let mut probe = Bench::new().probe(check_type);
+        let ran = crate::run_task(&mut *probe, &crate::task(json, None), crate::AMPLE).await;
+        ran.assert_ended(Outcome::Cancelled, "bad_task");
     }
 }
 

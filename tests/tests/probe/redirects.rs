@@ -45,8 +45,8 @@ async fn a_redirect_to_another_name_is_resolved_and_hears_no_secret() {
         format!("http://svc.example/redirect?code=307&to=http:%2F%2Fother.example:{}%2Fecho", second.address().port());
     let json = format!(
         r#"{{"http": {{"url": "{url}", "max_redirects": 1, "method": "POST", "body": "b",
-            "headers": {{"Authorization": "hunter2", "X-Api-Key": "hunter2", "X-Plain": "p"}}}},
-            "expect": {{"body_contains": ["\"method\":\"POST\"", "\"body\":\"b\"", "\"x-plain\":\"p\"",
+            "headers": {{"Authorization": "hunter2", "X-Api-Key": "hunter2", "X-Plain": "hunter2", "Accept": "a/b"}}}},
+            "expect": {{"body_contains": ["\"method\":\"POST\"", "\"body\":\"b\"", "\"accept\":\"a/b\"",
             "\"host\":\"other.example:{}\""], "body_matches": "^[^2]*$"}}}}"#,
         second.address().port()
     );
@@ -127,4 +127,43 @@ async fn a_redirect_between_plain_and_tls_keeps_the_evidence_of_the_last_hop() {
     down.assert_passed();
     assert!(down.evidence.tls.is_none() && down.evidence.phases.tls.is_none());
     assert_eq!(down.http().redirects, [format!("http://plain.example:{}/ok", plain.address().port())]);
+}
+
+/// O4: each instance of a service that sends its clients on to TLS answers for itself.
+#[tokio::test]
+async fn a_redirect_to_another_port_of_the_name_stays_with_the_instance() {
+    let authority = Authority::new().unwrap();
+    // The name leads to the first instance only.
+    let dns = DnsServer::start(&[("svc.example", &[loopback(2)])]).await.unwrap();
+    let bench = Bench::with(&Resolver::with_nameservers(vec![dns.address()]), &TlsRoots::only([authority.der()]));
+    for n in [2, 3] {
+        let name = format!("instance-{n}");
+        let plain = HttpFixture::start_on(loopback(n), "plain").await.unwrap();
+        let secure =
+            TlsFixture::start(loopback(n), &name, &authority, Certificate::Valid, "svc.example").await.unwrap();
+        let to = format!("https:%2F%2Fsvc.example:{}%2Fok", secure.address().port());
+        let url = format!("http://svc.example/redirect?to={to}");
+        let ran = bench.run(&redirect(&url, 1, ""), plain.address()).await;
+        ran.assert_passed();
+        assert_eq!((ran.http().headers["x-instance"].as_str(), ran.evidence.address), (&*name, Some(secure.address())));
+    }
+    assert_eq!(dns.questions(), 0);
+}
+
+#[tokio::test]
+async fn credentials_in_a_location_are_shown_nowhere() {
+    let server = HttpFixture::start("a").await.unwrap();
+    for (to, max) in [
+        ("http:%2F%2Fu:hunter%32@svc.example%2Fok", 0),
+        ("http:%2F%2Fu:hunter%32@svc.example%2Fstatus%2F500", 1),
+        ("http:%2F%2Fu:hunter%32@svc.example:99999%2F", 1),
+        ("ftp:%2F%2Fu:hunter%32@svc.example%2F", 1),
+    ] {
+        let more = r#"}, "expect": {"header": {"Location": {"equals": "x"}}"#;
+        let ran = Bench::new()
+            .run(&redirect(&format!("http://svc.example/redirect?to={to}"), max, more), server.address())
+            .await;
+        assert_ne!(ran.outcome, Outcome::Pass);
+        assert!(!format!("{ran:?}").contains("hunter2"), "{ran:?}");
+    }
 }

@@ -137,3 +137,14 @@ async fn a_handshake_that_hangs_is_timed_out_as_one() {
     ran.assert_ended(Outcome::Timeout, "tls_timeout");
     assert!(ran.message().starts_with("no complete TLS handshake within 200ms: connected to "), "{}", ran.message());
 }
+
+/// A machine without certificate authorities says nothing about the target, and does not even connect.
+#[tokio::test]
+async fn without_any_authority_the_check_is_cancelled() {
+    let server = Behaviour::Silent.start(loopback(2)).await.unwrap();
+    let bench = Bench::with(&Resolver::with_nameservers(Vec::new()), &TlsRoots::only([]));
+    let ran = bench.run(&get(""), server.address()).await;
+    ran.assert_ended(Outcome::Cancelled, "no_trust_roots");
+    assert!(ran.message().starts_with("this machine has no certificate authorities"), "{}", ran.message());
+    assert_eq!(server.counts().accepted(), 0);
+}

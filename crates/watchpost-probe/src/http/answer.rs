@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use http::{HeaderMap, Version};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderMap, StatusCode, Version};
 use sha2::{Digest, Sha256};
 use watchpost_model::HttpEvidence;
 
+use super::decode::{Decoder, Fault};
 use crate::recorder::Recorder;
-use crate::secret::{REDACTED, is_secret_header};
+use crate::secret::{REDACTED, Secrets, is_secret_header, without_userinfo};
 
 /// The most of a body that is read, after decompression.
 pub(crate) const BODY_BYTES_MAX: usize = 128 * 1024;
@@ -20,11 +23,11 @@ const HEADER_BYTES_MAX: usize = 8 * 1024;
 const EXCERPT_BYTES_MAX: usize = 2 * 1024;
 
 /// What the head of the answer says.
-pub(crate) fn head(response: &reqwest::Response, redirects: &[String]) -> HttpEvidence {
+pub(crate) fn head(response: &reqwest::Response, redirects: &[String], secrets: &Secrets) -> HttpEvidence {
     HttpEvidence {
         status: response.status().as_u16(),
         version: version(response.version()).to_owned(),
-        headers: headers(response.headers()),
+        headers: headers(response.headers(), secrets),
         redirects: redirects.to_vec(),
         ..HttpEvidence::default()
     }
@@ -40,7 +43,7 @@ fn version(version: Version) -> &'static str {
     }
 }
 
-fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
+fn headers(headers: &HeaderMap, secrets: &Secrets) -> BTreeMap<String, String> {
     let mut room = HEADER_BYTES_MAX;
     let mut kept = BTreeMap::new();
     for name in headers.keys().take(HEADERS_MAX) {
@@ -54,6 +57,7 @@ fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
                 }
                 text.push_str(&String::from_utf8_lossy(value.as_bytes()));
             }
+            text = secrets.hide_in(without_userinfo(name.as_str(), text));
         }
         let Some(left) = room.checked_sub(name.as_str().len()).filter(|left| *left > 0) else { break };
         truncate(&mut text, left);
@@ -63,7 +67,16 @@ fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     kept
 }
 
-/// Reads the body up to the cap into `body`, which is cleared first. Returns whether it went on.
+/// Why a body could not be read to its end.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// The exchange failed.
+    Exchange(reqwest::Error),
+    /// It arrived, and cannot be unpacked.
+    Packed(Fault),
+}
+
+/// Reads the body, unpacked, up to the cap into `body`, which is empty. Returns whether it went on.
 ///
 /// # Errors
 /// When the body ends before it is complete, or is not what its encoding says.
@@ -71,18 +84,36 @@ pub(crate) async fn read_body(
     response: &mut reqwest::Response,
     body: &mut Vec<u8>,
     recorder: &Recorder,
-) -> Result<bool, reqwest::Error> {
-    body.clear();
-    while let Some(chunk) = response.chunk().await? {
-        let room = BODY_BYTES_MAX - body.len();
-        let taken = chunk.get(..room).unwrap_or(&chunk);
-        body.extend_from_slice(taken);
+) -> Result<bool, Unread> {
+    // A part of something packed cannot be unpacked by itself.
+    let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
+    let mut decoder = if is_part { Decoder::Plain } else { Decoder::of(response.headers()) };
+    let announced = response.content_length();
+    let mut arrived = 0;
+    loop {
+        let full = body.len() >= BODY_BYTES_MAX;
+        let next = if full {
+            // What has come already may show that this was all. It is not worth waiting for more.
+            response.chunk().now_or_never().unwrap_or_else(|| Ok(Some(Bytes::new())))
+        } else {
+            response.chunk().await
+        };
+        let Some(chunk) = next.map_err(Unread::Exchange)? else {
+            return decoder.end().map(|()| false).map_err(Unread::Packed);
+        };
+        arrived += chunk.len() as u64;
+        let decoded = decoder.decode(&chunk, body, BODY_BYTES_MAX);
+        let goes_on = body.len() > BODY_BYTES_MAX;
+        body.truncate(BODY_BYTES_MAX);
         recorder.received(body.len() as u64);
-        if taken.len() < chunk.len() {
+        decoded.map_err(Unread::Packed)?;
+        if body.len() == BODY_BYTES_MAX && !goes_on && announced == Some(arrived) && decoder.is_complete() {
+            return Ok(false);
+        }
+        if goes_on || full {
             return Ok(true);
         }
     }
-    Ok(false)
 }
 
 /// SHA-256 of `body` in hexadecimal, where there is a body.
@@ -98,12 +129,13 @@ pub(crate) fn sha256(body: &[u8]) -> Option<String> {
 }
 
 /// The beginning of `body` as text.
-pub(crate) fn excerpt(body: &[u8]) -> Option<String> {
+pub(crate) fn excerpt(body: &[u8], secrets: &Secrets) -> Option<String> {
     if body.is_empty() {
         return None;
     }
     // A few bytes more than are shown, so that a character across the border is cut as a character.
-    let mut text = String::from_utf8_lossy(body.get(..EXCERPT_BYTES_MAX + 4).unwrap_or(body)).into_owned();
+    let beginning = 0..body.len().min(EXCERPT_BYTES_MAX + 4);
+    let mut text = String::from_utf8_lossy(&secrets.hide(body, beginning)).into_owned();
     truncate(&mut text, EXCERPT_BYTES_MAX);
     Some(text)
 }
@@ -123,12 +155,12 @@ mod tests {
         for i in 0..100 {
             many.insert(http::HeaderName::from_bytes(format!("x-{i}").as_bytes()).unwrap(), "1".parse().unwrap());
         }
-        assert_eq!(headers(&many).len(), HEADERS_MAX);
+        assert_eq!(headers(&many, &Secrets::default()).len(), HEADERS_MAX);
 
         let mut large = HeaderMap::new();
         large.insert("x-large", "a".repeat(20_000).parse().unwrap());
         large.insert("x-after", "b".parse().unwrap());
-        let kept = headers(&large);
+        let kept = headers(&large, &Secrets::default());
         let size: usize = kept.iter().map(|(name, value)| name.len() + value.len()).sum();
         assert!(size <= HEADER_BYTES_MAX, "{size}");
 
@@ -137,7 +169,7 @@ mod tests {
         mixed.append("vary", "a".parse().unwrap());
         mixed.append("vary", "b".parse().unwrap());
         mixed.append("x-raw", http::HeaderValue::from_bytes(b"\xff!").unwrap());
-        let kept = headers(&mixed);
+        let kept = headers(&mixed, &Secrets::default());
         assert_eq!(kept["set-cookie"], REDACTED);
         assert_eq!(kept["vary"], "a, b");
         assert_eq!(kept["x-raw"], "\u{fffd}!");
@@ -146,11 +178,11 @@ mod tests {
     #[test]
     fn an_excerpt_is_cut_between_characters() {
         let body = "ä".repeat(2000);
-        let shown = excerpt(body.as_bytes()).unwrap();
+        let shown = excerpt(body.as_bytes(), &Secrets::default()).unwrap();
         assert!(shown.len() <= EXCERPT_BYTES_MAX && shown.chars().all(|c| c == 'ä'), "{}", shown.len());
-        assert_eq!(excerpt(b"a\xffb").unwrap(), "a\u{fffd}b");
-        assert_eq!(excerpt(b""), None);
-        assert!(excerpt(&[0xff; 5000]).unwrap().len() <= EXCERPT_BYTES_MAX);
+        assert_eq!(excerpt(b"a\xffb", &Secrets::default()).unwrap(), "a\u{fffd}b");
+        assert_eq!(excerpt(b"", &Secrets::default()), None);
+        assert!(excerpt(&[0xff; 5000], &Secrets::default()).unwrap().len() <= EXCERPT_BYTES_MAX);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
 use watchpost_model::{Reason, ReasonCode, Timestamp, shorten};
 
+use super::decode::Fault;
 use super::hop::Hop;
 use crate::recorder::{Position, Recorder, Stage};
 use crate::{Verdict, failure};
@@ -90,7 +91,21 @@ pub(crate) fn of_request(error: &reqwest::Error, hop: &Hop, recorder: &Recorder)
     }
 }
 
-/// Whether the error comes from the connection, and not from a decoder that reports by the same type.
+/// The verdict on a body that cannot be unpacked.
+pub(crate) fn of_unpacking(fault: Fault, hop: &Hop, recorder: &Recorder) -> Verdict {
+    let position = recorder.position();
+    let whom = peer(hop, &position);
+    let message = match fault {
+        Fault::Corrupt(why) => format!("the answer of {whom} cannot be read {}: {why}", failure::when(&position)),
+        Fault::Short(encoding) => format!(
+            "the answer of {whom} is complete, but not the {encoding} data in it: it ends after {} unpacked bytes",
+            position.received
+        ),
+    };
+    Verdict::error(Reason::new(ReasonCode::ProtocolError, message))
+}
+
+/// Whether the error comes from the connection, and is none that hyper reports by the same type.
 fn is_of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     error.raw_os_error().is_some()

@@ -4,11 +4,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::Extensions;
-use hyper_util::client::legacy::connect::{Connection, HttpInfo};
 use parking_lot::Mutex;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -20,6 +19,13 @@ use crate::recorder::{Recorder, Stage};
 /// How checks call themselves, unless their headers say otherwise.
 const USER_AGENT: &str = concat!("watchpost/", env!("CARGO_PKG_VERSION"));
 
+/// How long a TLS connection may keep what its peer does not take. When a check is dropped, the task
+/// of its connection still sends the end of the TLS session, and would wait for ever for a peer that
+/// reads nothing; so the operating system ends such a connection. A peer that takes nothing for so
+/// long ends a check that waits longer, too. Plain connections are just closed: they do not need
+/// this, and save the system call.
+const TLS_UNREAD_MAX: Duration = Duration::from_secs(10);
+
 /// What the hooks know of the request that is under way, if there is one.
 #[derive(Debug, Default)]
 pub(crate) struct Slot(Mutex<Option<Current>>);
@@ -28,8 +34,9 @@ pub(crate) struct Slot(Mutex<Option<Current>>);
 #[derive(Debug)]
 pub(crate) struct Current {
     pub(crate) recorder: Recorder,
-    /// Where to connect, in order of preference.
-    pub(crate) addresses: Vec<SocketAddr>,
+    /// Where to connect. It is one address: given several, hyper would try the families one after
+    /// the other and report the error of the last, which may say nothing about the target.
+    pub(crate) address: SocketAddr,
 }
 
 impl Slot {
@@ -47,8 +54,8 @@ impl Slot {
         Occupied(Arc::clone(self))
     }
 
-    fn addresses(&self) -> Vec<SocketAddr> {
-        self.0.lock().as_ref().map(|current| current.addresses.clone()).unwrap_or_default()
+    fn address(&self) -> Option<SocketAddr> {
+        self.0.lock().as_ref().map(|current| current.address)
     }
 }
 
@@ -62,17 +69,17 @@ impl Drop for Occupied {
     }
 }
 
-/// Builds the client. Everything that reqwest would do of its own accord, and that would make one
+/// Builds a client, for https or for plain http. Everything that reqwest would do of its own accord, and that would make one
 /// check differ from another, is off: reuse of connections, proxies of the environment, redirects,
 /// retries, referers.
 ///
 /// # Errors
 /// When reqwest or rustls refuse the configuration, which would be a defect.
-pub(crate) fn client(roots: &TlsRoots, slot: &Arc<Slot>) -> Result<reqwest::Client, String> {
+pub(crate) fn client(roots: &TlsRoots, slot: &Arc<Slot>, for_tls: bool) -> Result<reqwest::Client, String> {
     let tls = tls::client_config(roots, slot).map_err(|e| e.to_string())?;
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
-        .dns_resolver(GivenAddresses(Arc::clone(slot)))
+        .dns_resolver(GivenAddress(Arc::clone(slot)))
         .connector_layer(Stamps(Arc::clone(slot)))
         .pool_max_idle_per_host(0)
         .redirect(reqwest::redirect::Policy::none())
@@ -84,17 +91,17 @@ pub(crate) fn client(roots: &TlsRoots, slot: &Arc<Slot>) -> Result<reqwest::Clie
         .tcp_keepalive(None)
         .tcp_keepalive_interval(None)
         .tcp_keepalive_retries(None)
-        .tcp_user_timeout(None)
+        .tcp_user_timeout(for_tls.then_some(TLS_UNREAD_MAX))
         .build()
         .map_err(|e| e.to_string())
 }
 
-/// Answers every question for a name with the addresses of the slot.
-struct GivenAddresses(Arc<Slot>);
+/// Answers every question for a name with the address of the slot.
+struct GivenAddress(Arc<Slot>);
 
-impl reqwest::dns::Resolve for GivenAddresses {
+impl reqwest::dns::Resolve for GivenAddress {
     fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
-        let addresses: reqwest::dns::Addrs = Box::new(self.0.addresses().into_iter());
+        let addresses: reqwest::dns::Addrs = Box::new(self.0.address().into_iter());
         Box::pin(std::future::ready(Ok(addresses)))
     }
 }
@@ -120,7 +127,6 @@ struct Stamping<S> {
 impl<S, R> Service<R> for Stamping<S>
 where
     S: Service<R>,
-    S::Response: Connection,
     S::Future: Send + 'static,
 {
     type Response = S::Response;
@@ -135,21 +141,12 @@ where
         self.slot.with(|current| current.recorder.enter(Stage::Connect));
         let slot = Arc::clone(&self.slot);
         let connecting = self.inner.call(request);
-        connecting.inspect(move |result| connected(&slot, result.as_ref().ok())).boxed()
+        connecting
+            .inspect(move |result| {
+                if result.is_ok() {
+                    slot.with(|current| current.recorder.enter(Stage::FirstByte));
+                }
+            })
+            .boxed()
     }
-}
-
-/// Notes that the connection is ready, and to which of several addresses it goes.
-fn connected(slot: &Slot, connection: Option<&impl Connection>) {
-    let Some(connection) = connection else { return };
-    slot.with(|current| {
-        current.recorder.enter(Stage::FirstByte);
-        if current.addresses.len() > 1 {
-            let mut extensions = Extensions::new();
-            connection.connected().get_extras(&mut extensions);
-            if let Some(info) = extensions.get::<HttpInfo>() {
-                current.recorder.connected_to(info.remote_addr());
-            }
-        }
-    });
 }

@@ -4,14 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
-    HeaderValue,
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, HOST,
+    HeaderMap, HeaderName, HeaderValue, RANGE, USER_AGENT,
 };
 use http::{Method, StatusCode};
 use url::{Host, Url};
 use watchpost_model::{HttpSettings, shorten};
 
-use crate::secret::is_secret_header;
+use crate::secret::{Secrets, is_secret_header, reference_without_userinfo};
 
 /// The longest destination of a redirect that is followed.
 const LOCATION_BYTES_MAX: usize = 4096;
@@ -27,6 +27,8 @@ pub(crate) struct Hop {
     body: Option<Bytes>,
     /// Whether `Host` is the user's, who then means it for this host only.
     own_host: bool,
+    /// What the check sends and no result shows.
+    secrets: Secrets,
 }
 
 /// Where a hop goes, as far as it is known without asking a name server.
@@ -44,7 +46,7 @@ impl Hop {
     pub(crate) fn first(settings: &HttpSettings) -> Result<Self, String> {
         let mut url = settings.url.parts();
         url.set_fragment(None);
-        let mut headers = HeaderMap::with_capacity(settings.headers.len() + 4);
+        let mut headers = HeaderMap::with_capacity(settings.headers.len() + 5);
         for (name, value) in &settings.headers {
             let name = HeaderName::from_bytes(name.as_str().as_bytes()).map_err(|e| e.to_string())?;
             headers.insert(name, HeaderValue::from_str(value.as_str()).map_err(|e| e.to_string())?);
@@ -52,10 +54,14 @@ impl Hop {
         // The connection is not used again. Saying so lets the server close first, so that the
         // TIME_WAIT, which would use up local ports here, is on its side.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        // A part of a packed body cannot be unpacked.
+        if !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE) {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
+        }
         let method = Method::from_bytes(settings.method.as_str().as_bytes()).map_err(|e| e.to_string())?;
         let body = settings.body.as_ref().map(|body| Bytes::copy_from_slice(body.as_bytes()));
         let own_host = headers.contains_key(HOST);
-        let mut hop = Self { url, method, headers, body, own_host };
+        let mut hop = Self { url, method, headers, body, own_host, secrets: Secrets::of(settings) };
         hop.set_host()?;
         Ok(hop)
     }
@@ -85,8 +91,20 @@ impl Hop {
         }
     }
 
+    /// Where this hop goes so that it stays with the instance that is checked at `endpoint`, if it
+    /// goes to the host of `first` at all: another port of the same host is one of the same instance.
+    pub(crate) fn at_instance(&self, first: &Self, mut endpoint: SocketAddr) -> Option<SocketAddr> {
+        if self.url.host() != first.url.host() {
+            return None;
+        }
+        if self.port() != first.port() {
+            endpoint.set_port(self.port());
+        }
+        Some(endpoint)
+    }
+
     /// Whether `other` goes to the same host and port.
-    pub(crate) fn same_place(&self, other: &Self) -> bool {
+    fn same_place(&self, other: &Self) -> bool {
         self.url.host() == other.url.host() && self.port() == other.port()
     }
 
@@ -96,7 +114,12 @@ impl Hop {
 
     /// The URL as redirects report it.
     pub(crate) fn shown_url(&self) -> String {
-        shorten(self.url.as_str(), LOCATION_CHARS_SHOWN).into_owned()
+        shorten(&self.secrets.hide_in(self.url.to_string()), LOCATION_CHARS_SHOWN).into_owned()
+    }
+
+    /// What the check sends and no result shows.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// The request that makes reqwest connect to `address`.
@@ -130,7 +153,7 @@ impl Hop {
             return Err(format!("has a Location of {} bytes, more than {LOCATION_BYTES_MAX}", location.len()));
         }
         let text = std::str::from_utf8(location.as_bytes()).map_err(|_| "has a Location that is not text")?;
-        let shown = || shorten(text, 120).into_owned();
+        let shown = || shorten(&self.secrets.hide_in(reference_without_userinfo(text)), 120).into_owned();
         let mut url = self.url.join(text).map_err(|e| format!("leads to `{}`, which is not a URL ({e})", shown()))?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             return Err(format!("leads to `{}`, which is not an http or https URL", shown()));
@@ -151,7 +174,7 @@ impl Hop {
         }
         let same_place = self.same_place(&next);
         if !same_place || self.url.scheme() != next.url.scheme() {
-            next.drop_secrets();
+            next.headers = next.for_anybody();
         }
         if !same_place {
             next.own_host = false;
@@ -160,13 +183,11 @@ impl Hop {
         Ok(next)
     }
 
-    /// Another origin must not learn what was meant for this one.
-    fn drop_secrets(&mut self) {
-        let secret: Vec<HeaderName> =
-            self.headers.keys().filter(|name| is_secret_header(name.as_str())).cloned().collect();
-        for name in secret {
-            self.headers.remove(name);
-        }
+    /// The headers that another origin may see. It must not learn what was meant for this one, and
+    /// a name does not always tell that its value is a secret: only what is known to be harmless goes.
+    fn for_anybody(&self) -> HeaderMap {
+        let harmless = |(name, _): &(&HeaderName, &HeaderValue)| is_for_anybody(name);
+        self.headers.iter().filter(harmless).map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     fn set_host(&mut self) -> Result<(), String> {
@@ -180,6 +201,12 @@ impl Hop {
         self.headers.insert(HOST, host.map_err(|_| "has a host that cannot be a Host header")?);
         Ok(())
     }
+}
+
+/// Whether a header says only what kind of answer is wanted, what a body is, or who asks.
+fn is_for_anybody(name: &HeaderName) -> bool {
+    [ACCEPT, USER_AGENT, CONTENT_TYPE, CONTENT_LANGUAGE, CONTENT_ENCODING, CONNECTION, HOST].contains(name)
+        || (name.as_str().starts_with("accept-") && !is_secret_header(name.as_str()))
 }
 
 /// Whether an answer is a redirect that can be followed.
@@ -226,6 +253,19 @@ mod tests {
     }
 
     #[test]
+    fn a_hop_on_the_same_host_stays_with_the_instance() {
+        let first = hop(r#"{"url": "http://a.example/"}"#);
+        let at = |location: &str| {
+            let instance = "10.0.0.2:8080".parse().unwrap();
+            to(&first, 302, location).unwrap().at_instance(&first, instance).map(|at| at.to_string())
+        };
+        assert_eq!(at("/x").as_deref(), Some("10.0.0.2:8080"));
+        assert_eq!(at("https://a.example/").as_deref(), Some("10.0.0.2:443"));
+        assert_eq!(at("http://A.example:81/").as_deref(), Some("10.0.0.2:81"));
+        assert_eq!(at("http://b.example/"), None);
+    }
+
+    #[test]
     fn methods_and_bodies_change_as_in_browsers() {
         for (method, status, becomes) in [
             ("POST", 301, "GET"),
@@ -248,22 +288,25 @@ mod tests {
     fn another_origin_gets_no_secrets_and_another_host_its_own_name() {
         let from =
             hop(r#"{"url": "https://a.example/", "headers": {"Authorization": "x", "Cookie": "x", "X-Api-Key": "x",
-                "Accept": "y", "Host": "c.example"}}"#);
+                "X-Plain": "x", "Accept": "y", "Accept-Token": "x", "User-Agent": "y", "Host": "c.example"}}"#);
         let names = |hop: &Hop| {
             let mut names: Vec<_> = hop.headers.keys().map(|name| name.as_str().to_owned()).collect();
             names.sort();
             names.join(" ")
         };
         let same = to(&from, 302, "/login").unwrap();
-        assert_eq!(names(&same), "accept authorization connection cookie host x-api-key");
+        assert_eq!(
+            names(&same),
+            "accept accept-encoding accept-token authorization connection cookie host user-agent x-api-key x-plain"
+        );
         assert_eq!(same.headers[HOST], "c.example");
         let other = to(&from, 302, "https://b.example:8443/").unwrap();
-        assert_eq!(names(&other), "accept connection host");
+        assert_eq!(names(&other), "accept accept-encoding connection host user-agent");
         assert_eq!(other.headers[HOST], "b.example:8443");
         let downgraded = to(&from, 302, "http://a.example:443/").unwrap();
-        assert_eq!(names(&downgraded), "accept connection host");
+        assert_eq!(names(&downgraded), "accept accept-encoding connection host user-agent");
         let back = to(&other, 302, "https://a.example/").unwrap();
-        assert_eq!(names(&back), "accept connection host");
+        assert_eq!(names(&back), "accept accept-encoding connection host user-agent");
     }
 
     #[test]
@@ -273,11 +316,13 @@ mod tests {
             ("http://", "not a URL"),
             ("ftp://a/", "not an http or https URL"),
             ("javascript:alert(1)", "not an http or https URL"),
+            ("ftp://hunter2@a/", "`ftp://a/`"),
+            ("http://u:hunter2@a:99999/", "`http://a:99999/`"),
             ("http://a:99999/", "not a URL"),
             (&"x".repeat(5000), "5000 bytes"),
         ] {
             let error = to(&from, 302, location).unwrap_err();
-            assert!(error.contains(told), "{location}: {error}");
+            assert!(error.contains(told) && !error.contains("hunter2"), "{location}: {error}");
         }
         assert!(from.follow(StatusCode::FOUND, None).is_err());
     }

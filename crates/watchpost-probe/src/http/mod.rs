@@ -5,6 +5,7 @@
 
 mod answer;
 mod certificate;
+mod decode;
 mod failure;
 mod hooks;
 mod hop;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use http::header::LOCATION;
 use watchpost_model::{HttpSettings, ProbeSettings, Reason, ReasonCode, Task};
 
+use self::answer::Unread;
 use self::hooks::{Current, Slot};
 use self::hop::{Destination, Hop};
 pub use self::roots::TlsRoots;
@@ -24,6 +26,7 @@ use crate::assertions::{Answer, Findings};
 use crate::patterns::Patterns;
 use crate::recorder::{Recorder, Stage};
 use crate::resolver::Resolver;
+use crate::secret::Secrets;
 use crate::{BoxFuture, Probe, Verdict};
 
 /// How much of the buffer for bodies a probe keeps between checks.
@@ -36,20 +39,24 @@ pub(crate) struct HttpProbe {
     roots: TlsRoots,
     patterns: Patterns,
     slot: Arc<Slot>,
-    /// Built for the first check: a client for each would cost more than the check.
-    client: Option<reqwest::Client>,
+    /// Built for the first check that needs it, since one for each would cost more than the check.
+    plain: Option<reqwest::Client>,
+    tls: Option<reqwest::Client>,
     body: Vec<u8>,
 }
 
 impl HttpProbe {
     pub(crate) fn new(resolver: Resolver, roots: TlsRoots, patterns: Patterns) -> Self {
-        Self { resolver, roots, patterns, slot: Arc::default(), client: None, body: Vec::new() }
+        Self { resolver, roots, patterns, slot: Arc::default(), plain: None, tls: None, body: Vec::new() }
     }
 
     async fn check(&mut self, task: &Task, recorder: &Recorder) -> Verdict {
         let ProbeSettings::Http(settings) = &*task.probe else {
-            return Verdict::error(Reason::new(ReasonCode::BadTask, "a task for another type of check"));
+            return crate::failure::bad_task();
         };
+        // A check that was dropped at its deadline has left its body here.
+        self.body.clear();
+        self.body.shrink_to(BUFFER_BYTES_KEPT);
         let (response, hop, redirects) = match self.request(task, settings, recorder).await {
             Ok(answered) => answered,
             Err(verdict) => return verdict,
@@ -78,8 +85,8 @@ impl HttpProbe {
         let mut redirects = Vec::new();
         loop {
             let hop = redirected.as_ref().unwrap_or(&first);
-            // A redirect back to the place that is checked must not leave the endpoint that is checked.
-            let endpoint = task.endpoint.address.filter(|_| hop.same_place(&first));
+            // A redirect within the host that is checked must not leave the instance that is checked.
+            let endpoint = task.endpoint.address.and_then(|address| hop.at_instance(&first, address));
             let response = self.send(hop, endpoint, recorder).await?;
             let status = response.status();
             if settings.max_redirects == 0 || !hop::is_redirect(status) {
@@ -87,7 +94,7 @@ impl HttpProbe {
             }
             let followed = redirects.len();
             let next = hop.follow(status, response.headers().get(LOCATION));
-            recorder.http(answer::head(&response, &redirects));
+            recorder.http(answer::head(&response, &redirects, hop.secrets()));
             if followed >= usize::from(settings.max_redirects) {
                 return error(
                     ReasonCode::TooManyRedirects,
@@ -126,37 +133,53 @@ impl HttpProbe {
             (Some(address), _) | (None, Destination::Address(address)) => vec![address],
             (None, Destination::Name(name, port)) => {
                 recorder.enter(Stage::Dns);
-                let found = self.resolver.lookup(name).await.map_err(|e| Verdict::error(e.reason()))?;
+                let found = self.resolver.lookup(name).await.map_err(|e| e.verdict())?;
                 found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
             }
         };
+        let preferred = addresses.first().copied();
+        let mut first_failure = None;
+        for address in addresses {
+            recorder.connected_to(address);
+            let occupied = self.slot.occupy(Current { recorder: recorder.clone(), address });
+            let response = client.execute(hop.request(address)).await;
+            drop(occupied);
+            let error = match response {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            let verdict = failure::of_request(&error, hop, recorder);
+            if !error.is_connect() || recorder.position().stage != Stage::Connect {
+                return Err(verdict);
+            }
+            // The first is reported: it concerns the address that clients prefer.
+            first_failure.get_or_insert(verdict);
+        }
+        if let Some(preferred) = preferred {
+            recorder.connected_to(preferred);
+        }
         // The resolver never returns nothing.
-        let Some(preferred) = addresses.first().copied() else {
-            return Err(Verdict::error(Reason::new(
-                ReasonCode::DnsNoAddress,
-                format!("{} has no address", hop.host()),
-            )));
-        };
-        recorder.connected_to(preferred);
-        let occupied = self.slot.occupy(Current { recorder: recorder.clone(), addresses });
-        let response = client.execute(hop.request(preferred)).await;
-        drop(occupied);
-        response.map_err(|error| failure::of_request(&error, hop, recorder))
+        Err(first_failure.unwrap_or_else(|| {
+            Verdict::error(Reason::new(ReasonCode::DnsNoAddress, format!("{} has no address", hop.host())))
+        }))
     }
 
-    /// The client. Clones of a client are one client.
+    /// The client for https or plain http. Clones of a client are one client.
     fn client(&mut self, for_tls: bool) -> Result<reqwest::Client, Verdict> {
-        if for_tls {
-            // Reading the system's roots takes time that must not count as the target's handshake.
-            self.roots.verifier();
+        // Reading the system's roots takes time that must not count as the target's handshake.
+        if for_tls && self.roots.verifier().is_err() {
+            let message = "this machine has no certificate authorities by which it could verify a certificate";
+            return Err(Verdict::cancelled(Reason::new(ReasonCode::NoTrustRoots, message)));
         }
-        if let Some(client) = &self.client {
+        let kept = if for_tls { &mut self.tls } else { &mut self.plain };
+        if let Some(client) = kept {
             return Ok(client.clone());
         }
-        let client = hooks::client(&self.roots, &self.slot).map_err(|why| {
-            Verdict::error(Reason::new(ReasonCode::ConnectError, format!("no HTTP client can be made: {why}")))
+        // That this machine cannot make a client says nothing about the target.
+        let client = hooks::client(&self.roots, &self.slot, for_tls).map_err(|why| {
+            Verdict::cancelled(Reason::new(ReasonCode::ConnectError, format!("no HTTP client can be made: {why}")))
         })?;
-        Ok(self.client.insert(client).clone())
+        Ok(kept.insert(client).clone())
     }
 
     /// Reads the body and holds the answer against what is expected.
@@ -169,28 +192,37 @@ impl HttpProbe {
         recorder: &Recorder,
     ) -> Verdict {
         recorder.enter(Stage::Receive);
-        recorder.http(answer::head(&response, redirects));
+        recorder.http(answer::head(&response, redirects, hop.secrets()));
         let truncated = match answer::read_body(&mut response, &mut self.body, recorder).await {
             Ok(truncated) => truncated,
-            Err(error) => {
-                let verdict = failure::of_request(&error, hop, recorder);
-                self.record_body(recorder, false, true);
+            Err(unread) => {
+                let verdict = match unread {
+                    Unread::Exchange(error) => failure::of_request(&error, hop, recorder),
+                    Unread::Packed(fault) => failure::of_unpacking(fault, hop, recorder),
+                };
+                self.record_body(recorder, false, Some(hop.secrets()));
                 return verdict;
             }
         };
         recorder.leave();
-        let seen =
-            Answer { status: response.status().as_u16(), headers: response.headers(), body: &self.body, truncated };
+        let seen = Answer {
+            status: response.status().as_u16(),
+            headers: response.headers(),
+            body: &self.body,
+            truncated,
+            secrets: hop.secrets(),
+        };
         let findings = Findings::of_http(&task.expect, seen, recorder.elapsed(), &self.patterns);
         let reason = findings.reason();
         recorder.assertions(findings.reports);
-        self.record_body(recorder, truncated, reason.is_some());
+        self.record_body(recorder, truncated, reason.is_some().then(|| hop.secrets()));
         reason.map_or_else(Verdict::pass, Verdict::fail)
     }
 
-    fn record_body(&self, recorder: &Recorder, truncated: bool, with_excerpt: bool) {
+    /// Records what is known of the body, with an excerpt if it is said what that must not show.
+    fn record_body(&self, recorder: &Recorder, truncated: bool, hidden: Option<&Secrets>) {
         let sha256 = answer::sha256(&self.body);
-        let excerpt = if with_excerpt { answer::excerpt(&self.body) } else { None };
+        let excerpt = hidden.and_then(|secrets| answer::excerpt(&self.body, secrets));
         recorder.amend_http(|http| {
             http.body_bytes = self.body.len() as u64;
             http.body_truncated = truncated;

@@ -1,13 +1,15 @@
 //! Whose signatures on certificates are trusted.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 
+use crate::lazy::Lazy;
+
 /// The certificate authorities that TLS checks trust. Clones share what was loaded; the system's are
-/// read once, before the first handshake, since that takes some ten milliseconds.
+/// read before the first handshake, and again some seconds later where there were none.
 #[derive(Debug, Clone)]
 pub struct TlsRoots(Arc<Inner>);
 
@@ -15,8 +17,12 @@ pub struct TlsRoots(Arc<Inner>);
 struct Inner {
     source: Source,
     provider: Arc<CryptoProvider>,
-    verifier: OnceLock<Option<Arc<WebPkiServerVerifier>>>,
+    verifier: Lazy<Arc<WebPkiServerVerifier>, NoRoots>,
 }
+
+/// There is no certificate authority that could be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoRoots;
 
 #[derive(Debug)]
 enum Source {
@@ -43,7 +49,7 @@ impl TlsRoots {
 
     fn from_source(source: Source) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        Self(Arc::new(Inner { source, provider, verifier: OnceLock::new() }))
+        Self(Arc::new(Inner { source, provider, verifier: Lazy::default() }))
     }
 
     /// The cryptography that everything uses.
@@ -51,15 +57,17 @@ impl TlsRoots {
         &self.0.provider
     }
 
-    /// What verifies certificates against these roots; `None` where there are none, so that every
-    /// certificate is one of an unknown issuer.
-    pub(crate) fn verifier(&self) -> Option<&Arc<WebPkiServerVerifier>> {
-        self.0.verifier.get_or_init(|| self.0.load()).as_ref()
+    /// What verifies certificates against these roots.
+    ///
+    /// # Errors
+    /// When there are none, or were none some seconds ago.
+    pub(crate) fn verifier(&self) -> Result<&Arc<WebPkiServerVerifier>, NoRoots> {
+        self.0.verifier.get(|| self.0.load())
     }
 }
 
 impl Inner {
-    fn load(&self) -> Option<Arc<WebPkiServerVerifier>> {
+    fn load(&self) -> Result<Arc<WebPkiServerVerifier>, NoRoots> {
         let mut store = rustls::RootCertStore::empty();
         let (good, bad) = match &self.source {
             Source::System => {
@@ -72,12 +80,11 @@ impl Inner {
             Source::Only(certificates) => store.add_parsable_certificates(certificates.iter().cloned()),
         };
         tracing::debug!(good, bad, "certificate authorities loaded");
-        match WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&self.provider)).build() {
-            Ok(verifier) => Some(verifier),
-            Err(error) => {
-                tracing::warn!(%error, "no certificate authority is trusted, every TLS check will fail");
-                None
-            }
-        }
+        WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&self.provider)).build().map_err(
+            |error| {
+                tracing::warn!(%error, "no certificate authority is trusted, so no TLS check can run");
+                NoRoots
+            },
+        )
     }
 }
