@@ -5,7 +5,7 @@
 //! crate that uses actix.
 //!
 //! Invariants:
-//! - Task and worker are moved into the message that starts the work ([`runner`]); neither is `Clone`.
+//! - Task and worker are moved into the message that starts the work (`runner/execute.rs`); neither is `Clone`.
 //! - Probes run on the tokio runtime's threads, never on an actor's.
 //! - Each task that is accepted ends in exactly one report, and each task that is published in
 //!   exactly one outcome; what cannot be is named when the process stops.

@@ -115,7 +115,7 @@ async fn look_up(resolver: &Resolver, check: &Check, limit: Duration) -> Endpoin
         return Err((Outcome::Timeout, Reason::new(ReasonCode::DnsTimeout, message)));
     };
     match looked_up {
-        Err(error) => Err((Outcome::Error, error.reason())),
+        Err(error) => Err((error.outcome(), error.reason())),
         Ok(ips) if ips.is_empty() => {
             let message = format!("{} resolved to no address", host_port.host());
             Err((Outcome::Error, Reason::new(ReasonCode::NoEndpoints, message)))
