@@ -103,7 +103,9 @@ impl Printer {
         let mut printed = 0u64;
         while let Some(result) = next(&mut results, &mut out, &mut flushed_at)? {
             tally.add(result.outcome);
-            progress.set_message(tally.to_string());
+            if !progress.is_hidden() {
+                progress.set_message(tally.to_string());
+            }
             if self.quiet && result.outcome == Outcome::Pass {
                 continue;
             }
