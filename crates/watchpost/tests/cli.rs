@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -180,13 +181,22 @@ fn o2_an_interrupt_ends_it_even_if_nobody_takes_its_output() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    // Once it has printed something it listens for signals: what ends it is what is tested.
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0]).unwrap();
+    let status = Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
     let begun = std::time::Instant::now();
-    while child.try_wait().unwrap().is_none() {
+    let ended = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
         assert!(begun.elapsed().as_secs() < 30, "it hangs");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        // Again and again, since the first may come before it listens; one before that ends it as well.
-        Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap();
-    }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    assert!(ended.code().is_some_and(|code| code != 0), "it ended by itself, and not well: {ended}");
+    // Until here somebody held the pipe open and did not read.
+    drop(stdout);
 }
 
 #[test]
