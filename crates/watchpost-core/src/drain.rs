@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::Tick;
 
 /// How far a stop has come. Only ever moves down this list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DrainPhase {
     /// Not stopping.
     Accepting,
@@ -27,7 +27,7 @@ pub enum DrainPhase {
 /// finish still gets its outcome reported within the grace.
 ///
 /// **Invariant:** once begun, it is over at the latest when the grace is.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Drain {
     phase: DrainPhase,
     cancel_at: Tick,

@@ -1,7 +1,6 @@
 //! Every task that was sent, until its one outcome is known.
 
-use std::collections::{BTreeSet, HashMap};
-use std::hash::Hash;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Tick;
 
@@ -32,34 +31,34 @@ pub struct Expired<K, E> {
 ///
 /// **Invariant:** each opened task is settled exactly once, by [`Ledger::settle`],
 /// [`Ledger::expire`], [`Ledger::unroutable`] or [`Ledger::all_unroutable`].
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ledger<K, C, E> {
-    open: HashMap<K, Open<C, E>>,
+    open: BTreeMap<K, Open<C, E>>,
     expiries: BTreeSet<(Tick, K)>,
-    checks: HashMap<C, PerCheck<K>>,
+    checks: BTreeMap<C, PerCheck<K>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Open<C, E> {
     check: C,
     answer_by: Tick,
     entry: E,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct PerCheck<K> {
     open: BTreeSet<K>,
     /// How many of the open ones the bus could not route.
     unroutable: usize,
 }
 
-impl<K: Copy + Ord + Hash, C: Clone + Eq + Hash, E> Default for Ledger<K, C, E> {
+impl<K: Copy + Ord, C: Clone + Ord, E> Default for Ledger<K, C, E> {
     fn default() -> Self {
-        Self { open: HashMap::new(), expiries: BTreeSet::new(), checks: HashMap::new() }
+        Self { open: BTreeMap::new(), expiries: BTreeSet::new(), checks: BTreeMap::new() }
     }
 }
 
-impl<K: Copy + Ord + Hash, C: Clone + Eq + Hash, E> Ledger<K, C, E> {
+impl<K: Copy + Ord, C: Clone + Ord, E> Ledger<K, C, E> {
     /// Notes a task before it is sent. Gives the entry back if the very task is open already.
     ///
     /// # Errors
@@ -131,7 +130,12 @@ impl<K: Copy + Ord + Hash, C: Clone + Eq + Hash, E> Ledger<K, C, E> {
         self.expiries.first().map(|(answer_by, _)| *answer_by)
     }
 
-    /// The tasks that are open, in no order.
+    /// How many tasks of this check are open.
+    pub fn open_of(&self, check: &C) -> usize {
+        self.checks.get(check).map_or(0, |per_check| per_check.open.len())
+    }
+
+    /// The tasks that are open, in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (K, &E)> {
         self.open.iter().map(|(key, open)| (*key, &open.entry))
     }

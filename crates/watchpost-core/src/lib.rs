@@ -7,24 +7,28 @@
 //!
 //! Invariants:
 //! - [`Schedule`]: each check has exactly one timer, however often it is replaced.
-//! - [`Pool`]: `idle + busy = size`; no task waits while a worker idles; a task leaves exactly
-//!   once, either started with a worker or refused.
+//! - [`Pool`]: `idle + busy + rebuilding = size`; no task waits that may start while a worker idles; a
+//!   task leaves exactly once, either started with a worker or refused.
+//! - [`TaskGroup`]: each member is started once or skipped once; the group ends once, with one verdict.
 //! - [`Ledger`]: each task that was opened is settled exactly once.
 //! - [`Drain`]: only moves forward, and always ends.
 //!
 //! ```
-//! use watchpost_core::{Limits, Pool, Step, Tick};
+//! use std::time::Duration;
+//! use watchpost_core::{Arrival, Class, Limits, Pool, Step, Tick};
 //!
-//! let limits = Limits { queue_max: 8, wait_max: std::time::Duration::from_secs(30) };
+//! let limits = Limits { queue_max: 8, wait_max: Duration::from_secs(30), per_check_max: 2 };
 //! let mut pool = Pool::new(limits, vec!["worker"]);
-//! let deadline = Tick::from_secs(10);
-//! let Step::Start { job, worker, .. } = pool.submit(Tick::ZERO, 1, deadline, "first") else { panic!() };
-//! assert_eq!((job, worker), ("first", "worker"));
-//! assert!(matches!(pool.submit(Tick::ZERO, 2, deadline, "second"), Step::Wait));
+//! let arrival = |key| Arrival { key, check: "home", class: Class::Scheduled, deadline: Tick::from_secs(10) };
+//! let mut steps = Vec::new();
+//! pool.submit(Tick::ZERO, arrival(1), "first", &mut steps);
+//! pool.submit(Tick::ZERO, arrival(2), "second", &mut steps);
+//! let Some(Step::Start { key: 1, job: "first", worker, .. }) = steps.pop() else { panic!() };
+//! assert!(steps.is_empty(), "the second one waits");
 //!
 //! // The worker comes home by value and takes up what waits.
-//! let next = pool.worker_returned(Tick::from_secs(1), 1, worker);
-//! assert!(matches!(next, Some(Step::Start { job: "second", .. })));
+//! pool.worker_returned(Tick::from_secs(1), 1, worker, &mut steps);
+//! assert!(matches!(steps[..], [Step::Start { job: "second", .. }]));
 //! ```
 
 mod drain;
@@ -35,8 +39,8 @@ mod schedule;
 mod tick;
 
 pub use drain::{Drain, DrainPhase};
-pub use group::{GroupPolicy, TaskGroup};
+pub use group::{GroupCounts, GroupPolicy, GroupSettings, GroupStep, Rule, TaskGroup, Verdict};
 pub use ledger::{Expired, Ledger, Settled};
-pub use pool::{Limits, Pool, PoolStats, Refusal, Step};
+pub use pool::{Arrival, Class, Limits, Pool, PoolStats, Refusal, Seat, Step};
 pub use schedule::{Due, Schedule, SlotId, phase};
 pub use tick::Tick;

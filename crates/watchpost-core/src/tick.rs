@@ -16,9 +16,9 @@ impl Tick {
         Self(micros)
     }
 
-    /// `secs` s after the start.
+    /// `secs` s after the start; the end of time at the latest.
     pub const fn from_secs(secs: u64) -> Self {
-        Self(secs * 1_000_000)
+        Self(secs.saturating_mul(1_000_000))
     }
 
     /// µs since the start.

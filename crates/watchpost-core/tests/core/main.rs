@@ -1,0 +1,9 @@
+//! The state machines one by one: what they promise by name, and long random sequences of events against
+//! naive models of them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod group;
+mod ledger;
+mod pool;
+mod schedule;
