@@ -1,9 +1,13 @@
-//! The time of day and a clock that never goes back.
+//! The time of day, a clock that never goes back, and being woken.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use watchpost_core::Tick;
 use watchpost_model::Timestamp;
+
+use crate::wake::WakeTimer;
 
 /// Where the agent takes its time from.
 pub trait Clock: Send + Sync + 'static {
@@ -18,6 +22,22 @@ pub trait Clock: Send + Sync + 'static {
         let ahead = at.as_microsecond().saturating_sub(self.now().as_microsecond());
         self.tick().after(Duration::from_micros(u64::try_from(ahead).unwrap_or(0)))
     }
+
+    /// A new alarm of this clock.
+    ///
+    /// # Errors
+    /// When the operating system has no thread for it.
+    fn alarm(&self) -> std::io::Result<Box<dyn Alarm>>;
+}
+
+/// Wakes its owner at a moment that can be moved at any time. Dropping it ends it.
+pub trait Alarm: Send {
+    /// Moves the moment to so long from now.
+    fn set(&self, after: Duration);
+
+    /// Is notified each time that the moment comes, and when the alarm is dropped. A moment that comes
+    /// unobserved is not lost.
+    fn due(&self) -> Arc<Notify>;
 }
 
 /// The clocks of the operating system.
@@ -41,6 +61,10 @@ impl Clock for SystemClock {
 
     fn tick(&self) -> Tick {
         Tick::from_micros(u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn alarm(&self) -> std::io::Result<Box<dyn Alarm>> {
+        Ok(Box::new(WakeTimer::start()?))
     }
 }
 

@@ -10,12 +10,15 @@
 //! - Each task that is accepted ends in exactly one report, and each task that is published in
 //!   exactly one outcome; what cannot be is named when the process stops.
 //! - No actor waits for a queue: what does not fit is refused, counted and told.
+//! - An actor that panics goes on with its state and its mail (`actor.rs`).
 
 mod abandoned;
+mod actor;
 mod adhoc;
 mod agent;
 mod checker;
 mod clock;
+mod heartbeat;
 mod runner;
 mod settings;
 mod source;
@@ -27,7 +30,7 @@ pub use abandoned::Abandoned;
 pub use adhoc::{RUN_TASKS_MAX, RunItem, RunRequest};
 pub use agent::{Agent, AgentStatus, Deps, Roles, StopReport};
 pub use checker::{CheckerHandle, CheckerStatus, ChecksChanged};
-pub use clock::{Clock, SystemClock};
+pub use clock::{Alarm, Clock, SystemClock};
 pub use runner::PoolStatus;
 pub use settings::{AgentSettings, PoolSettings};
 pub use source::{CheckSource, Fingerprint, follow};

@@ -48,6 +48,19 @@ pub struct PoolSettings {
     pub size: usize,
     /// How many tasks may wait for a worker. One more is cancelled as overloaded.
     pub queue_max: usize,
+    /// How many workers one check may hold at a time; `None` for three quarters of them. What is left
+    /// is there for the others, however many endpoints that check has.
+    pub per_check_max: Option<usize>,
+}
+
+impl PoolSettings {
+    /// The largest pool.
+    pub const SIZE_MAX: usize = 10_000;
+
+    /// How many workers one check may hold at a time.
+    pub fn per_check_max(&self) -> usize {
+        self.per_check_max.unwrap_or((self.size * 3).div_ceil(4)).max(1)
+    }
 }
 
 impl Default for PoolSettings {
@@ -55,6 +68,6 @@ impl Default for PoolSettings {
     /// a slow target costs a socket, so the size is set by what a customer's network should bear at once
     /// (docs/benchmarks.md has throughput by size).
     fn default() -> Self {
-        Self { size: 64, queue_max: 10_000 }
+        Self { size: 64, queue_max: 10_000, per_check_max: None }
     }
 }

@@ -1,15 +1,18 @@
 //! What has happened so far, counted.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use watchpost_model::Outcome;
+use watchpost_model::{Outcome, REASON_CODES, ReasonCode};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Counters that everything in one agent shares.
-        #[derive(Debug, Default)]
+        #[derive(Debug)]
         pub struct Stats {
             outcomes: [AtomicU64; Outcome::ALL.len()],
+            /// In the order of [`REASON_CODES`].
+            shed: [AtomicU64; REASON_CODES.len()],
             $($(#[$doc])* pub(crate) $name: Counter,)*
         }
 
@@ -18,7 +21,19 @@ macro_rules! counters {
         pub struct Counts {
             /// Settled tasks by outcome, in the order of [`Outcome::ALL`]. Counted by the Checker.
             pub outcomes: [u64; Outcome::ALL.len()],
+            /// Tasks and runs that did not get to their target, by reason; those that there were.
+            pub shed: BTreeMap<&'static str, u64>,
             $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Default for Stats {
+            fn default() -> Self {
+                Self {
+                    outcomes: Default::default(),
+                    shed: std::array::from_fn(|_| AtomicU64::default()),
+                    $($name: Counter::default(),)*
+                }
+            }
         }
 
         impl Stats {
@@ -26,6 +41,7 @@ macro_rules! counters {
             pub fn counts(&self) -> Counts {
                 Counts {
                     outcomes: std::array::from_fn(|i| self.outcomes[i].load(Ordering::Relaxed)),
+                    shed: self.shed_by_reason(),
                     $($name: self.$name.get(),)*
                 }
             }
@@ -50,10 +66,12 @@ counters! {
     tasks_accepted,
     /// Tasks that arrived while the very same one waited or ran: dropped.
     tasks_duplicate,
-    /// Tasks that were refused since a queue was full.
-    tasks_overloaded,
     /// Probes that panicked.
     panics,
+    /// Actors that panicked and were built anew, or given up.
+    actors_rebuilt,
+    /// Heartbeats that the bus did not take.
+    heartbeats_unsent,
     /// Accepted tasks that were dropped without a report. A defect wherever it is not 0.
     tasks_unreported,
 }
@@ -81,5 +99,20 @@ impl Stats {
         if let Some(i) = Outcome::ALL.iter().position(|o| *o == outcome) {
             self.outcomes[i].fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+impl Stats {
+    /// A task or run was shed: it ended for a reason that is ours and not the target's.
+    pub(crate) fn shed(&self, code: &ReasonCode) {
+        // Each code that this version gives is in the list.
+        if let Some(i) = REASON_CODES.iter().position(|known| *known == code.as_str()) {
+            self.shed[i].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn shed_by_reason(&self) -> BTreeMap<&'static str, u64> {
+        let counted = REASON_CODES.iter().zip(&self.shed).map(|(code, n)| (*code, n.load(Ordering::Relaxed)));
+        counted.filter(|(_, n)| *n > 0).collect()
     }
 }

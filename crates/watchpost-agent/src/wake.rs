@@ -4,12 +4,14 @@
 //! tens of µs (measured in docs/benchmarks.md), which is what a schedule wants.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
-/// Wakes its owner at a moment that can be moved at any time. Dropping it ends the thread.
+use crate::clock::Alarm;
+
+/// The alarm of the system's clock: a thread, which dropping it ends.
 pub(crate) struct WakeTimer {
     shared: Arc<Shared>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -34,24 +36,21 @@ impl WakeTimer {
         let thread = std::thread::Builder::new().name("wake".into()).spawn(move || sleep_and_tell(&for_thread))?;
         Ok(Self { shared, thread: Some(thread) })
     }
+}
 
-    /// Moves the moment; `None` for never.
-    pub(crate) fn set(&self, at: Option<Instant>) {
+impl Alarm for WakeTimer {
+    fn set(&self, after: Duration) {
+        let at = Instant::now() + after;
         let mut state = self.shared.state.lock();
-        let sooner = match (at, state.at) {
-            (Some(new), Some(old)) => new < old,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        state.at = at;
+        let sooner = state.at.is_none_or(|old| at < old);
+        state.at = Some(at);
         // A later moment needs no waking: the thread looks again when the old one has come.
         if sooner {
             self.shared.changed.notify_one();
         }
     }
 
-    /// Is notified each time that the moment comes. One that comes unobserved is not lost.
-    pub(crate) fn observer(&self) -> Arc<Notify> {
+    fn due(&self) -> Arc<Notify> {
         Arc::clone(&self.shared.due)
     }
 }

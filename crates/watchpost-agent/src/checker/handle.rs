@@ -4,16 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr};
 use tokio::sync::{mpsc, oneshot};
 use watchpost_model::{Check, TaskResult};
 
-use super::stop::BeginStop;
-use super::{AskStatus, Checker, CheckerContext, ReplaceChecks, RunNow, Wake, listen, publish};
+use super::{Checker, CheckerContext, Event, listen, publish};
 use crate::AgentError;
 use crate::abandoned::RoleStop;
 use crate::adhoc::RunRequest;
-use crate::wake::WakeTimer;
 
 /// What a new set of checks changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,9 +48,12 @@ pub struct CheckerStatus {
     pub config_generation: u64,
 }
 
+/// How many messages may wait for the Checker. Whoever sends one more waits.
+const INBOX_MAX: usize = 1024;
+
 /// Talks to the Checker.
 #[derive(Clone)]
-pub struct CheckerHandle(Addr<Checker>);
+pub struct CheckerHandle(mpsc::Sender<Event>);
 
 impl CheckerHandle {
     /// Replaces the whole set of checks.
@@ -61,7 +61,7 @@ impl CheckerHandle {
     /// # Errors
     /// When the Checker is gone.
     pub async fn replace_checks(&self, checks: Vec<Check>) -> Result<ChecksChanged, AgentError> {
-        self.0.send(ReplaceChecks(checks)).await.map_err(|_| AgentError::ActorGone("Checker"))
+        self.ask(|changed| Event::Replace(checks, changed)).await
     }
 
     /// Runs checks once, now. The channel yields one result for each task as it ends, and closes
@@ -70,7 +70,7 @@ impl CheckerHandle {
     /// # Errors
     /// When the Checker is gone.
     pub async fn run_now(&self, request: RunRequest) -> Result<mpsc::Receiver<TaskResult>, AgentError> {
-        self.0.send(RunNow(request)).await.map_err(|_| AgentError::ActorGone("Checker"))
+        self.ask(|results| Event::RunNow(request, results)).await
     }
 
     /// How it stands.
@@ -78,16 +78,20 @@ impl CheckerHandle {
     /// # Errors
     /// When the Checker is gone.
     pub async fn status(&self) -> Result<CheckerStatus, AgentError> {
-        self.0.send(AskStatus).await.map_err(|_| AgentError::ActorGone("Checker"))
+        self.ask(Event::Ask).await
     }
 
     /// Fires nothing more, waits for what is outstanding, cancels it when the grace runs out, and
     /// flushes.
     pub(crate) async fn stop(&self, grace: Duration) -> Result<RoleStop, AgentError> {
+        self.ask(|done| Event::BeginStop { grace, done }).await
+    }
+
+    async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Result<T, AgentError> {
         let gone = || AgentError::ActorGone("Checker");
-        let (done, report) = oneshot::channel();
-        self.0.send(BeginStop { grace, done }).await.map_err(|_| gone())?;
-        report.await.map_err(|_| gone())
+        let (sender, answer) = oneshot::channel();
+        self.0.send(event(sender)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
     }
 }
 
@@ -96,21 +100,23 @@ pub(crate) async fn start(cx: CheckerContext) -> Result<CheckerHandle, AgentErro
     let cx = Arc::new(cx);
     let subject = cx.subjects.results();
     let results = cx.bus.subscribe(&subject, None).await.map_err(|source| AgentError::Subscribe { subject, source })?;
-    let timer = WakeTimer::start().map_err(AgentError::Timer)?;
-    let due = timer.observer();
+    let alarm = cx.clock.alarm().map_err(AgentError::Timer)?;
+    let due = alarm.due();
     let (outbox, outbound) = mpsc::channel(publish::OUTBOX_MAX);
-    let addr = Checker::new(Arc::clone(&cx), outbox, timer).start();
-    tokio::spawn(publish::publish_all(Arc::clone(&cx), outbound, addr.downgrade()));
-    tokio::spawn(listen::hand_over_answers(Arc::clone(&cx), results, addr.downgrade()));
-    let weak = addr.downgrade();
+    let (address, inbox) = mpsc::channel(INBOX_MAX);
+    let checker = Checker::new(Arc::clone(&cx), address.downgrade(), outbox, alarm);
+    crate::actor::start(checker, inbox, Arc::clone(&cx.stats));
+    tokio::spawn(publish::publish_all(Arc::clone(&cx), outbound, address.downgrade()));
+    tokio::spawn(listen::hand_over_answers(Arc::clone(&cx), results, address.downgrade()));
+    let weak = address.downgrade();
     tokio::spawn(async move {
         loop {
             due.notified().await;
-            let Some(addr) = weak.upgrade() else { return };
-            if addr.send(Wake).await.is_err() {
+            let Some(address) = weak.upgrade() else { return };
+            if address.send(Event::Wake).await.is_err() {
                 return;
             }
         }
     });
-    Ok(CheckerHandle(addr))
+    Ok(CheckerHandle(address))
 }

@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
-use actix::WeakAddr;
 use futures_util::FutureExt;
+use tokio::sync::mpsc;
 use watchpost_bus::{Message, Status, Subscription};
 use watchpost_model::{ErrorReply, Format, TaskResult, decode, header};
 
 use super::publish::tell;
-use super::settle::{Answer, Answers};
-use super::{Checker, CheckerContext};
+use super::settle::Answer;
+use super::{CheckerContext, Event};
 
 /// How many answers go to the actor in one message at most.
 const ANSWERS_MAX: usize = 256;
 
-pub(super) async fn hand_over_answers(cx: Arc<CheckerContext>, mut results: Subscription, checker: WeakAddr<Checker>) {
+pub(super) async fn hand_over_answers(
+    cx: Arc<CheckerContext>,
+    mut results: Subscription,
+    checker: mpsc::WeakSender<Event>,
+) {
     while let Some(first) = results.next().await {
         let mut answers: Vec<Answer> = read(&cx, &first).into_iter().collect();
         while answers.len() < ANSWERS_MAX
@@ -23,8 +27,10 @@ pub(super) async fn hand_over_answers(cx: Arc<CheckerContext>, mut results: Subs
             answers.extend(read(&cx, &next));
         }
         if !answers.is_empty() {
-            let Some(checker) = checker.upgrade() else { return };
-            tell(&checker, Answers(answers)).await;
+            tell(&checker, Event::Answers(answers)).await;
+        }
+        if checker.strong_count() == 0 {
+            return;
         }
     }
 }

@@ -3,37 +3,46 @@
 //!
 //! It touches the bus and the resolver, nothing else of the network.
 
-mod dispatch;
+mod cancel;
+mod fire;
 mod handle;
 mod listen;
 mod publish;
+mod request;
 mod requester;
 mod resolve;
+mod run;
 mod settle;
 mod stop;
+mod verdict;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message};
 use tokio::sync::{mpsc, oneshot};
 use watchpost_bus::SharedBus;
-use watchpost_core::{Ledger, Schedule, SlotId, TaskGroup, Tick, phase};
-use watchpost_model::{Check, CheckId, Endpoint, ProbeSettings, RunId, Subjects, TaskId, TaskResult, Timestamp};
+use watchpost_core::{GroupStep, Ledger, Schedule, SlotId, Tick, phase};
+use watchpost_model::{
+    CancelCause, Check, CheckId, Endpoint, ProbeSettings, Reason, RunId, Subjects, TaskId, TaskResult, Timestamp,
+};
 use watchpost_probe::Resolver;
 
-use crate::adhoc::{Adhoc, RUN_TASKS_MAX, RunRequest};
-use crate::clock::Clock;
+use crate::abandoned::RoleStop;
+use crate::actor::Behaviour;
+use crate::adhoc::RunRequest;
+use crate::clock::{Alarm, Clock};
 use crate::settings::AgentSettings;
 use crate::stats::Stats;
-use crate::wake::WakeTimer;
 
 pub(crate) use handle::start;
 pub use handle::{CheckerHandle, CheckerStatus, ChecksChanged};
 use publish::Outbound;
 pub(crate) use publish::task_headers;
-use resolve::Resolving;
+use request::Request;
+use resolve::Endpoints;
+use run::{Ending, Node, Run};
+use settle::Answer;
 use stop::Stopping;
 
 /// How many checks are fired before the actor looks at its other messages again.
@@ -54,22 +63,56 @@ pub(crate) struct CheckerContext {
     pub(crate) stats: Arc<Stats>,
 }
 
-/// The actor. Its decisions are those of [`Schedule`], [`Ledger`] and [`TaskGroup`].
+/// Everything that can happen to the Checker.
+pub(super) enum Event {
+    /// The timer's moment has come.
+    Wake,
+    /// Replaces the whole set of checks.
+    Replace(Vec<Check>, oneshot::Sender<ChecksChanged>),
+    /// Runs checks once, now.
+    RunNow(RunRequest, oneshot::Sender<mpsc::Receiver<TaskResult>>),
+    /// How does it stand?
+    Ask(oneshot::Sender<CheckerStatus>),
+    /// Answers, several at a time since each event has its price.
+    Answers(Vec<Answer>),
+    /// The bus did not take a task.
+    Unpublished { task: TaskId, reason: Reason },
+    /// A name was resolved, or could not be.
+    Resolved { run: RunId, endpoints: Endpoints },
+    /// Whoever asked is gone.
+    RequesterGone(u64),
+    /// Begins to stop; `done` hears what could not be brought to an end.
+    BeginStop { grace: Duration, done: oneshot::Sender<RoleStop> },
+    /// Everything that was to be published has left the process, or could not.
+    Flushed(bool),
+    #[cfg(test)]
+    Panic,
+}
+
+/// The actor's state and decisions, which are those of [`Schedule`], [`Ledger`] and
+/// [`TaskGroup`](watchpost_core::TaskGroup). Ordered maps throughout: what happens must not depend on how a
+/// map happens to be laid out.
 pub(crate) struct Checker {
     cx: Arc<CheckerContext>,
+    /// Where its own tasks send to. Weak, since it must not keep itself alive.
+    me: mpsc::WeakSender<Event>,
     outbox: mpsc::Sender<Outbound>,
-    timer: WakeTimer,
-    checks: HashMap<CheckId, SlotId>,
+    alarm: Box<dyn Alarm>,
+    checks: BTreeMap<CheckId, Configured>,
     schedule: Schedule<Arc<Check>>,
     ledger: Ledger<TaskId, CheckId, Pending>,
     /// Counts up with each set of checks that is applied.
     generation: u64,
-    adhocs: HashMap<u64, Adhoc>,
-    adhocs_seen: u64,
+    runs: BTreeMap<RunId, Run>,
+    requests: BTreeMap<u64, Request>,
+    requests_seen: u64,
+    /// What the groups have decided and is not done yet.
+    todo: VecDeque<(Node, GroupStep<u32>)>,
+    cancelling: cancel::Cancelling,
+    /// Runs whose names are being resolved.
+    resolving: BTreeSet<RunId>,
     /// The scheduled time of the last ad-hoc run: no two share one, so that their ids differ.
     last_adhoc_us: i64,
-    /// Runs whose names are being resolved.
-    resolving: HashMap<RunId, Resolving>,
     /// Time of day less monotonic clock, in µs, when last looked at.
     clock_offset_us: i64,
     /// When the log last said that no Runner listens.
@@ -77,121 +120,112 @@ pub(crate) struct Checker {
     stopping: Option<Stopping>,
 }
 
+/// A check of the configuration.
+struct Configured {
+    check: Arc<Check>,
+    /// Its timer, unless it is never due by itself.
+    slot: Option<SlotId>,
+    /// Its latest scheduled run, while that is going.
+    going: Option<RunId>,
+}
+
 /// What the ledger keeps of a task: enough to report on it if nobody else does.
 struct Pending {
     run: RunId,
+    /// Which member of the run.
+    member: u32,
     scheduled_at: Timestamp,
     endpoint: Endpoint,
     probe: Arc<ProbeSettings>,
     check: CheckId,
     config_generation: u64,
-    adhoc: Option<u64>,
+    request: Option<u64>,
 }
 
-impl Actor for Checker {
-    type Context = Context<Self>;
+impl Behaviour for Checker {
+    type Event = Event;
+    const NAME: &'static str = "Checker";
 
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(1024);
+    /// After a panic: what was decided is done, and what the panic cost is given up, so that every run ends.
+    fn begin(&mut self) {
+        self.work_off();
+        self.reconcile_runs();
+        self.work_off();
+        self.settle();
+    }
+
+    fn on(&mut self, event: Event) {
+        match event {
+            Event::Wake => {
+                self.notice_set_clock();
+                self.fire_due();
+                self.expire_lost();
+            }
+            Event::Replace(checks, changed) => {
+                // A slot that is due and not fired yet would be lost with its timer.
+                self.fire_due();
+                // Whoever asked may have given up; here as below.
+                let _gone = changed.send(self.replace_checks(checks));
+            }
+            Event::RunNow(request, results) => {
+                let receiver = self.begin_request(request);
+                let _gone = results.send(receiver);
+            }
+            Event::Ask(status) => {
+                let _gone = status.send(CheckerStatus {
+                    checks: self.checks.len(),
+                    outstanding: self.ledger.len() + self.resolving.len(),
+                    config_generation: self.generation,
+                });
+            }
+            Event::Answers(answers) => self.take_answers(answers),
+            Event::Unpublished { task, reason } => self.settle_here(task, watchpost_model::Outcome::Missed, reason),
+            Event::Resolved { run, endpoints } => self.resolved(run, endpoints),
+            Event::RequesterGone(id) => {
+                self.cancel_request(id, &Ending::new(CancelCause::RequesterGone, requester::GONE));
+            }
+            Event::BeginStop { grace, done } => self.begin_stop(grace, done),
+            Event::Flushed(sent) => self.flushed(sent),
+            #[cfg(test)]
+            Event::Panic => panic!("as the test asked"),
+        }
+        self.work_off();
+    }
+
+    fn settle(&mut self) {
+        self.step_stop();
         self.arm();
     }
-}
 
-/// The timer's moment has come.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Wake;
-
-impl Handler<Wake> for Checker {
-    type Result = ();
-
-    fn handle(&mut self, Wake: Wake, ctx: &mut Self::Context) {
-        self.notice_set_clock();
-        self.fire_due(ctx);
-        self.expire_lost();
-        self.step_stop(ctx);
-        self.arm();
-    }
-}
-
-/// Replaces the whole set of checks.
-#[derive(Message)]
-#[rtype(result = "ChecksChanged")]
-pub(super) struct ReplaceChecks(pub(super) Vec<Check>);
-
-impl Handler<ReplaceChecks> for Checker {
-    type Result = actix::MessageResult<ReplaceChecks>;
-
-    fn handle(&mut self, ReplaceChecks(checks): ReplaceChecks, ctx: &mut Self::Context) -> Self::Result {
-        // A slot that is due and not fired yet would be lost with its timer.
-        self.fire_due(ctx);
-        let changed = self.replace_checks(checks);
-        self.arm();
-        actix::MessageResult(changed)
-    }
-}
-
-/// Runs checks once, now.
-#[derive(Message)]
-#[rtype(result = "mpsc::Receiver<TaskResult>")]
-pub(super) struct RunNow(pub(super) RunRequest);
-
-impl Handler<RunNow> for Checker {
-    type Result = actix::MessageResult<RunNow>;
-
-    fn handle(&mut self, RunNow(request): RunNow, ctx: &mut Self::Context) -> Self::Result {
-        let (results, receiver) = mpsc::channel(RUN_TASKS_MAX + request.items.len());
-        self.adhocs_seen += 1;
-        let (ended, request_ended) = oneshot::channel();
-        tokio::spawn(requester::watch(self.adhocs_seen, results.clone(), request_ended, ctx.address()));
-        let adhoc = Adhoc {
-            _ended: ended,
-            group: TaskGroup::new(request.policy),
-            unresolved: 0,
-            runs: Vec::new(),
-            results,
-            tasks: 0,
-            filling: true,
-        };
-        self.adhocs.insert(self.adhocs_seen, adhoc);
-        self.run_now(self.adhocs_seen, request.items, request.limit, ctx);
-        self.arm();
-        actix::MessageResult(receiver)
-    }
-}
-
-/// Asks how it stands.
-#[derive(Message)]
-#[rtype(result = "CheckerStatus")]
-pub(super) struct AskStatus;
-
-impl Handler<AskStatus> for Checker {
-    type Result = actix::MessageResult<AskStatus>;
-
-    fn handle(&mut self, AskStatus: AskStatus, _: &mut Self::Context) -> Self::Result {
-        actix::MessageResult(CheckerStatus {
-            checks: self.schedule.len(),
-            outstanding: self.ledger.len() + self.resolving.len(),
-            config_generation: self.generation,
-        })
+    fn clock(&self) -> &dyn Clock {
+        &*self.cx.clock
     }
 }
 
 impl Checker {
-    fn new(cx: Arc<CheckerContext>, outbox: mpsc::Sender<Outbound>, timer: WakeTimer) -> Self {
+    fn new(
+        cx: Arc<CheckerContext>,
+        me: mpsc::WeakSender<Event>,
+        outbox: mpsc::Sender<Outbound>,
+        alarm: Box<dyn Alarm>,
+    ) -> Self {
         let clock_offset_us = clock_offset_us(&*cx.clock);
         Self {
             cx,
+            me,
             outbox,
-            timer,
-            checks: HashMap::new(),
+            alarm,
+            checks: BTreeMap::new(),
             schedule: Schedule::default(),
             ledger: Ledger::default(),
             generation: 0,
-            adhocs: HashMap::new(),
-            adhocs_seen: 0,
+            runs: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            requests_seen: 0,
+            todo: VecDeque::new(),
+            cancelling: cancel::Cancelling::default(),
+            resolving: BTreeSet::new(),
             last_adhoc_us: 0,
-            resolving: HashMap::new(),
             clock_offset_us,
             told_no_runner: None,
             stopping: None,
@@ -199,33 +233,46 @@ impl Checker {
     }
 
     /// Applies a set of checks. A check that is the same keeps its timer; one that differs gets a
-    /// new one in place of the old.
+    /// new one in place of the old, and what still runs of the old one is cancelled.
     fn replace_checks(&mut self, checks: Vec<Check>) -> ChecksChanged {
         let mut changed = ChecksChanged::default();
         let mut before = std::mem::take(&mut self.checks);
         self.generation += 1;
         let now_us = self.cx.clock.now().as_microsecond();
+        let mut over = BTreeSet::new();
         for check in checks {
             let id = check.id().clone();
+            let mut going = None;
             match before.remove(&id) {
-                Some(slot) if self.schedule.get(slot).is_some_and(|old| **old == check) => {
+                Some(same) if *same.check == check => {
                     changed.unchanged += 1;
-                    self.checks.insert(id, slot);
+                    self.checks.insert(id, same);
                     continue;
                 }
-                Some(slot) => {
+                Some(old) => {
                     changed.replaced += 1;
-                    self.schedule.remove(slot);
+                    old.slot.map(|slot| self.schedule.remove(slot));
+                    going = old.going;
+                    over.insert(id.clone());
                 }
                 None => changed.added += 1,
             }
+            let check = Arc::new(check);
             let interval = check.interval().get();
-            let slot = self.schedule.insert(now_us, interval, phase(id.as_str(), interval), Arc::new(check));
-            self.checks.insert(id, slot);
+            let slot = check
+                .is_scheduled()
+                .then(|| self.schedule.insert(now_us, interval, phase(id.as_str(), interval), Arc::clone(&check)));
+            self.checks.insert(id, Configured { check, slot, going });
         }
-        for slot in before.into_values() {
+        for (id, old) in before {
             changed.removed += 1;
-            self.schedule.remove(slot);
+            old.slot.map(|slot| self.schedule.remove(slot));
+            over.insert(id);
+        }
+        if !over.is_empty() {
+            let ending = Ending::new(CancelCause::CheckChanged, "the check was replaced or removed while it ran");
+            // Whoever asked for a run by itself named what to run.
+            self.cancel_runs(&ending, |run| run.firing.request.is_none() && over.contains(run.firing.check.id()));
         }
         changed.config_generation = self.generation;
         changed
@@ -245,7 +292,7 @@ impl Checker {
         for tick in [self.ledger.next_expiry(), drain_wake].into_iter().flatten() {
             sleep = sleep.min(tick.since(clock.tick()));
         }
-        self.timer.set(Some(Instant::now() + sleep));
+        self.alarm.set(sleep);
     }
 
     /// Whether the clock was set back or forward, or the machine slept: the schedule moves with it.

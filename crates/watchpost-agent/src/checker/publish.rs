@@ -3,14 +3,12 @@
 
 use std::sync::Arc;
 
-use actix::{Addr, Message, WeakAddr};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use watchpost_bus::{BusError, Headers, Outgoing};
-use watchpost_model::{CancelTasks, Format, Reason, ReasonCode, Task, TaskResult, encode, header};
+use watchpost_model::{CancelTasks, Format, Reason, ReasonCode, RunVerdict, Task, TaskResult, encode, header};
 
-use super::settle::Unpublished;
-use super::{Checker, CheckerContext};
+use super::{CheckerContext, Event};
 
 /// How many messages may wait to be published. A task beyond that is `missed`/`overloaded`.
 pub(super) const OUTBOX_MAX: usize = 65_536;
@@ -19,6 +17,7 @@ pub(super) const OUTBOX_MAX: usize = 65_536;
 pub(super) enum Outbound {
     Task(Box<Task>),
     Result(Box<TaskResult>),
+    Verdict(Box<RunVerdict>),
     Cancel(CancelTasks),
     /// Asks to be told once everything before it has left the process.
     Flush {
@@ -35,7 +34,7 @@ pub(crate) fn task_headers(task: watchpost_model::TaskId) -> Headers {
 pub(super) async fn publish_all(
     cx: Arc<CheckerContext>,
     mut outbound: mpsc::Receiver<Outbound>,
-    checker: WeakAddr<Checker>,
+    checker: mpsc::WeakSender<Event>,
 ) {
     while let Some(next) = outbound.recv().await {
         match next {
@@ -46,6 +45,17 @@ pub(super) async fn publish_all(
                 if let Err(error) = cx.bus.publish(message).await {
                     cx.stats.results_unsent.increment();
                     tracing::warn!(task = %result.task, check = %result.check, outcome = %result.outcome, %error, "a result was not published");
+                }
+            }
+            Outbound::Verdict(verdict) => {
+                let headers = Headers::new()
+                    .with(header::MSG_ID, verdict.run.to_string())
+                    .with(header::CONTENT_TYPE, Format::MsgPack.content_type());
+                let message = Outgoing::new(cx.subjects.verdict(&verdict.check), encode(&*verdict, Format::MsgPack))
+                    .headers(headers);
+                if let Err(error) = cx.bus.publish(message).await {
+                    cx.stats.results_unsent.increment();
+                    tracing::warn!(run = %verdict.run, check = %verdict.check, %error, "a verdict was not published");
                 }
             }
             Outbound::Cancel(cancel) => {
@@ -68,12 +78,9 @@ pub(super) async fn publish_all(
     }
 }
 
-async fn publish_task(cx: &CheckerContext, task: Task, checker: &WeakAddr<Checker>) {
+async fn publish_task(cx: &CheckerContext, task: Task, checker: &mpsc::WeakSender<Event>) {
     let Err(reason) = try_publish(cx, &task).await else { return };
-    // A Checker that is gone has reported its tasks as abandoned.
-    if let Some(checker) = checker.upgrade() {
-        tell(&checker, Unpublished { task: task.task, reason }).await;
-    }
+    tell(checker, Event::Unpublished { task: task.task, reason }).await;
 }
 
 async fn try_publish(cx: &CheckerContext, task: &Task) -> Result<(), Reason> {
@@ -97,12 +104,7 @@ async fn try_publish(cx: &CheckerContext, task: &Task) -> Result<(), Reason> {
 }
 
 /// Tells the Checker. One that is gone has reported its tasks as abandoned.
-pub(super) async fn tell<M>(checker: &Addr<Checker>, message: M)
-where
-    M: Message + Send + 'static,
-    M::Result: Send,
-    Checker: actix::Handler<M>,
-    actix::Context<Checker>: actix::dev::ToEnvelope<Checker, M>,
-{
-    let _gone = checker.send(message).await;
+pub(super) async fn tell(checker: &mpsc::WeakSender<Event>, event: Event) {
+    let Some(checker) = checker.upgrade() else { return };
+    let _gone = checker.send(event).await;
 }

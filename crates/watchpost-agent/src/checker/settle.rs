@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actix::{Handler, Message};
-use watchpost_core::{Expired, Settled};
+use watchpost_core::{Expired, Settled, Verdict};
 use watchpost_model::{
-    CancelCause, CheckId, CheckType, ErrorReply, Outcome, PhasesUs, Reason, ReasonCode, RunId, TargetReport, TaskId,
+    CheckId, CheckType, Endpoint, ErrorReply, Outcome, PhasesUs, Reason, ReasonCode, RunId, TargetReport, TaskId,
     TaskResult, Timestamp, V1,
 };
 
-use super::dispatch::{CancelIds, Run};
 use super::publish::Outbound;
+use super::run::{Fired, Node, Trouble, verdict_of};
 use super::{Checker, Pending};
-use crate::adhoc::Adhoc;
 
 /// How often the log says at most that no Runner listens.
 const TELL_NO_RUNNER_EVERY: Duration = Duration::from_secs(30);
@@ -28,48 +26,6 @@ pub(super) enum Answer {
     NoRunner(CheckId),
 }
 
-/// Answers, several at a time since each message to an actor has its price.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Answers(pub(super) Vec<Answer>);
-
-impl Handler<Answers> for Checker {
-    type Result = ();
-
-    fn handle(&mut self, Answers(answers): Answers, ctx: &mut Self::Context) {
-        for answer in answers {
-            match answer {
-                Answer::Result(result) => self.settle_with(*result),
-                Answer::Refused { task, reply } => {
-                    let message = format!("the Runner refused the task: {}", reply.message);
-                    self.settle_here(task, Outcome::Missed, Reason::new(ReasonCode::BadTask, message));
-                }
-                Answer::NoRunner(check) => self.settle_unroutable(&check),
-            }
-        }
-        self.step_stop(ctx);
-        self.arm();
-    }
-}
-
-/// The bus did not take a task.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Unpublished {
-    pub(super) task: TaskId,
-    pub(super) reason: Reason,
-}
-
-impl Handler<Unpublished> for Checker {
-    type Result = ();
-
-    fn handle(&mut self, Unpublished { task, reason }: Unpublished, ctx: &mut Self::Context) {
-        self.settle_here(task, Outcome::Missed, reason);
-        self.step_stop(ctx);
-        self.arm();
-    }
-}
-
 /// What a result says of where it comes from.
 pub(super) struct Origin {
     pub(super) check: CheckId,
@@ -81,59 +37,94 @@ pub(super) struct Origin {
     /// 0 where the endpoint was never tried.
     pub(super) attempt: u32,
     pub(super) config_generation: u64,
-    pub(super) adhoc: Option<u64>,
+    pub(super) request: Option<u64>,
 }
 
 impl Origin {
-    /// Of a run that no task was made of: the whole target stands for its endpoints.
-    fn of_run(run: &Run) -> Self {
-        Self {
-            check: run.check.id().clone(),
-            run: run.run,
-            scheduled_at: run.scheduled_at,
-            check_type: Some(run.check.check_type()),
-            target: TargetReport {
-                name: run.check.probe().target_name(),
-                endpoint: run.check.target().host_port.to_string(),
-                address: None,
-            },
+    /// Of a run of a probe that no task was made of: the whole target stands for its endpoints.
+    fn of_run(fired: &Fired) -> Option<Self> {
+        let (probe, target) = (fired.check.probe()?, fired.check.target()?);
+        let target = TargetReport { name: probe.target_name(), endpoint: target.host_port.to_string(), address: None };
+        Some(Self {
+            check: fired.check.id().clone(),
+            run: fired.run,
+            scheduled_at: fired.scheduled_at,
+            check_type: Some(probe.check_type()),
+            target,
             attempt: 0,
-            config_generation: run.config_generation,
-            adhoc: run.adhoc,
-        }
+            config_generation: fired.config_generation,
+            request: fired.request,
+        })
+    }
+
+    /// Of one endpoint that no task was made for.
+    pub(super) fn of_endpoint(fired: &Fired, endpoint: &Endpoint) -> Option<Self> {
+        let mut origin = Self::of_run(fired)?;
+        origin.target.endpoint.clone_from(&endpoint.name);
+        origin.target.address = endpoint.address;
+        Some(origin)
     }
 
     /// Of a task that was sent.
-    fn of_task(pending: Pending) -> Self {
+    fn of_task(pending: &Pending) -> Self {
         Self {
             check_type: Some(pending.probe.check_type()),
             target: TargetReport {
                 name: pending.probe.target_name(),
-                endpoint: pending.endpoint.name,
+                endpoint: pending.endpoint.name.clone(),
                 address: pending.endpoint.address,
             },
-            check: pending.check,
+            check: pending.check.clone(),
             run: pending.run,
             scheduled_at: pending.scheduled_at,
             attempt: 1,
             config_generation: pending.config_generation,
-            adhoc: pending.adhoc,
+            request: pending.request,
         }
     }
 }
 
 impl Checker {
+    pub(super) fn take_answers(&mut self, answers: Vec<Answer>) {
+        for answer in answers {
+            match answer {
+                Answer::Result(result) => self.settle_with(*result),
+                Answer::Refused { task, reply } => {
+                    let message = format!("the Runner refused the task: {}", reply.message);
+                    self.settle_here(task, Outcome::Missed, Reason::new(ReasonCode::BadTask, message));
+                }
+                Answer::NoRunner(check) => self.settle_unroutable(&check),
+            }
+            // One after the other, so that what the first one cancels is not started by the second.
+            self.work_off();
+        }
+    }
+
     fn settle_with(&mut self, result: TaskResult) {
         match self.ledger.settle(result.task) {
             Settled::First(pending) => {
                 self.cx.stats.settled(result.outcome);
-                self.tell_adhoc(pending.adhoc, result);
+                let check = pending.check.clone();
+                self.settled(pending, result);
                 // This one was routed, so it may be clear now which of its siblings were not.
-                let unroutable = self.ledger.all_unroutable(&pending.check);
+                let unroutable = self.ledger.all_unroutable(&check);
                 self.report_unroutable(unroutable);
             }
             Settled::NotOpen => self.cx.stats.answers_not_open.increment(),
         }
+    }
+
+    /// A task has its outcome: whoever asked hears it, and its run goes on or ends.
+    fn settled(&mut self, pending: Pending, result: TaskResult) {
+        let verdict = verdict_of(result.outcome);
+        let trouble = || Trouble {
+            member: pending.endpoint.name.clone(),
+            outcome: result.outcome,
+            reason: result.reason.clone(),
+        };
+        self.note_trouble(pending.run, trouble, verdict);
+        self.tell_request(pending.request, result);
+        self.member_ended(Node::Run(pending.run), pending.member, verdict);
     }
 
     /// Settles a task that no Runner will report on, and reports on it.
@@ -149,12 +140,13 @@ impl Checker {
         while let Some(Expired { key: task, entry: pending, unroutable }) = self.ledger.expire(now) {
             let code = if unroutable { ReasonCode::NoRunner } else { ReasonCode::RunnerSilent };
             let grace = self.cx.settings.answer_grace;
-            let by_when = match pending.adhoc {
+            let by_when = match pending.request {
                 Some(_) => "in the time that the request had".to_owned(),
                 None => format!("by its deadline plus {grace:?}"),
             };
             let message = format!("no Runner of bastion {} reported on it {by_when}", self.cx.settings.bastion);
             self.report_for(task, pending, Outcome::Lost, Reason::new(code, message));
+            self.work_off();
         }
     }
 
@@ -191,35 +183,52 @@ impl Checker {
         );
     }
 
-    /// A run ended before any task of it was sent: one result stands for all of it.
-    pub(super) fn settle_whole_run(&mut self, run: &Run, outcome: Outcome, reason: Reason) {
-        self.settle_untried(Origin::of_run(run), outcome, reason);
+    /// A run ended before any task of it was sent: one result stands for all of it, or its verdict where it
+    /// is a group.
+    pub(super) fn settle_whole_run(&mut self, fired: &Fired, outcome: Outcome, reason: Reason) {
+        let verdict = verdict_of(outcome);
+        if let Some((Node::Run(parent), _)) = fired.parent {
+            let trouble = || Trouble { member: fired.check.id().to_string(), outcome, reason: Some(reason.clone()) };
+            self.note_trouble(parent, trouble, verdict);
+        }
+        match Origin::of_run(fired) {
+            Some(origin) => self.settle_untried(Some(origin), outcome, reason),
+            None => self.publish_untried_verdict(fired, outcome, reason),
+        }
+        self.no_longer_going(fired);
+        self.member_of(fired, verdict);
     }
 
     /// Slots that the schedule could not keep are told in one record.
-    pub(super) fn report_skipped(&mut self, run: &Run, skipped: u64) {
-        tracing::warn!(check = %run.check.id(), skipped, "the schedule fell behind: slots were skipped");
+    pub(super) fn report_skipped(&mut self, fired: &Fired, skipped: u64) {
+        tracing::warn!(check = %fired.check.id(), skipped, "the schedule fell behind: slots were skipped");
         let message = format!("{skipped} scheduled runs before this one were skipped: the schedule had fallen behind");
         let reason = Reason::new(ReasonCode::BehindSchedule, message);
-        let origin = Origin::of_run(run);
+        let Some(origin) = Origin::of_run(fired) else {
+            return self.publish_untried_verdict(fired, Outcome::Missed, reason);
+        };
         // A name of its own, since the run may yet end untried and be told under the endpoint's.
-        let task = TaskId::derive(run.run, &format!("{} skipped", origin.target.endpoint), 0);
+        let task = TaskId::derive(fired.run, &format!("{} skipped", origin.target.endpoint), 0);
         let mut result = self.result(task, origin, Outcome::Missed, reason);
         result.metrics.insert("slots".into(), skipped as f64);
-        self.publish_and_tell(None, result);
+        self.publish_result(&result);
     }
 
-    pub(super) fn settle_untried(&mut self, origin: Origin, outcome: Outcome, reason: Reason) {
-        let adhoc = origin.adhoc;
+    /// Reports on what no task was made for.
+    pub(super) fn settle_untried(&mut self, origin: Option<Origin>, outcome: Outcome, reason: Reason) {
+        let Some(origin) = origin else { return };
+        let request = origin.request;
         let task = TaskId::derive(origin.run, &origin.target.endpoint, 0);
         let result = self.result(task, origin, outcome, reason);
-        self.publish_and_tell(adhoc, result);
+        self.publish_result(&result);
+        self.tell_request(request, result);
     }
 
     fn report_for(&mut self, task: TaskId, pending: Pending, outcome: Outcome, reason: Reason) {
-        let adhoc = pending.adhoc;
-        let result = self.result(task, Origin::of_task(pending), outcome, reason);
-        self.publish_and_tell(adhoc, result);
+        let origin = Origin::of_task(&pending);
+        let result = self.result(task, origin, outcome, reason);
+        self.publish_result(&result);
+        self.settled(pending, result);
     }
 
     /// A result that the Checker makes itself, since no Runner did.
@@ -249,38 +258,14 @@ impl Checker {
         }
     }
 
-    fn publish_and_tell(&mut self, adhoc: Option<u64>, result: TaskResult) {
+    fn publish_result(&mut self, result: &TaskResult) {
         self.cx.stats.settled(result.outcome);
+        if let (Verdict::Undecided, Some(reason)) = (verdict_of(result.outcome), &result.reason) {
+            self.cx.stats.shed(&reason.code);
+        }
         if self.outbox.try_send(Outbound::Result(Box::new(result.clone()))).is_err() {
             self.cx.stats.results_unsent.increment();
             tracing::warn!(task = %result.task, check = %result.check, outcome = %result.outcome, "the queue to the bus is full: a result was not published");
-        }
-        self.tell_adhoc(adhoc, result);
-    }
-
-    fn tell_adhoc(&mut self, id: Option<u64>, result: TaskResult) {
-        let Some(id) = id else { return };
-        let Some(adhoc) = self.adhocs.get_mut(&id) else { return };
-        let (task, passed) = (result.task, result.outcome == Outcome::Pass);
-        let cause = format!("{} of {} ended as {}", result.target.endpoint, result.target.name, result.outcome);
-        // Invariant: the channel has room for every task and item, so this fails only if nobody listens.
-        let gone = adhoc.results.try_send(result).is_err();
-        let siblings = adhoc.group.settled(task, passed);
-        let failing_fast = adhoc.group.is_failing_fast();
-        if gone {
-            self.cancel_runs_of(id);
-        } else if failing_fast {
-            if !siblings.is_empty() {
-                self.cancel(CancelCause::GroupFailed, &cause, CancelIds::Tasks(siblings));
-            }
-            self.stop_resolving(|run| run.adhoc == Some(id), ReasonCode::GroupFailed, &cause);
-        }
-        self.forget_adhoc_if_done(id);
-    }
-
-    pub(super) fn forget_adhoc_if_done(&mut self, id: u64) {
-        if self.adhocs.get(&id).is_some_and(Adhoc::is_done) {
-            self.adhocs.remove(&id);
         }
     }
 }

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use actix::{AsyncContext, Context, Handler, Message};
 use tokio::sync::oneshot;
 use watchpost_core::{Drain, DrainPhase, Tick};
-use watchpost_model::{CancelCause, ReasonCode};
+use watchpost_model::{CancelCause, TaskId};
 
-use super::Checker;
-use super::dispatch::CancelIds;
 use super::publish::{Outbound, tell};
+use super::run::{Fired, Members, Run};
+use super::{Checker, Event};
 use crate::abandoned::{Abandoned, RoleStop};
 
 /// How soon a flush that failed is tried again. The grace ends the tries.
@@ -30,58 +29,39 @@ impl Stopping {
     }
 }
 
-/// Begins to stop; `done` hears what could not be brought to an end.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct BeginStop {
-    pub(super) grace: Duration,
-    pub(super) done: oneshot::Sender<RoleStop>,
-}
-
-impl Handler<BeginStop> for Checker {
-    type Result = ();
-
-    fn handle(&mut self, BeginStop { grace, done }: BeginStop, ctx: &mut Self::Context) {
+impl Checker {
+    pub(super) fn begin_stop(&mut self, grace: Duration, done: oneshot::Sender<RoleStop>) {
         let mut drain = Drain::default();
         drain.begin(self.cx.clock.tick(), grace);
         self.stopping = Some(Stopping { drain, sent: false, flushing: false, cancelled: false, done: Some(done) });
         tracing::info!(outstanding = self.ledger.len() + self.resolving.len(), ?grace, "the Checker stops");
-        self.step_stop(ctx);
-        self.arm();
     }
-}
 
-/// Everything that was to be published has left the process, or could not.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Flushed(bool);
-
-impl Handler<Flushed> for Checker {
-    type Result = ();
-
-    fn handle(&mut self, Flushed(sent): Flushed, ctx: &mut Self::Context) {
+    pub(super) fn flushed(&mut self, sent: bool) {
         if let Some(stopping) = &mut self.stopping {
             stopping.sent = sent;
             stopping.flushing = false;
         }
-        self.step_stop(ctx);
-        self.arm();
     }
-}
 
-impl Checker {
+    /// Whether a stop has come so far that nothing new is begun. Until then groups go on, so that what
+    /// was begun can be finished.
+    pub(super) fn is_cancelling(&self) -> bool {
+        self.stopping.as_ref().is_some_and(|stopping| stopping.drain.phase() > DrainPhase::Draining)
+    }
+
     /// Looks whether a stop can go on. Called after everything that may settle a task.
-    pub(super) fn step_stop(&mut self, ctx: &mut Context<Self>) {
-        let open = self.ledger.len() + self.resolving.len();
+    pub(super) fn step_stop(&mut self) {
+        // Every task belongs to a run, and every run that is to come to a run or a request.
+        let open = self.runs.len() + self.requests.len();
         let now = self.cx.clock.tick();
         let Some(stopping) = &mut self.stopping else { return };
         match stopping.drain.advance(now, open, stopping.sent) {
             DrainPhase::Accepting | DrainPhase::Draining => {}
             DrainPhase::Cancelling if !stopping.cancelled => {
                 stopping.cancelled = true;
-                self.stop_resolving(|_| true, ReasonCode::ShuttingDown, "the Checker is stopping");
-                let tasks = self.ledger.iter().map(|(task, _)| task).collect();
-                self.cancel(CancelCause::ShuttingDown, "the Checker is stopping", CancelIds::Tasks(tasks));
+                self.cancel_everything(CancelCause::ShuttingDown, "the Checker is stopping");
+                self.work_off();
             }
             DrainPhase::Cancelling => {}
             DrainPhase::Flushing if !stopping.flushing => {
@@ -90,34 +70,61 @@ impl Checker {
                 let (done, flushed) = oneshot::channel();
                 // A full queue is not flushed either; the grace ends that.
                 if self.outbox.try_send(Outbound::Flush { limit, done }).is_ok() {
-                    let addr = ctx.address();
+                    let me = self.me.clone();
                     tokio::spawn(async move {
                         let sent = flushed.await.unwrap_or(false);
                         if !sent {
                             tokio::time::sleep(FLUSH_AGAIN_AFTER).await;
                         }
-                        tell(&addr, Flushed(sent)).await;
+                        tell(&me, Event::Flushed(sent)).await;
                     });
                 }
             }
             DrainPhase::Flushing => {}
             DrainPhase::Done | DrainPhase::Expired => {
                 let flushed = stopping.sent;
-                let abandoned = self
-                    .ledger
-                    .iter()
-                    .map(|(task, pending)| Abandoned {
-                        task,
-                        check: pending.check.clone(),
-                        endpoint: pending.endpoint.name.clone(),
-                        state: "sent, and no outcome seen",
-                    })
-                    .chain(self.resolving.values().map(|resolving| resolving.run.abandoned()))
-                    .collect();
                 if let Some(done) = stopping.done.take() {
                     // Whoever asked to stop may have given up waiting.
-                    let _gone = done.send(RoleStop { abandoned, flushed });
+                    let _gone = done.send(RoleStop { abandoned: self.abandoned(), flushed });
                 }
+            }
+        }
+    }
+
+    /// What has no outcome.
+    fn abandoned(&self) -> Vec<Abandoned> {
+        let sent = self.ledger.iter().map(|(task, pending)| Abandoned {
+            task,
+            check: pending.check.clone(),
+            endpoint: pending.endpoint.name.clone(),
+            state: "sent, and no outcome seen",
+        });
+        sent.chain(self.runs.values().flat_map(Run::unsent)).collect()
+    }
+}
+
+impl Run {
+    /// Its members that no task was sent for.
+    fn unsent(&self) -> Vec<Abandoned> {
+        let Fired { check, run, .. } = &self.firing;
+        let abandoned = |endpoint: String, state| Abandoned {
+            task: TaskId::derive(*run, &endpoint, 0),
+            check: check.id().clone(),
+            endpoint,
+            state,
+        };
+        let waiting = || self.group.waiting().map(|member| member as usize);
+        const NOT_ITS_TURN: &str = "its turn in the group had not come";
+        match &self.members {
+            Members::Resolving(_) => {
+                let target = check.target().map(|target| target.host_port.to_string());
+                vec![abandoned(target.unwrap_or_default(), "its name was still being resolved")]
+            }
+            Members::Endpoints(endpoints) => {
+                waiting().filter_map(|at| endpoints.get(at)).map(|e| abandoned(e.name.clone(), NOT_ITS_TURN)).collect()
+            }
+            Members::Checks(checks) => {
+                waiting().filter_map(|at| checks.get(at)).map(|c| abandoned(c.id().to_string(), NOT_ITS_TURN)).collect()
             }
         }
     }

@@ -1,38 +1,79 @@
 //! The Dispatcher: gives each task of one check type a free worker, or lets it wait for one, or
 //! cancels it. Its decisions are those of [`Pool`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
-use tokio::sync::oneshot;
-use watchpost_core::{Limits, Pool, PoolStats, Refusal, Step, Tick};
-use watchpost_model::{CancelCause, CancelTasks, CheckType, Outcome, Reason, ReasonCode, RunId, TaskId};
+use tokio::sync::{mpsc, oneshot};
+use watchpost_core::{Arrival, Class, Limits, Pool, PoolStats, Refusal, Step, Tick};
+use watchpost_model::{
+    CancelCause, CancelTasks, CheckId, CheckType, Outcome, Reason, ReasonCode, RunId, TaskClass, TaskId,
+};
+use watchpost_probe::ProbeFactory;
 
 use super::RunnerContext;
 use super::cancelled::{CancelledAhead, Id};
 use super::execute::{Execute, execute};
-use super::homecoming::{self, Home, Homecoming};
 use super::intake::Job;
 use super::report::{Report, ReportSender};
 use super::worker::Worker;
+use crate::actor::Behaviour;
+use crate::clock::Clock;
 use crate::settings::PoolSettings;
 
-/// The actor.
+/// How many messages may wait for a Dispatcher. Whoever sends one more waits; the tasks in them were
+/// admitted, which bounds those.
+const INBOX_MAX: usize = 1024;
+
+/// Everything that can happen to a Dispatcher.
+pub(super) enum Event {
+    /// Run these tasks. They were admitted, which bounds how many of them there are.
+    Run(Vec<Job>),
+    /// A task ended, and its worker is home.
+    Finished(Finished),
+    /// Stop the tasks that it names, those that are here and those that are still to come.
+    Cancel(Arc<CancelTasks>),
+    /// Have so many workers.
+    Resize(PoolSettings),
+    /// Take nothing more, and cancel what waits.
+    Close,
+    /// Cancel what runs.
+    CancelAll,
+    /// How does the pool stand?
+    Ask(oneshot::Sender<PoolStats>),
+    #[cfg(test)]
+    Panic,
+}
+
+/// A task that ended.
+pub(super) struct Finished {
+    pub(super) task: TaskId,
+    pub(super) worker: Worker,
+    /// Whether the probe panicked, so that nobody knows what the worker is like now.
+    pub(super) broken: bool,
+    pub(super) report: Report,
+}
+
+/// The way to a Dispatcher.
+pub(super) type Address = mpsc::Sender<Event>;
+
+/// The actor's state and decisions.
 pub(super) struct Dispatcher {
     cx: Arc<RunnerContext>,
     check_type: CheckType,
-    queue_max: usize,
-    pool: Pool<TaskId, Worker, Job>,
+    settings: PoolSettings,
+    factory: ProbeFactory,
+    workers_made: usize,
+    pool: Pool<TaskId, CheckId, Worker, Job>,
+    /// What the pool has decided and is not carried out yet.
+    steps: VecDeque<Step<TaskId, Worker, Job>>,
     /// What runs, and how to stop it.
-    running: HashMap<TaskId, Running>,
+    running: BTreeMap<TaskId, Running>,
     cancelled_ahead: CancelledAhead,
     reports: ReportSender,
-    /// Where tasks that ended go on their way back here.
-    homecoming: Homecoming,
-    /// The timer that is set for the next wait to be over.
-    expiry: Option<(Tick, SpawnHandle)>,
+    /// Where tasks come home to. Weak, since it must not keep itself alive.
+    home: mpsc::WeakSender<Event>,
 }
 
 struct Running {
@@ -41,203 +82,218 @@ struct Running {
     cancel: Option<oneshot::Sender<Reason>>,
 }
 
+/// Starts the Dispatcher of one check type.
+pub(super) fn start(
+    cx: &Arc<RunnerContext>,
+    check_type: CheckType,
+    factory: &ProbeFactory,
+    reports: ReportSender,
+) -> Address {
+    let settings = cx.settings.pool(check_type);
+    let limits = Limits {
+        queue_max: settings.queue_max,
+        wait_max: cx.settings.wait_max,
+        per_check_max: settings.per_check_max(),
+    };
+    let workers = (0..settings.size).map(|id| Worker::new(id, factory)).collect();
+    let (address, inbox) = mpsc::channel(INBOX_MAX);
+    let dispatcher = Dispatcher {
+        cx: Arc::clone(cx),
+        check_type,
+        settings,
+        factory: Arc::clone(factory),
+        workers_made: settings.size,
+        pool: Pool::new(limits, workers),
+        steps: VecDeque::new(),
+        running: BTreeMap::new(),
+        cancelled_ahead: CancelledAhead::default(),
+        reports,
+        home: address.downgrade(),
+    };
+    crate::actor::start(dispatcher, inbox, Arc::clone(&cx.stats));
+    address
+}
+
+impl Behaviour for Dispatcher {
+    type Event = Event;
+    const NAME: &'static str = "Dispatcher";
+
+    /// After a panic: what was decided is carried out, and a worker that was lost on its way out or home
+    /// is made anew. What it was to run is dropped with it, which its admission counts and tells.
+    fn begin(&mut self) {
+        self.carry_out();
+        let lost: Vec<TaskId> = self.pool.running().filter(|task| !self.running.contains_key(task)).collect();
+        for task in lost {
+            self.decide(|pool, now, steps| pool.worker_lost(now, task, steps));
+        }
+    }
+
+    fn on(&mut self, event: Event) {
+        match event {
+            Event::Run(jobs) => jobs.into_iter().for_each(|job| self.take(job)),
+            Event::Finished(finished) => self.finished(finished),
+            Event::Cancel(cancel) => self.cancel(&cancel),
+            Event::Resize(settings) => self.resize(settings),
+            Event::Close => self.decide(Pool::close),
+            Event::CancelAll => self.running.values_mut().for_each(|running| running.stop(shutting_down())),
+            // Whoever asked may have given up.
+            Event::Ask(answer) => drop(answer.send(self.pool.stats())),
+            #[cfg(test)]
+            Event::Panic => panic!("as the test asked"),
+        }
+    }
+
+    fn next_wake(&self) -> Option<Tick> {
+        self.pool.next_wake()
+    }
+
+    fn wake(&mut self) {
+        self.decide(Pool::advance);
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.cx.clock
+    }
+}
+
 impl Dispatcher {
-    pub(super) fn new(
-        cx: Arc<RunnerContext>,
-        check_type: CheckType,
-        settings: PoolSettings,
-        workers: Vec<Worker>,
-        reports: ReportSender,
-    ) -> Self {
-        let limits = Limits { queue_max: settings.queue_max, wait_max: cx.settings.wait_max };
-        Self {
-            cx,
-            check_type,
-            queue_max: settings.queue_max,
-            pool: Pool::new(limits, workers),
-            running: HashMap::new(),
-            cancelled_ahead: CancelledAhead::default(),
-            reports,
-            homecoming: homecoming::start(settings.size),
-            expiry: None,
-        }
-    }
-}
-
-impl Actor for Dispatcher {
-    type Context = Context<Self>;
-}
-
-/// Run these tasks. They were admitted, which bounds how many of them there are.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct RunTasks(pub(super) Vec<Job>);
-
-impl Handler<RunTasks> for Dispatcher {
-    type Result = ();
-
-    fn handle(&mut self, RunTasks(jobs): RunTasks, ctx: &mut Self::Context) {
-        self.expire();
-        for job in jobs {
-            let now = self.cx.clock.tick();
-            if let Some(reason) = self.cancelled_ahead.reason(now, &job.task) {
-                self.refuse(job, Duration::ZERO, reason);
-                continue;
-            }
-            let step = self.pool.submit(now, job.task.task, job.deadline, job);
-            self.carry_out(step, ctx);
-        }
-        self.set_timer(ctx);
-    }
-}
-
-/// A task ended, and its worker is home.
-pub(super) struct Finished {
-    pub(super) task: TaskId,
-    pub(super) worker: Worker,
-    pub(super) report: Report,
-}
-
-/// Tasks that ended at about the same time, each with its worker.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct AllFinished(pub(super) Vec<Finished>);
-
-impl Handler<AllFinished> for Dispatcher {
-    type Result = ();
-
-    fn handle(&mut self, AllFinished(all): AllFinished, ctx: &mut Self::Context) {
-        for Finished { task, worker, report } in all {
-            tracing::debug!(%task, check_type = %self.check_type, worker = worker.id(), "worker returned");
-            self.running.remove(&task);
-            self.expire();
-            if let Some(step) = self.pool.worker_returned(self.cx.clock.tick(), task, worker) {
-                self.carry_out(step, ctx);
-            }
-            self.send(report);
-        }
-        self.set_timer(ctx);
-    }
-}
-
-/// Stop the tasks that it names, those that are here and those that are still to come.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct CancelRunning(pub(super) Arc<CancelTasks>);
-
-impl Handler<CancelRunning> for Dispatcher {
-    type Result = ();
-
-    fn handle(&mut self, CancelRunning(cancel): CancelRunning, ctx: &mut Self::Context) {
-        let reason = Reason::new(code_of(cancel.cause), cancel.message.clone());
-        let runs: HashSet<&RunId> = cancel.runs.iter().collect();
-        let of_runs = |run: &RunId| runs.contains(run);
-        let named: HashSet<&TaskId> = cancel.tasks.iter().collect();
-        let mut waiting = cancel.tasks.clone();
-        waiting.extend(self.pool.waiting().filter(|(_, job)| of_runs(&job.task.run)).map(|(task, _)| task));
+    fn take(&mut self, job: Job) {
         let now = self.cx.clock.tick();
-        let shared = Arc::new(reason.clone());
+        if let Some(reason) = self.cancelled_ahead.reason(now, &job.task) {
+            return self.refuse(job, Duration::ZERO, reason);
+        }
+        let arrival = Arrival {
+            key: job.task.task,
+            check: job.task.check.clone(),
+            class: match job.task.class {
+                TaskClass::AdHoc => Class::AdHoc,
+                TaskClass::Scheduled => Class::Scheduled,
+            },
+            deadline: job.deadline,
+        };
+        self.decide(|pool, now, steps| pool.submit(now, arrival, job, steps));
+    }
+
+    fn finished(&mut self, Finished { task, worker, broken, report }: Finished) {
+        tracing::debug!(%task, check_type = %self.check_type, worker = worker.id(), "worker returned");
+        self.running.remove(&task);
+        // The worker first: what waits goes on while the report is on its way.
+        if broken {
+            tracing::warn!(check_type = %self.check_type, worker = worker.id(), "a worker is built anew after a panic");
+            drop(worker);
+            self.decide(|pool, now, steps| pool.worker_lost(now, task, steps));
+        } else {
+            self.decide(|pool, now, steps| pool.worker_returned(now, task, worker, steps));
+        }
+        self.send(report);
+    }
+
+    fn cancel(&mut self, cancel: &CancelTasks) {
+        let reason = Arc::new(Reason::new(code_of(cancel.cause), cancel.message.clone()));
+        let runs: BTreeSet<&RunId> = cancel.runs.iter().collect();
+        let of_runs = |run: &RunId| runs.contains(run);
+        let named: BTreeSet<&TaskId> = cancel.tasks.iter().collect();
+        let mut waiting = cancel.tasks.clone();
+        if !runs.is_empty() {
+            waiting.extend(self.pool.waiting().filter(|(_, job)| of_runs(&job.task.run)).map(|(task, _)| task));
+        }
+        let now = self.cx.clock.tick();
         for task in waiting {
-            match self.pool.cancel(now, task) {
-                Some(Step::Refuse { job, waited, .. }) => self.refuse(job, waited, reason.clone()),
-                _ if self.running.contains_key(&task) => {}
-                _ => self.cancelled_ahead.note(now, Id::Task(task), &shared),
+            let mut steps = Vec::new();
+            let waited = self.pool.cancel(now, task, &mut steps);
+            for step in steps {
+                match step {
+                    Step::Refuse { job, refusal: Refusal::Cancelled, waited, .. } => {
+                        self.refuse(job, waited, Reason::clone(&reason));
+                    }
+                    other => self.steps.push_back(other),
+                }
+            }
+            if !waited && !self.running.contains_key(&task) {
+                self.cancelled_ahead.note(now, Id::Task(task), &reason);
             }
         }
         for run in &cancel.runs {
-            self.cancelled_ahead.note(now, Id::Run(*run), &shared);
+            self.cancelled_ahead.note(now, Id::Run(*run), &reason);
         }
         for (task, running) in &mut self.running {
             if named.contains(task) || of_runs(&running.run) {
-                running.stop(reason.clone());
+                running.stop(Reason::clone(&reason));
             }
         }
-        self.set_timer(ctx);
+        self.carry_out();
     }
-}
 
-/// Take nothing more, and cancel what waits.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Close;
-
-impl Handler<Close> for Dispatcher {
-    type Result = ();
-
-    fn handle(&mut self, Close: Close, ctx: &mut Self::Context) {
-        while let Some(step) = self.pool.close(self.cx.clock.tick()) {
-            self.carry_out(step, ctx);
-        }
-        self.set_timer(ctx);
+    fn resize(&mut self, settings: PoolSettings) {
+        tracing::info!(check_type = %self.check_type, from = self.settings.size, to = settings.size, "the pool is resized");
+        self.settings.size = settings.size;
+        self.decide(|pool, now, steps| pool.resize(now, settings.size, settings.per_check_max(), steps));
     }
-}
 
-/// Cancel what runs.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct CancelAll;
-
-impl Handler<CancelAll> for Dispatcher {
-    type Result = ();
-
-    fn handle(&mut self, CancelAll: CancelAll, _: &mut Self::Context) {
-        let reason = shutting_down();
-        for running in self.running.values_mut() {
-            running.stop(reason.clone());
-        }
+    /// Asks the pool, and does what it says.
+    fn decide(
+        &mut self,
+        ask: impl FnOnce(
+            &mut Pool<TaskId, CheckId, Worker, Job>,
+            Tick,
+            &mut Vec<Step<TaskId, Worker, Job>>,
+        ),
+    ) {
+        let mut steps = Vec::new();
+        ask(&mut self.pool, self.cx.clock.tick(), &mut steps);
+        self.steps.extend(steps);
+        self.carry_out();
     }
-}
 
-/// How does the pool stand?
-#[derive(Message)]
-#[rtype(result = "(usize, PoolStats)")]
-pub(super) struct AskPool;
-
-impl Handler<AskPool> for Dispatcher {
-    type Result = actix::MessageResult<AskPool>;
-
-    fn handle(&mut self, AskPool: AskPool, _: &mut Self::Context) -> Self::Result {
-        actix::MessageResult((self.pool.size(), self.pool.stats()))
-    }
-}
-
-impl Dispatcher {
-    fn carry_out(&mut self, step: Step<Worker, Job>, ctx: &mut Context<Self>) {
-        match step {
-            Step::Wait => {}
-            Step::Start { job, worker, waited } => {
-                let (cancel, cancelled) = oneshot::channel();
-                let (task, run) = (job.task.task, job.task.run);
-                tracing::debug!(%task, check = %job.task.check, check_type = %self.check_type, worker = worker.id(), "worker taken");
-                self.running.insert(task, Running { run, cancel: Some(cancel) });
-                let message = Execute { job, worker, waited, cancelled };
-                let home = Home { dispatcher: ctx.address(), homecoming: self.homecoming.clone() };
-                tokio::spawn(execute(Arc::clone(&self.cx), message, home));
-            }
-            Step::Refuse { job, refusal: Refusal::Duplicate, .. } => {
-                // The one that is here already will be reported.
-                self.cx.stats.tasks_duplicate.increment();
-                tracing::debug!(task = %job.task.task, check = %job.task.check, "a duplicate was dropped");
-                job.admission.reported();
-            }
-            Step::Refuse { job, refusal, waited } => {
-                let reason = self.reason_of(refusal, &job, waited);
-                self.refuse(job, waited, reason);
+    fn carry_out(&mut self) {
+        while let Some(step) = self.steps.pop_front() {
+            match step {
+                Step::Start { key, job, worker, waited } => self.start(key, job, worker, waited),
+                Step::Refuse { job, refusal: Refusal::Duplicate, .. } => {
+                    // The one that is here already will be reported.
+                    self.cx.stats.tasks_duplicate.increment();
+                    tracing::debug!(task = %job.task.task, check = %job.task.check, "a duplicate was dropped");
+                    job.admission.reported();
+                }
+                Step::Refuse { job, refusal, waited, .. } => {
+                    let reason = self.reason_of(refusal, &job, waited);
+                    self.refuse(job, waited, reason);
+                }
+                Step::Build { seat } => {
+                    let worker = Worker::try_new(self.workers_made, &self.factory);
+                    self.workers_made += 1;
+                    let mut steps = Vec::new();
+                    self.pool.built(self.cx.clock.tick(), seat, worker, &mut steps);
+                    self.steps.extend(steps);
+                }
+                Step::Dismiss { worker } => {
+                    tracing::debug!(check_type = %self.check_type, worker = worker.id(), "worker dismissed");
+                }
             }
         }
+    }
+
+    /// Moves task and worker into the message that starts the work (O4).
+    fn start(&mut self, task: TaskId, job: Job, worker: Worker, waited: Duration) {
+        // Its senders are the intakes and what runs: without any of them nobody could have sent this task.
+        let Some(home) = self.home.upgrade() else { return };
+        tracing::debug!(%task, check = %job.task.check, check_type = %self.check_type, worker = worker.id(), "worker taken");
+        let (cancel, cancelled) = oneshot::channel();
+        self.running.insert(task, Running { run: job.task.run, cancel: Some(cancel) });
+        let message = Execute { job, worker, waited, cancelled };
+        tokio::spawn(execute(Arc::clone(&self.cx), message, home));
     }
 
     fn reason_of(&self, refusal: Refusal, job: &Job, waited: Duration) -> Reason {
         let check_type = self.check_type;
         match refusal {
             Refusal::QueueFull => {
-                self.cx.stats.tasks_overloaded.increment();
-                let message = format!("{} {check_type} tasks wait for a worker already", self.queue_max);
+                let message = format!("{} {check_type} tasks wait for a worker already", self.settings.queue_max);
                 Reason::new(ReasonCode::Overloaded, message)
             }
             Refusal::NoFreeWorker => {
                 let message =
-                    format!("none of the {} {check_type} workers was free within {waited:.1?}", self.pool.size());
+                    format!("none of the {} {check_type} workers was free within {waited:.1?}", self.pool.stats().size);
                 Reason::new(ReasonCode::NoFreeWorker, message)
             }
             Refusal::DeadlinePassed => {
@@ -249,6 +305,7 @@ impl Dispatcher {
     }
 
     fn refuse(&self, job: Job, waited: Duration, reason: Reason) {
+        self.cx.stats.shed(&reason.code);
         self.send(Report::untried(&self.cx, job, waited, Outcome::Cancelled, reason));
     }
 
@@ -257,36 +314,6 @@ impl Dispatcher {
         report.ended();
         if let Err(error) = self.reports.try_send(report) {
             tracing::error!(%error, "a report could not be queued; this is a defect of Watchpost");
-        }
-    }
-
-    fn expire(&mut self) {
-        let now = self.cx.clock.tick();
-        while let Some(step) = self.pool.expire(now) {
-            if let Step::Refuse { job, refusal, waited } = step {
-                let reason = self.reason_of(refusal, &job, waited);
-                self.refuse(job, waited, reason);
-            }
-        }
-    }
-
-    /// Keeps one timer for the next wait that will be over.
-    fn set_timer(&mut self, ctx: &mut Context<Self>) {
-        let next = self.pool.next_expiry();
-        if self.expiry.map(|(at, _)| at) == next {
-            return;
-        }
-        if let Some((_, handle)) = self.expiry.take() {
-            ctx.cancel_future(handle);
-        }
-        if let Some(at) = next {
-            let delay = at.since(self.cx.clock.tick());
-            let handle = ctx.run_later(delay, |dispatcher, ctx| {
-                dispatcher.expiry = None;
-                dispatcher.expire();
-                dispatcher.set_timer(ctx);
-            });
-            self.expiry = Some((at, handle));
         }
     }
 }
@@ -300,11 +327,13 @@ impl Running {
     }
 }
 
-fn code_of(cause: CancelCause) -> ReasonCode {
+pub(crate) fn code_of(cause: CancelCause) -> ReasonCode {
     match cause {
         CancelCause::GroupFailed => ReasonCode::GroupFailed,
         CancelCause::RequesterGone => ReasonCode::RequesterGone,
         CancelCause::ShuttingDown => ReasonCode::ShuttingDown,
+        CancelCause::CheckChanged => ReasonCode::CheckChanged,
+        CancelCause::Requested => ReasonCode::CancelledOnRequest,
     }
 }
 

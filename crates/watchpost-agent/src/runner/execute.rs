@@ -10,8 +10,7 @@ use watchpost_model::{Outcome, Reason, ReasonCode};
 use watchpost_probe::{Recorder, Verdict};
 
 use super::RunnerContext;
-use super::dispatcher::Finished;
-use super::homecoming::Home;
+use super::dispatcher::{Address, Event, Finished};
 use super::intake::Job;
 use super::report::Report;
 use super::worker::Worker;
@@ -29,25 +28,27 @@ pub(super) struct Execute {
 
 /// Executes a task on the runtime's threads and sends task's report and worker home together,
 /// however it ends.
-pub(super) async fn execute(cx: Arc<RunnerContext>, message: Execute, home: Home) {
+pub(super) async fn execute(cx: Arc<RunnerContext>, message: Execute, home: Address) {
     let Execute { job, mut worker, waited, cancelled } = message;
     let started_at = cx.clock.now();
     // The deadline only shrinks: this is what waiting has left of it.
     let limit = job.deadline.since(cx.clock.tick());
     let recorder = Recorder::new();
     let attempt = attempt(&mut worker, &job, &recorder, limit, waited, cancelled);
-    let verdict = match AssertUnwindSafe(attempt).catch_unwind().await {
-        Ok(verdict) => verdict,
+    let (verdict, broken) = match AssertUnwindSafe(attempt).catch_unwind().await {
+        Ok(verdict) => (verdict, false),
         Err(panic) => {
             cx.stats.panics.increment();
-            worker.renew();
             let message = format!("the probe panicked: {}", panic_message(&*panic));
-            Verdict::error(Reason::new(ReasonCode::Panicked, message))
+            (Verdict::error(Reason::new(ReasonCode::Panicked, message)), true)
         }
     };
     let task = job.task.task;
     let report = Report::tried(&cx, job, started_at, waited, verdict, recorder.finish());
-    home.send(Finished { task, worker, report });
+    if home.send(Event::Finished(Finished { task, worker, broken, report })).await.is_err() {
+        // The message is gone, and with it the report: its admission has counted and told that.
+        tracing::error!(%task, "the Dispatcher is gone; this is a defect of Watchpost");
+    }
 }
 
 async fn attempt(

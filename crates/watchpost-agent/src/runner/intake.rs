@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use actix::Addr;
 use futures_util::FutureExt;
 use tokio::sync::{Semaphore, watch};
 use watchpost_bus::{Headers, Message, Outgoing, Subscription};
 use watchpost_core::Tick;
 use watchpost_model::{
-    CancelTasks, CheckType, ErrorCode, ErrorReply, Format, TIMEOUT_MAX, Task, V1, decode, encode, header,
+    CancelTasks, CheckType, ErrorCode, ErrorReply, Format, ReasonCode, TIMEOUT_MAX, Task, V1, decode, encode, header,
 };
 
 use super::RunnerContext;
-use super::dispatcher::{CancelRunning, Dispatcher, RunTasks};
+use super::dispatcher::{Address, Event};
 use super::report;
 
 /// How many messages are read at most before what was accepted goes to the Dispatcher: each message
@@ -25,7 +24,7 @@ pub(super) struct Intake {
     pub(super) check_type: CheckType,
     /// Bounds how many tasks of the type are accepted and not yet reported.
     pub(super) permits: Arc<Semaphore>,
-    pub(super) dispatcher: Addr<Dispatcher>,
+    pub(super) dispatcher: Address,
 }
 
 /// A task that was accepted, on its way to a worker.
@@ -62,7 +61,7 @@ impl Intake {
             }
             // What is to be run first: answering bad payloads may take as long as the bus likes.
             if !jobs.is_empty()
-                && let Err(error) = self.dispatcher.send(RunTasks(jobs)).await
+                && let Err(error) = self.dispatcher.send(Event::Run(jobs)).await
             {
                 tracing::error!(check_type = %self.check_type, %error, "the Dispatcher is gone; this is a defect of Watchpost");
             }
@@ -90,7 +89,7 @@ impl Intake {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             // So many results wait to be sent that the bus must be the one that is slow. Sending the
             // refusal from here slows the intake down, which is what is wanted.
-            self.cx.stats.tasks_overloaded.increment();
+            self.cx.stats.shed(&ReasonCode::Overloaded);
             let message = "too many tasks are accepted and not yet reported: the bus takes results too slowly";
             return Read::Refused(Some(report::refusal(&self.cx, &task, reply, message)));
         };
@@ -145,7 +144,7 @@ fn bad_payload(message: String) -> ErrorReply {
 pub(super) async fn take_cancels(
     cx: Arc<RunnerContext>,
     mut cancels: Subscription,
-    dispatchers: Vec<Addr<Dispatcher>>,
+    dispatchers: Vec<Address>,
     mut stopped: watch::Receiver<bool>,
 ) {
     while let Some(message) = next_until_stopped(&mut cancels, &mut stopped).await {
@@ -159,7 +158,7 @@ pub(super) async fn take_cancels(
             }
         };
         for dispatcher in &dispatchers {
-            if let Err(error) = dispatcher.send(CancelRunning(Arc::clone(&cancel))).await {
+            if let Err(error) = dispatcher.send(Event::Cancel(Arc::clone(&cancel))).await {
                 tracing::error!(%error, "the Dispatcher is gone; this is a defect of Watchpost");
             }
         }

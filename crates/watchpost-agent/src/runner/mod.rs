@@ -2,16 +2,14 @@
 //! type, and reports one outcome for each task that it accepted.
 //!
 //! A task's way: [`intake`] reads it and admits it → the Dispatcher asks its pool → task and worker
-//! are moved into [`execute`] → both come home in `Finished`, by way of [`homecoming`] → the worker
-//! goes back to the pool, the report to [`report`], which publishes it. The admission that it got at
-//! the intake travels with it all the way, so that what is accepted and not yet reported is bounded
-//! and known by name.
+//! are moved into [`execute`] → both come home in `Finished` → the worker goes back to the pool, the
+//! report to [`report`], which publishes it. The admission that it got at the intake travels with it
+//! all the way, so that what is accepted and not yet reported is bounded and known by name.
 
 mod admission;
 mod cancelled;
 mod dispatcher;
 mod execute;
-mod homecoming;
 mod intake;
 mod report;
 mod stop;
@@ -19,19 +17,20 @@ mod worker;
 
 use std::sync::Arc;
 
-use actix::{Actor, Addr};
-use tokio::sync::watch;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, oneshot, watch};
 use watchpost_bus::SharedBus;
+use watchpost_core::PoolStats;
 use watchpost_model::{CheckType, Subjects};
 use watchpost_probe::ProbeSet;
 
 use crate::AgentError;
 use crate::clock::Clock;
-use crate::settings::AgentSettings;
+use crate::settings::{AgentSettings, PoolSettings};
 use crate::stats::Stats;
 pub(crate) use admission::Admissions;
-use dispatcher::{AskPool, Dispatcher};
-use worker::Worker;
+pub(crate) use dispatcher::code_of;
+use dispatcher::{Address, Event};
 
 /// How many reports may wait to be published beyond what waits or runs: room for results that are
 /// held while the bus is away.
@@ -54,20 +53,47 @@ pub struct PoolStatus {
     pub check_type: CheckType,
     /// How many workers it has.
     pub size: usize,
+    /// How many it is to have: it shrinks as workers come home.
+    pub target: usize,
     /// Workers that wait for a task.
     pub idle: usize,
     /// Workers that are out with a task.
     pub busy: usize,
+    /// Workers that are built anew after a panic.
+    pub rebuilding: usize,
     /// Tasks that wait for a worker.
     pub waiting: usize,
+}
+
+impl PoolStatus {
+    fn new(check_type: CheckType, stats: PoolStats) -> Self {
+        let PoolStats { size, target, idle, busy, rebuilding, waiting } = stats;
+        Self { check_type, size, target, idle, busy, rebuilding, waiting }
+    }
 }
 
 /// A Runner at work.
 pub(crate) struct Runner {
     cx: Arc<RunnerContext>,
-    dispatchers: Vec<(CheckType, Addr<Dispatcher>)>,
+    pools: Vec<PoolOf>,
     /// Told `true`, the intakes unsubscribe, hand on what had arrived, and end.
     stop_intake: watch::Sender<bool>,
+}
+
+/// What belongs to one check type.
+struct PoolOf {
+    check_type: CheckType,
+    dispatcher: Address,
+    /// Bounds how many tasks of the type are accepted and not yet reported.
+    permits: Arc<Semaphore>,
+    sized: Mutex<Sized>,
+}
+
+/// How a pool was sized last.
+struct Sized {
+    settings: PoolSettings,
+    /// How many permits there are, free or out.
+    permits: usize,
 }
 
 impl Runner {
@@ -75,51 +101,86 @@ impl Runner {
     pub(crate) async fn start(cx: RunnerContext, probes: &ProbeSet) -> Result<Self, AgentError> {
         let cx = Arc::new(cx);
         let (stop_intake, stopped) = watch::channel(false);
-        let reports_max = probes.iter().map(|(check_type, _)| cx.settings.pool(check_type)).map(accepted_max).sum();
+        // A pool may grow later: there is room for the reports of the largest.
+        let reports_max = |check_type| PoolSettings { size: PoolSettings::SIZE_MAX, ..cx.settings.pool(check_type) };
+        let reports_max = probes.iter().map(|(check_type, _)| accepted_max(reports_max(check_type))).sum();
         let reporter = report::start(Arc::clone(&cx), reports_max);
-        let mut dispatchers = Vec::new();
+        let mut pools = Vec::new();
         for (check_type, factory) in probes.iter() {
-            let pool = cx.settings.pool(check_type);
-            let workers = (0..pool.size).map(|id| Worker::new(check_type, id, Arc::clone(factory))).collect();
-            let dispatcher = Dispatcher::new(Arc::clone(&cx), check_type, pool, workers, reporter.clone()).start();
-            dispatchers.push((check_type, dispatcher));
+            let settings = cx.settings.pool(check_type);
+            pools.push(PoolOf {
+                check_type,
+                dispatcher: dispatcher::start(&cx, check_type, factory, reporter.clone()),
+                permits: Arc::new(Semaphore::new(accepted_max(settings))),
+                sized: Mutex::new(Sized { settings, permits: accepted_max(settings) }),
+            });
         }
-        for (check_type, dispatcher) in &dispatchers {
+        for PoolOf { check_type, dispatcher, permits, .. } in &pools {
             let tasks = subscribe(&cx, cx.subjects.task(*check_type), Some(Subjects::RUNNERS)).await?;
-            let permits = Arc::new(tokio::sync::Semaphore::new(accepted_max(cx.settings.pool(*check_type))));
             let intake = intake::Intake {
                 cx: Arc::clone(&cx),
                 check_type: *check_type,
-                permits,
+                permits: Arc::clone(permits),
                 dispatcher: dispatcher.clone(),
             };
             tokio::spawn(intake.take_tasks(tasks, stopped.clone()));
         }
         let cancels = subscribe(&cx, cx.subjects.task_cancel(), None).await?;
-        let addrs = dispatchers.iter().map(|(_, addr)| addr.clone()).collect();
-        tokio::spawn(intake::take_cancels(Arc::clone(&cx), cancels, addrs, stopped));
-        Ok(Self { cx, dispatchers, stop_intake })
+        let dispatchers = pools.iter().map(|pool| pool.dispatcher.clone()).collect();
+        tokio::spawn(intake::take_cancels(Arc::clone(&cx), cancels, dispatchers, stopped));
+        Ok(Self { cx, pools, stop_intake })
     }
 
     /// How its pools stand.
     pub(crate) async fn pools(&self) -> Result<Vec<PoolStatus>, AgentError> {
-        let mut pools = Vec::new();
-        for (check_type, dispatcher) in &self.dispatchers {
-            let (size, stats) = dispatcher.send(AskPool).await.map_err(|_| AgentError::ActorGone("Dispatcher"))?;
-            pools.push(PoolStatus {
-                check_type: *check_type,
-                size,
-                idle: stats.idle,
-                busy: stats.busy,
-                waiting: stats.waiting,
-            });
+        let gone = || AgentError::ActorGone("Dispatcher");
+        let mut all = Vec::new();
+        for pool in &self.pools {
+            let (answer, stats) = oneshot::channel();
+            pool.dispatcher.send(Event::Ask(answer)).await.map_err(|_| gone())?;
+            all.push(PoolStatus::new(pool.check_type, stats.await.map_err(|_| gone())?));
         }
-        Ok(pools)
+        Ok(all)
+    }
+
+    /// Gives each pool the size that `settings` has for it, and the share of it that one check may hold.
+    /// Tasks and workers that are out are left alone.
+    pub(crate) async fn resize(&self, settings: &AgentSettings) -> Result<(), AgentError> {
+        for pool in &self.pools {
+            let wanted = settings.pool(pool.check_type);
+            if !pool.adopt(wanted) {
+                continue;
+            }
+            pool.dispatcher.send(Event::Resize(wanted)).await.map_err(|_| AgentError::ActorGone("Dispatcher"))?;
+        }
+        Ok(())
+    }
+}
+
+impl PoolOf {
+    /// Makes room for what a pool of that size accepts; says whether anything changes.
+    fn adopt(&self, wanted: PoolSettings) -> bool {
+        let mut sized = self.sized.lock();
+        // The length of the queue is taken at the start alone.
+        let wanted = PoolSettings { queue_max: sized.settings.queue_max, ..wanted };
+        if wanted == sized.settings {
+            return false;
+        }
+        sized.settings = wanted;
+        let room = accepted_max(wanted);
+        if room > sized.permits {
+            self.permits.add_permits(room - sized.permits);
+            sized.permits = room;
+        } else {
+            // Permits that are out cannot be taken back; then the bound stays that much larger.
+            sized.permits -= self.permits.forget_permits(sized.permits - room);
+        }
+        true
     }
 }
 
 /// How many tasks of one type may be accepted and not yet reported.
-fn accepted_max(pool: crate::PoolSettings) -> usize {
+fn accepted_max(pool: PoolSettings) -> usize {
     pool.size + pool.queue_max + REPORTS_HELD_MAX
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use watchpost_core::{Drain, DrainPhase};
 
 use super::Runner;
-use super::dispatcher::{CancelAll, Close};
+use super::dispatcher::Event;
 use crate::AgentError;
 use crate::abandoned::RoleStop;
 
@@ -23,8 +23,8 @@ impl Runner {
         drain.begin(clock.tick(), grace);
         self.cx.admissions.stopping();
         self.stop_intake.send_replace(true);
-        for (_, dispatcher) in &self.dispatchers {
-            dispatcher.send(Close).await.map_err(|_| AgentError::ActorGone("Dispatcher"))?;
+        for pool in &self.pools {
+            pool.dispatcher.send(Event::Close).await.map_err(|_| AgentError::ActorGone("Dispatcher"))?;
         }
         let mut flushed = false;
         let mut cancelled = false;
@@ -36,8 +36,8 @@ impl Runner {
             match drain.advance(clock.tick(), running, unsent == 0 && flushed) {
                 DrainPhase::Cancelling if !cancelled => {
                     cancelled = true;
-                    for (_, dispatcher) in &self.dispatchers {
-                        dispatcher.send(CancelAll).await.map_err(|_| AgentError::ActorGone("Dispatcher"))?;
+                    for pool in &self.pools {
+                        pool.dispatcher.send(Event::CancelAll).await.map_err(|_| AgentError::ActorGone("Dispatcher"))?;
                     }
                 }
                 DrainPhase::Flushing if unsent == 0 && !flushed => {

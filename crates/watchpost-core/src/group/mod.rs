@@ -162,6 +162,16 @@ impl<K: Copy + Ord> TaskGroup<K> {
         self.in_flight.keys().copied()
     }
 
+    /// The members that wait for their start, in the order in which they are started.
+    pub fn waiting(&self) -> impl Iterator<Item = K> {
+        self.waiting.iter().copied()
+    }
+
+    /// How many members must pass.
+    pub fn needed(&self) -> usize {
+        self.settings.rule.needed(self.total)
+    }
+
     /// The verdict, once it is known.
     pub fn verdict(&self) -> Option<Verdict> {
         self.verdict

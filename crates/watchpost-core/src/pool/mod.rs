@@ -292,6 +292,11 @@ impl<K: Copy + Ord, C: Clone + Ord, W, J> Pool<K, C, W, J> {
         self.queue.iter()
     }
 
+    /// The tasks that workers are out with.
+    pub fn running(&self) -> impl Iterator<Item = K> {
+        self.running.keys().copied()
+    }
+
     /// How it stands.
     pub fn stats(&self) -> PoolStats {
         let stats = PoolStats {

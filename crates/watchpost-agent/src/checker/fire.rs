@@ -1,0 +1,73 @@
+//! From a check that is due to its run.
+
+use std::sync::Arc;
+
+use watchpost_model::{Check, CheckId, Outcome, Overlap, Reason, ReasonCode, RunId};
+
+use super::run::Fired;
+use super::{Checker, FIRE_BATCH};
+use crate::clock::{later, timestamp_us};
+
+impl Checker {
+    pub(super) fn fire_due(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        for _ in 0..FIRE_BATCH {
+            let now = self.cx.clock.now();
+            let Some(due) = self.schedule.pop_due(now.as_microsecond()) else { return };
+            let (check, skipped) = (Arc::clone(due.value), due.skipped);
+            let scheduled_at = timestamp_us(due.scheduled_at_us);
+            let (timeout, grace) = (check.timeout().get(), self.cx.settings.answer_grace);
+            let deadline = later(now, timeout);
+            let deadline_tick = self.cx.clock.tick().after(timeout);
+            let fired = Fired {
+                run: RunId::derive(&self.cx.settings.bastion, check.id(), scheduled_at),
+                check,
+                parent: None,
+                scheduled_at,
+                deadline,
+                answer_by: later(deadline, grace),
+                deadline_tick,
+                answer_by_tick: deadline_tick.after(grace),
+                config_generation: self.generation,
+                request: None,
+            };
+            if skipped > 0 {
+                self.report_skipped(&fired, skipped);
+            }
+            self.cx.stats.runs.increment();
+            self.fire(fired);
+            self.work_off();
+        }
+    }
+
+    /// Begins a scheduled run, unless the one before it is still going.
+    fn fire(&mut self, fired: Fired) {
+        let id = fired.check.id();
+        let Some(entry) = self.checks.get_mut(id) else { return };
+        if let Some(going) = entry.going
+            && self.runs.contains_key(&going)
+            && fired.check.overlap() == Overlap::Skip
+        {
+            let message = "the previous run of the check is still going; `overlap: allow` would run both";
+            return self.settle_whole_run(&fired, Outcome::Missed, Reason::new(ReasonCode::StillRunning, message));
+        }
+        entry.going = Some(fired.run);
+        self.begin_run(fired);
+    }
+
+    /// A scheduled run ended.
+    pub(super) fn no_longer_going(&mut self, fired: &Fired) {
+        if let Some(entry) = self.checks.get_mut(fired.check.id())
+            && entry.going == Some(fired.run)
+        {
+            entry.going = None;
+        }
+    }
+
+    /// A check of the configuration by its name.
+    pub(super) fn check(&self, id: &CheckId) -> Option<Arc<Check>> {
+        self.checks.get(id).map(|entry| Arc::clone(&entry.check))
+    }
+}
