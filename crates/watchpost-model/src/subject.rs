@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use crate::Invalid;
-use crate::check::CheckType;
 use crate::id::{BastionId, CheckId};
+use crate::probe::CheckType;
 
 /// Names of message headers.
 pub mod header {

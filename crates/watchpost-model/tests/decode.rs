@@ -9,7 +9,7 @@ use std::cell::Cell;
 use proptest::prelude::*;
 use watchpost_model::{
     CancelTasks, Check, DecodeErrorKind, Endpoint, ErrorReply, Firing, Format, Message, Outcome, RunId, Task,
-    TaskResult, Timestamp, decode, encode,
+    TaskClass, TaskResult, Timestamp, decode, encode,
 };
 
 /// Counts what each thread has allocated and not freed, and the highest that was.
@@ -87,9 +87,10 @@ fn task() -> Task {
         scheduled_at: at(1),
         deadline: at(11),
         answer_by: at(13),
+        class: TaskClass::AdHoc,
         config_generation: 7,
     };
-    Task::new(&check, Endpoint::at("10.0.0.1:81".parse().unwrap()), &firing)
+    Task::new(check.id(), check.probe().unwrap(), Endpoint::at("10.0.0.1:81".parse().unwrap()), &firing)
 }
 
 /// A valid payload in either format.

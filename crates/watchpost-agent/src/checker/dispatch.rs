@@ -6,8 +6,8 @@ use std::time::Duration;
 use actix::Context;
 use watchpost_core::Tick;
 use watchpost_model::{
-    CancelCause, CancelTasks, Check, Endpoint, Firing, Outcome, Reason, ReasonCode, RunId, TargetReport, Task, TaskId,
-    Timestamp, V1,
+    CancelCause, CancelTasks, Check, Endpoint, Firing, Outcome, Reason, ReasonCode, RunId, TargetReport, Task,
+    TaskClass, TaskId, Timestamp, V1,
 };
 
 use super::publish::Outbound;
@@ -127,7 +127,12 @@ impl Checker {
             self.settle_whole_run(&run, Outcome::Cancelled, reason);
             return;
         }
-        if let Some(endpoints) = run.check.target().static_endpoints() {
+        let Some(probe) = run.check.probe() else {
+            let reason = Reason::new(ReasonCode::NotPublished, "groups of checks cannot be run yet");
+            self.settle_whole_run(&run, Outcome::Missed, reason);
+            return;
+        };
+        if let Some(endpoints) = probe.target.static_endpoints() {
             self.dispatch(&run, endpoints);
             return;
         }
@@ -143,15 +148,18 @@ impl Checker {
             self.settle_whole_run(run, Outcome::Missed, Reason::new(ReasonCode::Overloaded, message));
             return;
         }
+        let Some(probe) = run.check.probe() else { return };
         let firing = Firing {
             run: run.run,
             bastion: &self.cx.settings.bastion,
             scheduled_at: run.scheduled_at,
             deadline: run.deadline,
             answer_by: run.answer_by,
+            class: if run.adhoc.is_some() { TaskClass::AdHoc } else { TaskClass::Scheduled },
             config_generation: run.config_generation,
         };
-        let tasks: Vec<Task> = endpoints.into_iter().map(|endpoint| Task::new(&run.check, endpoint, &firing)).collect();
+        let task = |endpoint| Task::new(run.check.id(), probe, endpoint, &firing);
+        let tasks: Vec<Task> = endpoints.into_iter().map(task).collect();
         for task in tasks {
             self.send(run, task);
         }

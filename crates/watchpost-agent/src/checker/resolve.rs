@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::{AsyncContext, Context, Handler, Message};
 use futures_util::FutureExt;
 use tokio::task::AbortHandle;
-use watchpost_model::{Check, Endpoint, Outcome, Reason, ReasonCode, RunId, TaskId};
+use watchpost_model::{Endpoint, HostPort, Outcome, Reason, ReasonCode, RunId, TaskId};
 use watchpost_probe::Resolver;
 
 use super::Checker;
@@ -62,10 +62,11 @@ impl Checker {
             adhoc.unresolved += 1;
         }
         let limit = self.cx.clock.tick_at(run.deadline).since(self.cx.clock.tick());
-        let (id, check) = (run.run, std::sync::Arc::clone(&run.check));
+        let Some(host_port) = run.check.probe().map(|probe| probe.target.host_port.clone()) else { return };
+        let id = run.run;
         let (resolver, addr) = (self.cx.resolver.clone(), ctx.address());
         let lookup = tokio::spawn(async move {
-            let endpoints = AssertUnwindSafe(look_up(&resolver, &check, limit)).catch_unwind().await;
+            let endpoints = AssertUnwindSafe(look_up(&resolver, &host_port, limit)).catch_unwind().await;
             let endpoints = endpoints.unwrap_or_else(|_| {
                 Err((Outcome::Cancelled, Reason::new(ReasonCode::Panicked, "resolving the name panicked")))
             });
@@ -96,9 +97,14 @@ impl Checker {
 }
 
 impl Run {
+    /// What stands for all of its endpoints in results.
+    pub(super) fn endpoint_name(&self) -> String {
+        self.check.probe().map_or_else(|| self.check.target_name(), |probe| probe.target.host_port.to_string())
+    }
+
     /// What is told of a run whose name was still being resolved when a stop's grace was over.
     pub(super) fn abandoned(&self) -> Abandoned {
-        let endpoint = self.check.target().host_port.to_string();
+        let endpoint = self.endpoint_name();
         Abandoned {
             task: TaskId::derive(self.run, &endpoint, 0),
             check: self.check.id().clone(),
@@ -108,8 +114,7 @@ impl Run {
     }
 }
 
-async fn look_up(resolver: &Resolver, check: &Check, limit: Duration) -> Endpoints {
-    let host_port = &check.target().host_port;
+async fn look_up(resolver: &Resolver, host_port: &HostPort, limit: Duration) -> Endpoints {
     let Ok(looked_up) = tokio::time::timeout(limit, resolver.lookup(host_port.host())).await else {
         let message = format!("no name server answered for {} within {limit:.1?}", host_port.host());
         return Err((Outcome::Timeout, Reason::new(ReasonCode::DnsTimeout, message)));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
 use tokio::sync::oneshot;
 use watchpost_core::{Limits, Pool, PoolStats, Refusal, Step, Tick};
-use watchpost_model::{CancelCause, CancelTasks, CheckType, Outcome, Reason, ReasonCode, RunId, TaskId};
+use watchpost_model::{CancelTasks, CheckType, Outcome, Reason, ReasonCode, RunId, TaskId};
 
 use super::RunnerContext;
 use super::cancelled::{CancelledAhead, Id};
@@ -129,7 +129,7 @@ impl Handler<CancelRunning> for Dispatcher {
     type Result = ();
 
     fn handle(&mut self, CancelRunning(cancel): CancelRunning, ctx: &mut Self::Context) {
-        let reason = Reason::new(code_of(cancel.cause), cancel.message.clone());
+        let reason = Reason::new(cancel.cause.reason_code(), cancel.message.clone());
         let runs: HashSet<&RunId> = cancel.runs.iter().collect();
         let of_runs = |run: &RunId| runs.contains(run);
         let named: HashSet<&TaskId> = cancel.tasks.iter().collect();
@@ -297,14 +297,6 @@ impl Running {
             // It may have ended on its own just now: then its outcome is on its way.
             let _gone = cancel.send(reason);
         }
-    }
-}
-
-fn code_of(cause: CancelCause) -> ReasonCode {
-    match cause {
-        CancelCause::GroupFailed => ReasonCode::GroupFailed,
-        CancelCause::RequesterGone => ReasonCode::RequesterGone,
-        CancelCause::ShuttingDown => ReasonCode::ShuttingDown,
     }
 }
 
