@@ -126,6 +126,9 @@ pub struct RunId(#[schemars(with = "String")] Uuid);
 /// different versions of Watchpost must agree.
 const ROOT: Uuid = Uuid::from_u128(0x6f0e_35a1_7c7b_4e0e_9b52_5d2c_41a8_90b7);
 
+/// The root of the runs of groups' members, so that none of them is ever a scheduled run's id. As fixed as [`ROOT`].
+const MEMBERS: Uuid = Uuid::from_u128(0x3413_9c3f_8bca_4ff7_bef1_786f_ebe9_f764);
+
 impl RunId {
     /// The run of `check` on `bastion` that was scheduled at `scheduled_at` (µs are significant).
     pub fn derive(bastion: &BastionId, check: &CheckId, scheduled_at: Timestamp) -> Self {
@@ -134,6 +137,14 @@ impl RunId {
         push_part(&mut name, check.as_str().as_bytes());
         push_part(&mut name, &scheduled_at.as_microsecond().to_be_bytes());
         Self(Uuid::new_v5(&ROOT, &name))
+    }
+
+    /// The run of `check` as a member of a group whose run is `parent`.
+    pub fn derive_member(parent: Self, check: &CheckId) -> Self {
+        let mut name = Vec::with_capacity(96);
+        push_part(&mut name, parent.0.as_bytes());
+        push_part(&mut name, check.as_str().as_bytes());
+        Self(Uuid::new_v5(&MEMBERS, &name))
     }
 }
 
@@ -215,6 +226,18 @@ mod tests {
         assert_eq!(task.as_uuid().get_version_num(), 5);
         // A change here breaks everybody who stored ids: see the comment on ROOT.
         assert_eq!(task.to_string(), "a291e387-34c7-5f65-bf6b-174d502d93c9");
+    }
+
+    #[test]
+    fn members_have_runs_of_their_own_in_every_group() {
+        let member = |parent, check: &str| RunId::derive_member(parent, &check.parse().unwrap());
+        let (one, other) = (run("b", "g", 1), run("b", "g", 2));
+        let ids = [one, other, run("b", "c", 1), member(one, "c"), member(one, "d"), member(other, "c")];
+        let inner = [member(member(one, "c"), "d"), member(member(one, "d"), "c")];
+        let all: std::collections::HashSet<_> = ids.iter().chain(&inner).collect();
+        assert_eq!(all.len(), ids.len() + inner.len());
+        // Stored ids depend on it: see the comment on ROOT.
+        assert_eq!(member(one, "c").to_string(), "4e8f4a04-152b-512b-8223-451226ab0ed7");
     }
 
     #[test]

@@ -22,11 +22,15 @@
 
 mod check;
 mod codec;
+mod document;
 mod expect;
+mod group;
+mod heartbeat;
 mod http;
 mod id;
 mod message;
 mod outcome;
+mod probe;
 mod result;
 mod status;
 mod subject;
@@ -35,22 +39,28 @@ mod task;
 mod tcp;
 mod text;
 mod time;
+mod verdict;
 
-pub use check::{CHECK_BYTES_MAX, Check, CheckDocument, CheckType, ProbeSettings};
+pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
+pub use document::CheckDocument;
 pub use expect::{ASSERTIONS_MAX, Expect, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_pattern};
+pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
+pub use heartbeat::{BusReport, Heartbeat, PoolReport, Role};
 pub use http::{BODY_SENT_BYTES_MAX, HeaderValue, HttpMethod, HttpSettings, HttpUrl, REDIRECTS_MAX};
 pub use id::{BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
 pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
+pub use probe::{CheckType, ProbeSettings};
 pub use result::{AssertionReport, HttpEvidence, PhasesUs, TargetReport, TaskResult, TlsEvidence};
 pub use status::{StatusRange, StatusSet};
 pub use subject::{SubjectPrefix, Subjects, header};
 pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target};
-pub use task::{Firing, Task};
+pub use task::{Firing, Task, TaskClass};
 pub use tcp::TcpSettings;
 pub use text::shorten;
 pub use time::{DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, TIMEOUT_MAX, Timeout, parse_duration};
+pub use verdict::{RunVerdict, VerdictOf};
 
 /// A moment in UTC; on the wire an RFC 3339 text.
 pub use jiff::Timestamp;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::Invalid;
 use crate::codec::Message;
 use crate::id::{RunId, TaskId};
+use crate::outcome::ReasonCode;
 
 /// The version that every message of this protocol carries in `v`.
 pub const PROTOCOL_VERSION: u64 = 1;
@@ -52,6 +53,23 @@ pub enum CancelCause {
     RequesterGone,
     /// The process that asked, or that runs it, is stopping.
     ShuttingDown,
+    /// The check was replaced or removed.
+    CheckChanged,
+    /// Somebody asked for it.
+    Requested,
+}
+
+impl CancelCause {
+    /// The reason code of the tasks that it ends.
+    pub fn reason_code(self) -> ReasonCode {
+        match self {
+            Self::GroupFailed => ReasonCode::GroupFailed,
+            Self::RequesterGone => ReasonCode::RequesterGone,
+            Self::ShuttingDown => ReasonCode::ShuttingDown,
+            Self::CheckChanged => ReasonCode::CheckChanged,
+            Self::Requested => ReasonCode::CancelledOnRequest,
+        }
+    }
 }
 
 /// Asks every Runner of a bastion to stop tasks. Runners stop those that they hold, each of which

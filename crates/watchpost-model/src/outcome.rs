@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// `Fail`, `Error` and `Timeout` speak of the target. `Cancelled`, `Lost` and `Missed` speak of
 /// Watchpost itself and never count against the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Every assertion holds.
@@ -77,7 +77,7 @@ macro_rules! reason_codes {
     ($($(#[$doc:meta])* $variant:ident = $word:literal,)*) => {
         /// The machine-readable reason of an outcome, `snake_case` on the wire. A code that this
         /// version does not know is kept as it came.
-        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum ReasonCode {
             $($(#[$doc])* $variant,)*
@@ -174,6 +174,10 @@ reason_codes! {
     GroupFailed = "group_failed",
     /// Whoever asked cancelled it or went away.
     RequesterGone = "requester_gone",
+    /// Somebody asked for it to be cancelled.
+    CancelledOnRequest = "cancelled_on_request",
+    /// The check was replaced or removed while it ran.
+    CheckChanged = "check_changed",
     /// The process is stopping.
     ShuttingDown = "shutting_down",
     /// The Runner accepted the task, or should have, and did not answer.
@@ -188,6 +192,10 @@ reason_codes! {
     BadTask = "bad_task",
     /// The schedule fell behind and these slots were skipped.
     BehindSchedule = "behind_schedule",
+    /// The previous run of the check was still going.
+    StillRunning = "still_running",
+    /// Too few endpoints, or members of a group, passed.
+    VerdictNotMet = "verdict_not_met",
 }
 
 impl fmt::Display for ReasonCode {

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::check::CheckType;
 use crate::codec::Message;
 use crate::id::{BastionId, CheckId, RunId, RunnerId, TaskId};
 use crate::message::V1;
 use crate::outcome::{Outcome, Reason};
+use crate::probe::CheckType;
 
 /// How one task ended. There is exactly one for each task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use crate::Invalid;
-use crate::check::CheckType;
 use crate::id::{BastionId, CheckId};
+use crate::probe::CheckType;
 
 /// Names of message headers.
 pub mod header {
@@ -96,6 +96,21 @@ impl Subjects {
         format!("{}.result.*", self.base)
     }
 
+    /// Where the verdicts over whole runs of one check go.
+    pub fn verdict(&self, check: &CheckId) -> String {
+        format!("{}.verdict.{check}", self.base)
+    }
+
+    /// Where the verdicts of every check go: a wildcard to subscribe to.
+    pub fn verdicts(&self) -> String {
+        format!("{}.verdict.*", self.base)
+    }
+
+    /// Where the processes of the bastion say how they stand.
+    pub fn heartbeat(&self) -> String {
+        format!("{}.heartbeat", self.base)
+    }
+
     /// Where Runners hear that tasks are to be stopped.
     pub fn task_cancel(&self) -> String {
         format!("{}.control.task.cancel", self.base)
@@ -118,6 +133,9 @@ mod tests {
         let result = subjects.result(&"home".parse().unwrap());
         assert_eq!(result, "watchpost.b1.result.home");
         assert_eq!(subjects.check_of_result(&result), Some("home"));
+        assert_eq!(subjects.verdict(&"home".parse().unwrap()), "watchpost.b1.verdict.home");
+        assert_eq!(subjects.check_of_result("watchpost.b1.verdict.home"), None);
+        assert_eq!(subjects.heartbeat(), "watchpost.b1.heartbeat");
         assert_eq!(subjects.check_of_result("watchpost.b2.result.home"), None);
     }
 

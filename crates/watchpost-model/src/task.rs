@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{Check, CheckType, ProbeSettings};
+use crate::check::ProbeBody;
 use crate::codec::Message;
 use crate::expect::Expect;
 use crate::id::{BastionId, CheckId, RunId, TaskId};
 use crate::message::V1;
+use crate::probe::{CheckType, ProbeSettings};
 use crate::target::Endpoint;
 use crate::{Invalid, Timestamp};
 
@@ -40,6 +41,9 @@ pub struct Task {
     pub answer_by: Timestamp,
     /// Counts the tries of this run against this endpoint, from 1.
     pub attempt: u32,
+    /// Who wants its outcome, which decides who goes first where tasks wait for a worker.
+    #[serde(default)]
+    pub class: TaskClass,
     /// Where to connect.
     pub endpoint: Endpoint,
     /// What to do there.
@@ -55,21 +59,22 @@ pub struct Task {
 }
 
 impl Task {
-    /// The task of `check` against `endpoint`.
-    pub fn new(check: &Check, endpoint: Endpoint, firing: &Firing<'_>) -> Self {
+    /// The task of `check`, which does what `body` says, against `endpoint`.
+    pub fn new(check: &CheckId, body: &ProbeBody, endpoint: Endpoint, firing: &Firing<'_>) -> Self {
         Self {
             v: V1,
             task: TaskId::derive(firing.run, &endpoint.name, 1),
             run: firing.run,
-            check: check.id().clone(),
+            check: check.clone(),
             bastion: firing.bastion.clone(),
             scheduled_at: firing.scheduled_at,
             deadline: firing.deadline,
             answer_by: firing.answer_by,
             attempt: 1,
+            class: firing.class,
             endpoint,
-            probe: Arc::clone(check.probe()),
-            expect: Arc::clone(check.expect()),
+            probe: Arc::clone(&body.settings),
+            expect: Arc::clone(&body.expect),
             config_generation: firing.config_generation,
         }
     }
@@ -78,6 +83,19 @@ impl Task {
     pub fn check_type(&self) -> CheckType {
         self.probe.check_type()
     }
+}
+
+/// Who wants a task's outcome. Where tasks wait for a worker, the lesser class goes first.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskClass {
+    /// Somebody asked for it.
+    AdHoc,
+    /// The schedule fired it.
+    #[default]
+    Scheduled,
 }
 
 /// What the tasks of one run have in common.
@@ -93,6 +111,8 @@ pub struct Firing<'a> {
     pub deadline: Timestamp,
     /// Until when their outcomes are waited for.
     pub answer_by: Timestamp,
+    /// Who wants their outcomes.
+    pub class: TaskClass,
     /// The generation of the configuration.
     pub config_generation: u64,
 }

@@ -8,8 +8,9 @@ use std::cell::Cell;
 
 use proptest::prelude::*;
 use watchpost_model::{
-    CancelTasks, Check, DecodeErrorKind, Endpoint, ErrorReply, Firing, Format, Message, Outcome, RunId, Task,
-    TaskResult, Timestamp, decode, encode,
+    BusReport, CancelTasks, Check, CheckType, DecodeErrorKind, Endpoint, ErrorReply, Firing, Format, Heartbeat,
+    Message, Outcome, PoolReport, Reason, ReasonCode, Role, RunId, RunVerdict, Task, TaskClass, TaskResult, Timestamp,
+    V1, VerdictOf, VerdictRule, decode, encode,
 };
 
 /// Counts what each thread has allocated and not freed, and the highest that was.
@@ -69,6 +70,8 @@ fn decode_as_everything(input: &[u8]) {
     decode_within_bounds::<TaskResult>(input);
     decode_within_bounds::<CancelTasks>(input);
     decode_within_bounds::<ErrorReply>(input);
+    decode_within_bounds::<RunVerdict>(input);
+    decode_within_bounds::<Heartbeat>(input);
 }
 
 const CHECK: &str = r#"{"v": 1, "id": "a", "http": {"url": "http://a.example:81/x?y", "method": "POST",
@@ -87,17 +90,73 @@ fn task() -> Task {
         scheduled_at: at(1),
         deadline: at(11),
         answer_by: at(13),
+        class: TaskClass::AdHoc,
         config_generation: 7,
     };
-    Task::new(&check, Endpoint::at("10.0.0.1:81".parse().unwrap()), &firing)
+    Task::new(check.id(), check.probe().unwrap(), Endpoint::at("10.0.0.1:81".parse().unwrap()), &firing)
 }
+
+const GROUP: &str = r#"{"v": 1, "id": "g", "group": {"checks": ["a", "b", "c"]}, "verdict": {"quorum": 2},
+    "policy": "collect_all", "parallel": 2, "overlap": "allow", "scheduled": false}"#;
+
+fn verdict() -> RunVerdict {
+    let task = task();
+    RunVerdict {
+        v: V1,
+        run: RunId::derive_member(task.run, &task.check),
+        parent: Some(task.run),
+        check: task.check,
+        bastion: task.bastion,
+        scheduled_at: task.scheduled_at,
+        finished_at: task.deadline,
+        outcome: Outcome::Fail,
+        reason: Some(Reason::new(ReasonCode::VerdictNotMet, "1 of 3 checks passed, 2 needed")),
+        verdict: VerdictRule::Quorum(2),
+        of: VerdictOf::Checks,
+        needed: 2,
+        total: 3,
+        passed: 1,
+        failed: 1,
+        undecided: 1,
+        config_generation: 7,
+    }
+}
+
+fn heartbeat() -> Heartbeat {
+    let task = task();
+    let pool =
+        PoolReport { check_type: CheckType::Http, size: 8, target: 9, idle: 4, busy: 3, rebuilding: 1, waiting: 0 };
+    Heartbeat {
+        v: V1,
+        bastion: task.bastion,
+        runner: Some("r".parse().unwrap()),
+        version: "0.1.0".to_owned(),
+        roles: vec![Role::Checker, Role::Runner],
+        started_at: task.scheduled_at,
+        sent_at: task.deadline,
+        config_generation: Some(7),
+        checks: Some(2),
+        outstanding: Some(0),
+        pools: vec![pool],
+        outcomes: [(Outcome::Pass, 5), (Outcome::Missed, 1)].into(),
+        shed: [(ReasonCode::Overloaded, 1), (ReasonCode::from("from_the_future"), 2)].into(),
+        actors_rebuilt: 1,
+        bus: BusReport { published: 1, ..BusReport::default() },
+    }
+}
+
+/// How many samples there are.
+const SAMPLES: usize = 5;
 
 /// A valid payload in either format.
 fn sample(n: usize, format: Format) -> Vec<u8> {
-    let check: Check = decode(CHECK.as_bytes(), Format::Json).unwrap();
+    let check = |json: &str| encode(&decode::<Check>(json.as_bytes(), Format::Json).unwrap(), format);
     match n {
-        0 => encode(&check, format),
-        _ => encode(&task(), format),
+        0 => check(CHECK),
+        1 => encode(&task(), format),
+        2 => check(GROUP),
+        3 => encode(&verdict(), format),
+        _ => encode(&heartbeat(), format),
     }
 }
 
@@ -111,7 +170,7 @@ proptest! {
 
     #[test]
     fn altered_messages_never_panic_or_allocate_out_of_proportion(
-        n in 0usize..2,
+        n in 0..SAMPLES,
         json in any::<bool>(),
         cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0u8..4), 1..8),
     ) {
@@ -228,4 +287,49 @@ fn a_result_is_a_map_with_the_names_of_the_contract() {
     {
         assert!(names.get(name).is_some(), "{name}");
     }
+}
+
+#[test]
+fn verdicts_and_heartbeats_read_back_as_themselves_with_the_names_of_the_contract() {
+    for format in [Format::MsgPack, Format::Json] {
+        assert_eq!(decode::<RunVerdict>(&encode(&verdict(), format), format).unwrap(), verdict());
+        assert_eq!(decode::<Heartbeat>(&encode(&heartbeat(), format), format).unwrap(), heartbeat());
+    }
+    let names: serde_json::Value = rmp_serde::from_slice(&encode(&verdict(), Format::MsgPack)).unwrap();
+    assert_eq!((&names["of"], &names["verdict"]["quorum"]), (&"checks".into(), &2.into()));
+    let names: serde_json::Value = rmp_serde::from_slice(&encode(&heartbeat(), Format::MsgPack)).unwrap();
+    assert_eq!((&names["outcomes"]["pass"], &names["shed"]["overloaded"]), (&5.into(), &1.into()));
+    assert_eq!((&names["pools"][0]["type"], &names["roles"][0]), (&"http".into(), &"checker".into()));
+}
+
+#[test]
+fn a_verdict_counts_no_more_than_there_were() {
+    let with_total = |total: u32| {
+        let sent = RunVerdict { total, ..verdict() };
+        decode::<RunVerdict>(&encode(&sent, Format::Json), Format::Json).map_err(|e| e.to_string())
+    };
+    assert!(with_total(3).is_ok());
+    assert!(with_total(2).unwrap_err().contains("field `total` is 2, and 3 are counted"));
+}
+
+#[test]
+fn heartbeats_are_bounded_and_need_little() {
+    let bare = br#"{"v": 1, "bastion": "b", "version": "1", "roles": ["runner"], "from_the_future": [],
+        "started_at": "2026-01-01T00:00:00Z", "sent_at": "2026-01-01T00:00:15Z"}"#;
+    assert!(decode::<Heartbeat>(bare, Format::Json).unwrap().pools.is_empty());
+    let refused = |sent: Heartbeat| decode::<Heartbeat>(&encode(&sent, Format::Json), Format::Json).is_err();
+    assert!(refused(Heartbeat { version: "v".repeat(65), ..heartbeat() }));
+    assert!(refused(Heartbeat { roles: vec![Role::Runner; 65], ..heartbeat() }));
+    assert!(refused(Heartbeat { pools: vec![heartbeat().pools[0]; 65], ..heartbeat() }));
+    let shed = (0..257).map(|i| (ReasonCode::from(format!("r{i}").as_str()), 1)).collect();
+    assert!(refused(Heartbeat { shed, ..heartbeat() }));
+}
+
+#[test]
+fn a_task_without_a_class_is_a_scheduled_one() {
+    let mut message: serde_json::Value = serde_json::from_slice(&sample(1, Format::Json)).unwrap();
+    assert_eq!(message["class"], "ad_hoc");
+    message.as_object_mut().unwrap().remove("class");
+    let read: Task = decode(&serde_json::to_vec(&message).unwrap(), Format::Json).unwrap();
+    assert_eq!(read.class, TaskClass::Scheduled);
 }

@@ -12,7 +12,7 @@
 //!   do keep is bounded: names for their time to live, compiled patterns, a client.
 //!
 //! ```
-//! use watchpost_model::{Check, CheckType, Endpoint, Firing, Outcome, RunId, Task};
+//! use watchpost_model::{Check, CheckType, Endpoint, Firing, Outcome, RunId, Task, TaskClass};
 //! use watchpost_probe::{ProbeSet, Recorder, Resolver};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,9 +20,11 @@
 //! let check: Check = serde_json::from_str(r#"{"id": "db", "tcp": {"address": "db.example:5432"}}"#)?;
 //! let (bastion, at) = ("here".parse()?, "2026-01-01T00:00:00Z".parse()?);
 //! let run = RunId::derive(&bastion, check.id(), at);
+//! let class = TaskClass::AdHoc;
 //! let firing =
-//!     Firing { run, bastion: &bastion, scheduled_at: at, deadline: at, answer_by: at, config_generation: 1 };
-//! let task = Task::new(&check, Endpoint::at(listener.local_addr()?), &firing);
+//!     Firing { run, bastion: &bastion, scheduled_at: at, deadline: at, answer_by: at, class, config_generation: 1 };
+//! let body = check.probe().ok_or("a group")?;
+//! let task = Task::new(check.id(), body, Endpoint::at(listener.local_addr()?), &firing);
 //!
 //! let probes = ProbeSet::standard(&Resolver::system());
 //! let (_, factory) = probes.iter().find(|(known, _)| *known == CheckType::Tcp).ok_or("no tcp")?;

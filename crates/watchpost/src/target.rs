@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use watchpost_agent::RunItem;
-use watchpost_model::{
-    Addresses, Check, CheckDocument, CheckId, Expect, HttpSettings, INTERVAL_MAX, Interval, TcpSettings, Timeout, V1,
-};
+use watchpost_model::{Addresses, Check, CheckDocument, CheckId, HttpSettings, TcpSettings, Timeout};
 
 /// What to run for `text`, the `number`th target. A text that is no target becomes an item that
 /// ends as an error: it is reported among the others, not instead of them.
@@ -34,15 +32,13 @@ fn check(text: &str, id: CheckId, timeout: Duration, all_addresses: bool) -> Res
         }
     };
     let document = CheckDocument {
-        v: V1,
-        id,
         http,
         tcp,
-        // It is run once; the interval only bounds the timeout.
-        interval: Some(Interval::new(INTERVAL_MAX).map_err(|e| e.to_string())?),
+        // It is run once: no interval bounds its timeout.
+        scheduled: false,
         timeout: Some(Timeout::new(timeout).map_err(|e| e.to_string())?),
         addresses: if all_addresses { Addresses::All } else { Addresses::Any },
-        expect: Expect::default(),
+        ..CheckDocument::new(id)
     };
     Check::try_from(document).map_err(|e| e.to_string())
 }

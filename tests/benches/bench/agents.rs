@@ -10,7 +10,8 @@ use watchpost_agent::{
 };
 use watchpost_bus::{Headers, Outgoing, SharedBus, Subscription};
 use watchpost_model::{
-    Check, CheckType, Endpoint, Firing, Format, Outcome, RunId, Subjects, Task, TaskResult, decode, encode, header,
+    Check, CheckType, Endpoint, Firing, Format, Outcome, RunId, Subjects, Task, TaskClass, TaskResult, decode, encode,
+    header,
 };
 use watchpost_probe::{BoxFuture, Probe, ProbeSet, Recorder, Resolver, Verdict};
 
@@ -100,18 +101,26 @@ pub fn tasks(check: &Check, count: usize) -> Vec<Outgoing> {
     let subjects = Subjects::new(&watchpost_model::SubjectPrefix::default(), &bastion);
     let now = SystemClock::default().now();
     let deadline = now.checked_add(LOAD_LIMIT).expect("a time of day");
-    let host_port = &check.target().host_port;
+    let body = check.probe().expect("no group");
+    let host_port = &body.target.host_port;
     let address = (host_port.ip().expect("an address"), host_port.port()).into();
     let outgoing = |i: usize| {
         let scheduled_at = now.checked_add(Duration::from_micros(i as u64)).expect("a time of day");
         let run = RunId::derive(&bastion, check.id(), scheduled_at);
-        let firing =
-            Firing { run, bastion: &bastion, scheduled_at, deadline, answer_by: deadline, config_generation: 1 };
-        let task = Task::new(check, Endpoint::at(address), &firing);
+        let firing = Firing {
+            run,
+            bastion: &bastion,
+            scheduled_at,
+            deadline,
+            answer_by: deadline,
+            class: TaskClass::Scheduled,
+            config_generation: 1,
+        };
+        let task = Task::new(check.id(), body, Endpoint::at(address), &firing);
         let headers = Headers::new()
             .with(header::MSG_ID, task.task.to_string())
             .with(header::CONTENT_TYPE, Format::MsgPack.content_type());
-        Outgoing::new(subjects.task(check.check_type()), encode(&task, Format::MsgPack))
+        Outgoing::new(subjects.task(body.check_type()), encode(&task, Format::MsgPack))
             .reply_to(subjects.result(check.id()))
             .headers(headers)
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use serde_json::Value;
 use watchpost_agent::{Clock, SystemClock};
-use watchpost_model::{Check, Endpoint, Firing, Format, RunId, Task, TaskResult, Timestamp, decode, encode};
+use watchpost_model::{Check, Endpoint, Firing, Format, RunId, Task, TaskClass, TaskResult, Timestamp, decode, encode};
 use watchpost_tests::nats_server::NatsServer;
 use watchpost_tests::process::{Launch, SOON, Watchpost};
 
@@ -57,9 +57,10 @@ impl RunnerRig {
             scheduled_at: now,
             deadline: later(limit),
             answer_by: later(limit + SOON),
+            class: TaskClass::default(),
             config_generation: 1,
         };
-        let task = Task::new(&check, Endpoint::at(address), &firing);
+        let task = Task::new(check.id(), check.probe().unwrap(), Endpoint::at(address), &firing);
         let subject = format!("watchpost.b1.task.{}", task.check_type());
         let payload = encode(&task, Format::MsgPack).into();
         self.client.publish_with_reply(subject, self.inbox.clone(), payload).await.unwrap();

@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use watchpost_model::{
-    AssertionReport, Check, CheckType, Endpoint, Firing, HttpEvidence, Outcome, Reason, RunId, Task,
+    AssertionReport, Check, CheckType, Endpoint, Firing, HttpEvidence, Outcome, Reason, RunId, Task, TaskClass,
 };
 use watchpost_probe::{Evidence, Probe, ProbeSet, Recorder, Resolver, TlsRoots};
 
@@ -98,7 +98,8 @@ impl Bench {
 fn task(json: &str, endpoint: Option<SocketAddr>) -> Task {
     let with_id = json.replacen('{', r#"{"id": "test", "#, 1);
     let check: Check = serde_json::from_str(&with_id).unwrap_or_else(|e| panic!("{with_id}: {e}"));
-    let endpoint = endpoint.map_or_else(|| Endpoint::unresolved(&check.target().host_port), Endpoint::at);
+    let body = check.probe().unwrap();
+    let endpoint = endpoint.map_or_else(|| Endpoint::unresolved(&body.target.host_port), Endpoint::at);
     let bastion = "here".parse().unwrap();
     let at = "2026-01-01T00:00:00Z".parse().unwrap();
     let firing = Firing {
@@ -107,9 +108,10 @@ fn task(json: &str, endpoint: Option<SocketAddr>) -> Task {
         scheduled_at: at,
         deadline: at,
         answer_by: at,
+        class: TaskClass::default(),
         config_generation: 1,
     };
-    Task::new(&check, endpoint, &firing)
+    Task::new(check.id(), body, endpoint, &firing)
 }
 
 /// Runs a task as a worker does: the future is dropped when `limit` has passed.

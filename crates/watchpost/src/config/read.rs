@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn the_environment_fills_in_plain_scalars_and_quoted_ones_are_warned_of() {
         let loaded = read("checks:\n  - id: a\n    tcp:\n      address: ${HOST}:1\n").unwrap();
-        assert_eq!(loaded.checks[0].target().host_port.host(), "svc.example");
+        assert_eq!(loaded.checks[0].target_name(), "svc.example:1");
         assert!(loaded.warnings.is_empty());
         let loaded = read("checks:\n  - id: a\n    http: {url: 'http://a/', body: \"${HOST}\"}\n").unwrap();
         assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);

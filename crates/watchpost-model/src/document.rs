@@ -1,0 +1,276 @@
+//! A check as people and control planes write it, and what must hold for it to be a valid one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Invalid;
+use crate::check::{Check, CheckBody, ProbeBody};
+use crate::expect::Expect;
+use crate::group::{self, GroupRules, GroupSettings, Overlap, RunPolicy, VerdictRule};
+use crate::http::HttpSettings;
+use crate::id::CheckId;
+use crate::message::V1;
+use crate::probe::ProbeSettings;
+use crate::target::{Addresses, Target};
+use crate::tcp::TcpSettings;
+use crate::time::{Interval, Timeout};
+
+/// The most that settings and expectations may take together, in bytes of JSON. It leaves room for
+/// the rest of a task below [`Task::BYTES_MAX`](crate::Task).
+const SETTINGS_BYTES_MAX: usize = 192 * 1024;
+/// The interval of a check that names none.
+const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
+/// The timeout of a check that names none; a shorter interval shortens it.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// A check as people and control planes write it. Unknown keys are refused: a check that means
+/// more than this version understands must not run as something else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(title = "Check")]
+#[serde(deny_unknown_fields)]
+pub struct CheckDocument {
+    /// The protocol version, 1. May be left out in files.
+    #[serde(default)]
+    pub v: V1,
+    /// The check's name: 1 to 64 of `A-Z a-z 0-9 _ -`.
+    pub id: CheckId,
+    /// An HTTP check. Exactly one of the types must be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpSettings>,
+    /// A TCP check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<TcpSettings>,
+    /// A check that is made of other checks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupSettings>,
+    /// The time from one run to the next, `1s` to `24h`; `1m` if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
+    /// How long a task may take, and of a group a run of all its members: more than 0, at most the
+    /// interval (of a check that is scheduled) and `5m`; `10s`, or the interval where that is shorter, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Timeout>,
+    /// Whether it runs by itself at its interval; `true` if left out. Where `false`, it runs as a
+    /// member of a group, or when somebody asks for it.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub scheduled: bool,
+    /// What happens when a run is due while the previous one is still going: `skip` (default) or `allow`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub overlap: Overlap,
+    /// Which addresses of the target are checked: `any` (default), `all`, or a list. Not for groups.
+    #[serde(default, skip_serializing_if = "Addresses::is_default")]
+    pub addresses: Addresses,
+    /// What one failed endpoint or member means for the others: `collect_all` (default) or
+    /// `fail_fast`, which goes with `verdict: all` only.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub policy: RunPolicy,
+    /// How many endpoints or members must pass: `all` (default), `any`, `{quorum: N}` or `{percent: P}`.
+    #[serde(default, skip_serializing_if = "VerdictRule::is_default")]
+    pub verdict: VerdictRule,
+    /// How many endpoints or members are in flight at a time: 1 to 10 000; 256 if left out.
+    #[serde(
+        default = "group::parallel_default",
+        deserialize_with = "group::parallel",
+        skip_serializing_if = "is_parallel_default"
+    )]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub parallel: usize,
+    /// What the answer must be. Not for groups.
+    #[serde(default, skip_serializing_if = "Expect::is_empty")]
+    pub expect: Expect,
+}
+
+impl CheckDocument {
+    /// A check named `id` with every default, and no type yet.
+    pub fn new(id: CheckId) -> Self {
+        Self {
+            v: V1,
+            id,
+            http: None,
+            tcp: None,
+            group: None,
+            interval: None,
+            timeout: None,
+            scheduled: true,
+            overlap: Overlap::default(),
+            addresses: Addresses::default(),
+            policy: RunPolicy::default(),
+            verdict: VerdictRule::default(),
+            parallel: group::parallel_default(),
+            expect: Expect::default(),
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(given: &bool) -> bool {
+    *given
+}
+
+fn is_default<T: Default + PartialEq>(given: &T) -> bool {
+    *given == T::default()
+}
+
+fn is_parallel_default(given: &usize) -> bool {
+    *given == group::parallel_default()
+}
+
+impl TryFrom<CheckDocument> for Check {
+    type Error = Invalid;
+
+    fn try_from(document: CheckDocument) -> Result<Self, Invalid> {
+        let id = document.id.clone();
+        valid(document).map_err(|what| Invalid::new(format!("check `{id}`: {what}")))
+    }
+}
+
+fn valid(document: CheckDocument) -> Result<Check, String> {
+    let CheckDocument {
+        v: V1,
+        id,
+        http,
+        tcp,
+        group,
+        interval,
+        timeout,
+        scheduled,
+        overlap,
+        addresses,
+        policy,
+        verdict,
+        parallel,
+        expect,
+    } = document;
+    let (interval, timeout) = times(interval, timeout, scheduled)?;
+    let body = match (http, tcp, group) {
+        (Some(http), None, None) => probe_body(ProbeSettings::Http(http), addresses, expect)?,
+        (None, Some(tcp), None) => probe_body(ProbeSettings::Tcp(tcp), addresses, expect)?,
+        (None, None, Some(group)) => group_body(group, &addresses, &expect)?,
+        (None, None, None) => return Err("it has no type: expected one of `http:`, `tcp:` or `group:`".into()),
+        (http, tcp, group) => {
+            let given = [("`http:`", http.is_some()), ("`tcp:`", tcp.is_some()), ("`group:`", group.is_some())];
+            let given: Vec<_> = given.into_iter().filter_map(|(word, is_given)| is_given.then_some(word)).collect();
+            return Err(format!("it has {}: expected exactly one type", given.join(" and ")));
+        }
+    };
+    let rules = GroupRules { policy, verdict, parallel };
+    validate_rules(&rules, &body)?;
+    Ok(Check { id, interval, timeout, scheduled, overlap, rules, body })
+}
+
+fn times(interval: Option<Interval>, timeout: Option<Timeout>, scheduled: bool) -> Result<(Interval, Timeout), String> {
+    let interval = match interval {
+        Some(interval) => interval,
+        None => Interval::new(INTERVAL_DEFAULT).map_err(|e| e.to_string())?,
+    };
+    let timeout = match timeout {
+        Some(timeout) => timeout,
+        None => Timeout::new(TIMEOUT_DEFAULT.min(interval.get())).map_err(|e| e.to_string())?,
+    };
+    if scheduled && timeout.get() > interval.get() {
+        return Err(format!(
+            "its timeout of {timeout} is longer than its interval of {interval}: expected at most the interval"
+        ));
+    }
+    Ok((interval, timeout))
+}
+
+fn probe_body(settings: ProbeSettings, addresses: Addresses, expect: Expect) -> Result<CheckBody, String> {
+    settings.validate(&expect).map_err(|e| e.to_string())?;
+    let target = Target { host_port: settings.host_port(), addresses };
+    validate_addresses(&settings, &target)?;
+    validate_size(&settings, &expect)?;
+    Ok(CheckBody::Probe(ProbeBody { target, settings: Arc::new(settings), expect: Arc::new(expect) }))
+}
+
+fn group_body(group: GroupSettings, addresses: &Addresses, expect: &Expect) -> Result<CheckBody, String> {
+    let elsewhere = |key| format!("`{key}` has no meaning for a group: expected it at the group's members");
+    if !addresses.is_default() {
+        return Err(elsewhere("addresses"));
+    }
+    if !expect.is_empty() {
+        return Err(elsewhere("expect"));
+    }
+    Ok(CheckBody::Group { members: group.checks })
+}
+
+fn validate_rules(rules: &GroupRules, body: &CheckBody) -> Result<(), String> {
+    let GroupRules { policy, verdict, .. } = rules;
+    if *policy == RunPolicy::FailFast && *verdict != VerdictRule::All {
+        return Err(format!(
+            "`policy: fail_fast` ends a run at its first failure, before `verdict: {verdict}` is decided: \
+             expected `verdict: all`, or `policy: collect_all`"
+        ));
+    }
+    let VerdictRule::Quorum(quorum) = *verdict else { return Ok(()) };
+    let (known, what) = match body {
+        CheckBody::Group { members } => (members.len(), "its group's members"),
+        CheckBody::Probe(probe) => match probe.target.static_endpoints() {
+            Some(endpoints) => (endpoints.len(), "its endpoints"),
+            // As many as the name has addresses, which each run finds out.
+            None => return Ok(()),
+        },
+    };
+    if quorum as usize > known {
+        return Err(format!("`verdict` wants {quorum} of {what} to pass, and there are {known}: it could never pass"));
+    }
+    Ok(())
+}
+
+fn validate_addresses(settings: &ProbeSettings, target: &Target) -> Result<(), String> {
+    let Addresses::List(list) = &target.addresses else { return Ok(()) };
+    let mut seen = HashSet::with_capacity(list.len());
+    if let Some(twice) = list.iter().map(|a| a.resolve(target.host_port.port())).find(|a| !seen.insert(*a)) {
+        return Err(format!("`addresses` lists {twice} twice: expected each endpoint once"));
+    }
+    // TLS verifies the host that the URL names. Where that is an address, connecting to another one
+    // under its name could only fail.
+    if let (ProbeSettings::Http(http), Some(ip)) = (settings, target.host_port.ip())
+        && http.url.is_https()
+    {
+        return Err(format!(
+            "its url names the address {ip} and `addresses` lists others, whose certificates could not be verified: \
+             expected a host name in the url"
+        ));
+    }
+    Ok(())
+}
+
+/// A check that is valid must make tasks that a Runner accepts.
+fn validate_size(settings: &ProbeSettings, expect: &Expect) -> Result<(), String> {
+    let written = |bytes: Result<Vec<u8>, _>| bytes.map_or(usize::MAX, |bytes: Vec<u8>| bytes.len());
+    let bytes = written(serde_json::to_vec(settings)).saturating_add(written(serde_json::to_vec(expect)));
+    if bytes > SETTINGS_BYTES_MAX {
+        return Err(format!(
+            "its settings and expectations take {bytes} bytes: expected at most {SETTINGS_BYTES_MAX} together"
+        ));
+    }
+    Ok(())
+}
+
+impl From<Check> for CheckDocument {
+    fn from(check: Check) -> Self {
+        let Check { id, interval, timeout, scheduled, overlap, rules, body } = check;
+        let GroupRules { policy, verdict, parallel } = rules;
+        let (interval, timeout) = (Some(interval), Some(timeout));
+        let mut document = Self { interval, timeout, scheduled, overlap, policy, verdict, parallel, ..Self::new(id) };
+        match body {
+            CheckBody::Group { members } => document.group = Some(GroupSettings { checks: members }),
+            CheckBody::Probe(probe) => {
+                match Arc::unwrap_or_clone(probe.settings) {
+                    ProbeSettings::Http(http) => document.http = Some(http),
+                    ProbeSettings::Tcp(tcp) => document.tcp = Some(tcp),
+                }
+                document.addresses = probe.target.addresses;
+                document.expect = Arc::unwrap_or_clone(probe.expect);
+            }
+        }
+        document
+    }
+}

@@ -1,0 +1,131 @@
+//! The message by which a process says that it lives, and how it stands.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::Message;
+use crate::id::{BastionId, RunnerId};
+use crate::message::V1;
+use crate::outcome::{Outcome, ReasonCode};
+use crate::probe::CheckType;
+use crate::{Invalid, Timestamp};
+
+/// How one process of a bastion stands. Counters count from its start. Later versions add fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Heartbeat {
+    /// The protocol version, 1.
+    pub v: V1,
+    /// The bastion.
+    pub bastion: BastionId,
+    /// The process's Runner, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner: Option<RunnerId>,
+    /// The version of Watchpost that it runs.
+    pub version: String,
+    /// Which roles it plays.
+    pub roles: Vec<Role>,
+    /// When it started.
+    #[schemars(with = "String")]
+    pub started_at: Timestamp,
+    /// When it said this.
+    #[schemars(with = "String")]
+    pub sent_at: Timestamp,
+    /// The generation of the configuration that its Checker runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_generation: Option<u64>,
+    /// How many checks its Checker has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<u64>,
+    /// How many tasks its Checker has sent that have no outcome yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outstanding: Option<u64>,
+    /// Its Runner's worker pools.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<PoolReport>,
+    /// How many tasks ended, by outcome.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// How many tasks and runs were shed, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shed: BTreeMap<ReasonCode, u64>,
+    /// How many actors died and were built anew.
+    #[serde(default)]
+    pub actors_rebuilt: u64,
+    /// What its connection to the bus counted.
+    #[serde(default)]
+    pub bus: BusReport,
+}
+
+/// What a process does for its bastion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Keeps the checks and schedules them.
+    Checker,
+    /// Runs tasks.
+    Runner,
+}
+
+/// How one worker pool stands. `idle + busy + rebuilding = size`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PoolReport {
+    /// Whose tasks it runs.
+    #[serde(rename = "type")]
+    pub check_type: CheckType,
+    /// How many workers there are.
+    pub size: u64,
+    /// How many there should be: `size` follows as workers come home.
+    pub target: u64,
+    /// How many are free.
+    pub idle: u64,
+    /// How many run a task.
+    pub busy: u64,
+    /// How many are being built anew after a panic.
+    pub rebuilding: u64,
+    /// How many tasks wait for a worker.
+    pub waiting: u64,
+}
+
+/// What a process's connection to the bus counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct BusReport {
+    /// Messages that were published.
+    pub published: u64,
+    /// Messages that were received.
+    pub received: u64,
+    /// Messages that were dropped since a subscription's queue was full.
+    pub dropped_slow_consumer: u64,
+    /// Messages that the bus refused.
+    pub refused: u64,
+    /// How often the connection was made anew.
+    pub reconnects: u64,
+}
+
+impl Message for Heartbeat {
+    const NAME: &'static str = "heartbeat";
+    const BYTES_MAX: usize = 64 * 1024;
+
+    fn validate(&self) -> Result<(), Invalid> {
+        let bounded = |field: &str, given: usize, max: usize| {
+            if given <= max {
+                return Ok(());
+            }
+            Err(Invalid::new(format!("field `{field}` has {given}: expected at most {max}")))
+        };
+        bounded("version", self.version.len(), Self::VERSION_BYTES_MAX)?;
+        bounded("roles", self.roles.len(), Self::LIST_MAX)?;
+        bounded("pools", self.pools.len(), Self::LIST_MAX)?;
+        bounded("shed", self.shed.len(), Self::SHED_MAX)
+    }
+}
+
+impl Heartbeat {
+    /// The longest version, in bytes.
+    pub const VERSION_BYTES_MAX: usize = 64;
+    /// The most roles, and the most pools.
+    pub const LIST_MAX: usize = 64;
+    /// The most reasons by which something was shed.
+    pub const SHED_MAX: usize = 256;
+}
