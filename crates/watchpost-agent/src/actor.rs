@@ -103,7 +103,10 @@ async fn keep_alive<B: Behaviour>(life: Rc<Life<B>>, stats: Arc<Stats>) {
             return;
         }
         let pause = REBUILD_AFTER * 2u32.saturating_pow(deaths.len() as u32 - 1);
-        tracing::error!(actor = B::NAME, "an actor panicked, which is a defect of Watchpost; it goes on with its state");
+        tracing::error!(
+            actor = B::NAME,
+            "an actor panicked, which is a defect of Watchpost; it goes on with its state"
+        );
         tokio::time::sleep(pause).await;
     }
 }

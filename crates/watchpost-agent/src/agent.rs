@@ -9,6 +9,7 @@ use watchpost_probe::{ProbeSet, Resolver};
 
 use crate::abandoned::RoleStop;
 use crate::checker::{self, CheckerContext};
+use crate::heartbeat;
 use crate::runner::{Admissions, Runner, RunnerContext};
 use crate::{Abandoned, AgentError, AgentSettings, CheckerHandle, CheckerStatus, Clock, Counts, PoolStatus, Stats};
 
@@ -43,10 +44,16 @@ pub struct Deps {
 
 /// The roles that run in this process. Lives inside of [`run_system`](crate::run_system).
 pub struct Agent {
-    settings: AgentSettings,
-    bus: SharedBus,
-    clock: Arc<dyn Clock>,
-    stats: Arc<Stats>,
+    looked: Arc<Looked>,
+    heartbeat: tokio::task::JoinHandle<()>,
+}
+
+/// What there is to be looked at.
+pub(crate) struct Looked {
+    pub(crate) settings: AgentSettings,
+    pub(crate) bus: SharedBus,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) stats: Arc<Stats>,
     checker: Option<CheckerHandle>,
     runner: Option<Runner>,
 }
@@ -119,17 +126,19 @@ impl Agent {
                 Some(checker::start(cx).await?)
             }
         };
-        Ok(Self { settings, bus: deps.bus, clock: deps.clock, stats, checker, runner })
+        let looked = Arc::new(Looked { settings, bus: deps.bus, clock: deps.clock, stats, checker, runner });
+        let heartbeat = tokio::spawn(heartbeat::beat(Arc::clone(&looked)));
+        Ok(Self { looked, heartbeat })
     }
 
     /// Talks to the Checker, where there is one.
     pub fn checker(&self) -> Option<&CheckerHandle> {
-        self.checker.as_ref()
+        self.looked.checker.as_ref()
     }
 
     /// The agent's settings.
     pub fn settings(&self) -> &AgentSettings {
-        &self.settings
+        &self.looked.settings
     }
 
     /// How it stands.
@@ -137,21 +146,19 @@ impl Agent {
     /// # Errors
     /// When an actor is gone.
     pub async fn status(&self) -> Result<AgentStatus, AgentError> {
-        let checker = match &self.checker {
-            Some(checker) => Some(checker.status().await?),
-            None => None,
-        };
-        let pools = match &self.runner {
-            Some(runner) => Some(runner.pools().await?),
-            None => None,
-        };
-        Ok(AgentStatus {
-            checker,
-            pools,
-            bus_connected: self.bus.is_connected(),
-            bus: self.bus.stats(),
-            counts: self.stats.counts(),
-        })
+        self.looked.status().await
+    }
+
+    /// Gives the Runner's pools the sizes that `settings` has for them, while they work: `size` and
+    /// `per_check_max`. The length of a queue is taken at the start alone. Without a Runner nothing happens.
+    ///
+    /// # Errors
+    /// When an actor is gone.
+    pub async fn resize_pools(&self, settings: &AgentSettings) -> Result<(), AgentError> {
+        match &self.looked.runner {
+            Some(runner) => runner.resize(settings).await,
+            None => Ok(()),
+        }
     }
 
     /// Waits until an actor is gone, which only a defect of Watchpost can bring about.
@@ -172,23 +179,25 @@ impl Agent {
     /// # Errors
     /// When an actor is gone.
     pub async fn stop(&self, grace: Duration) -> Result<StopReport, AgentError> {
-        let begun = self.clock.tick();
+        self.heartbeat.abort();
+        let looked = &*self.looked;
+        let begun = looked.clock.tick();
         let mut report = StopReport { abandoned: Vec::new(), flushed: true };
         let mut add = |role: RoleStop| {
             report.flushed &= role.flushed;
             report.abandoned.extend(role.abandoned);
         };
         let mut gone = None;
-        if let Some(checker) = &self.checker {
+        if let Some(checker) = &looked.checker {
             // Some of the grace is the Runner's, whatever the Checker still waits for.
-            let for_runner = if self.runner.is_some() { (grace / 8).min(RUNNER_SHARE_MAX) } else { Duration::ZERO };
+            let for_runner = if looked.runner.is_some() { (grace / 8).min(RUNNER_SHARE_MAX) } else { Duration::ZERO };
             match checker.stop(grace - for_runner).await {
                 Ok(stopped) => add(stopped),
                 Err(error) => gone = Some(error),
             }
         }
-        if let Some(runner) = &self.runner {
-            let left = grace.saturating_sub(self.clock.tick().since(begun));
+        if let Some(runner) = &looked.runner {
+            let left = grace.saturating_sub(looked.clock.tick().since(begun));
             add(runner.stop(left).await?);
         }
         if let Some(error) = gone {
@@ -199,5 +208,32 @@ impl Agent {
         report.abandoned.reverse();
         report.abandoned.retain(|abandoned| seen.insert(abandoned.task));
         Ok(report)
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It holds what it looks at, and would keep that alive.
+        self.heartbeat.abort();
+    }
+}
+
+impl Looked {
+    pub(crate) async fn status(&self) -> Result<AgentStatus, AgentError> {
+        let checker = match &self.checker {
+            Some(checker) => Some(checker.status().await?),
+            None => None,
+        };
+        let pools = match &self.runner {
+            Some(runner) => Some(runner.pools().await?),
+            None => None,
+        };
+        Ok(AgentStatus {
+            checker,
+            pools,
+            bus_connected: self.bus.is_connected(),
+            bus: self.bus.stats(),
+            counts: self.stats.counts(),
+        })
     }
 }

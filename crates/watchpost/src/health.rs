@@ -38,8 +38,10 @@ impl AgentHealth {
                 json!({
                     "check_type": pool.check_type,
                     "size": pool.size,
+                    "target": pool.target,
                     "idle": pool.idle,
                     "busy": pool.busy,
+                    "rebuilding": pool.rebuilding,
                     "waiting": pool.waiting,
                 })
             });
@@ -75,13 +77,14 @@ impl AgentHealth {
                     "tasks_published": counts.tasks_published,
                     "tasks_accepted": counts.tasks_accepted,
                     "tasks_duplicate": counts.tasks_duplicate,
-                    "tasks_overloaded": counts.tasks_overloaded,
                     "tasks_unreported": counts.tasks_unreported,
                     "answers_not_open": counts.answers_not_open,
                     "payloads_refused": counts.payloads_refused,
                     "results_unsent": counts.results_unsent,
                     "results_late": counts.results_late,
                     "panics": counts.panics,
+                    "actors_rebuilt": counts.actors_rebuilt,
+                    "shed": counts.shed,
                 },
             }),
         }

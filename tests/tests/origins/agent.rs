@@ -22,7 +22,7 @@ pub fn in_system(test: impl Future<Output = ()>) {
 /// An agent whose pools all have this size and room for this many waiting tasks.
 pub async fn start(probes: ProbeSet, size: usize, queue_max: usize) -> Agent {
     let mut settings = AgentSettings::new("b1".parse().unwrap(), "r1".parse().unwrap());
-    let pool = PoolSettings { size, queue_max };
+    let pool = PoolSettings { size, queue_max, per_check_max: Some(size) };
     settings.pools = CheckType::ALL.iter().map(|check_type| (*check_type, pool)).collect();
     let deps = Deps {
         bus: Arc::new(InProcessBus::new()),
@@ -77,9 +77,9 @@ pub async fn assert_all_settled(agent: &Agent, size: usize) -> AgentStatus {
         let status = agent.status().await.unwrap();
         let pools = status.pools.as_ref().unwrap();
         for pool in pools {
-            assert_eq!((pool.size, pool.idle + pool.busy), (size, size), "{pool:?}");
+            assert_eq!((pool.size, pool.idle + pool.busy + pool.rebuilding), (size, size), "{pool:?}");
         }
-        let resting = pools.iter().all(|pool| pool.busy == 0 && pool.waiting == 0);
+        let resting = pools.iter().all(|pool| pool.idle == size && pool.waiting == 0);
         if resting && status.checker.is_some_and(|checker| checker.outstanding == 0) {
             return status;
         }

@@ -86,7 +86,7 @@ async fn o4_a_full_queue_refuses_at_once_and_counts() {
     let health = rig.runner.health().await;
     let pool = rig.pool("http").await;
     assert_eq!((&pool["busy"], &pool["waiting"]), (&SIZE.into(), &QUEUE.into()), "{pool}");
-    assert_eq!(health["counts"]["tasks_overloaded"], SENT - SIZE - QUEUE, "{health}");
+    assert_eq!(health["counts"]["shed"]["overloaded"], SENT - SIZE - QUEUE, "{health}");
     for result in &refused {
         assert_eq!((told(result).as_str(), result.queue_wait_us), ("cancelled/overloaded", 0), "{result:#?}");
     }

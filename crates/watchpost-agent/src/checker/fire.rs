@@ -8,6 +8,11 @@ use super::run::Fired;
 use super::{Checker, FIRE_BATCH};
 use crate::clock::{later, timestamp_us};
 
+/// A run counts as still going while more than this part of the interval is left of its time. Less is
+/// left where the timeout is as long as the interval and the run was fired some ms late; and nothing runs
+/// any more once its deadline has passed, even if nobody has said yet how it ended.
+const GOING_TOLERANCE: u32 = 10;
+
 impl Checker {
     pub(super) fn fire_due(&mut self) {
         if self.stopping.is_some() {
@@ -46,8 +51,9 @@ impl Checker {
     fn fire(&mut self, fired: Fired) {
         let id = fired.check.id();
         let Some(entry) = self.checks.get_mut(id) else { return };
-        if let Some(going) = entry.going
-            && self.runs.contains_key(&going)
+        let now = self.cx.clock.tick();
+        if let Some(before) = entry.going.and_then(|run| self.runs.get(&run))
+            && before.firing.deadline_tick.since(now) > fired.check.interval().get() / GOING_TOLERANCE
             && fired.check.overlap() == Overlap::Skip
         {
             let message = "the previous run of the check is still going; `overlap: allow` would run both";

@@ -64,7 +64,7 @@ pub(crate) struct CheckerContext {
 }
 
 /// Everything that can happen to the Checker.
-pub(super) enum Event {
+pub(crate) enum Event {
     /// The timer's moment has come.
     Wake,
     /// Replaces the whole set of checks.

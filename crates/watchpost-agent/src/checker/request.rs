@@ -145,7 +145,7 @@ impl Checker {
                     config_generation: self.generation,
                     request: Some(id),
                 };
-                self.settle_untried(origin, Outcome::Error, reason);
+                self.settle_untried(Some(origin), Outcome::Error, reason);
                 self.member_ended(Node::Request(id), index, verdict_of(Outcome::Error));
                 None
             }

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use tokio::task::AbortHandle;
 use watchpost_core::{GroupPolicy, GroupSettings, GroupStep, Rule, TaskGroup, Tick, Verdict};
 use watchpost_model::{
-    CancelCause, Check, Endpoint, Firing, Outcome, Reason, ReasonCode, RunId, Task, TaskClass, TaskId, Timestamp,
+    CancelCause, Check, Endpoint, Firing, Outcome, Reason, ReasonCode, RunId, RunPolicy, Task, TaskClass, Timestamp,
     VerdictRule,
 };
 
 use super::Checker;
+use super::Pending;
 use super::publish::Outbound;
 use super::requester::GONE;
 use super::settle::Origin;
-use super::Pending;
 use crate::adhoc::RUN_TASKS_MAX;
 use crate::clock::later;
 
@@ -138,14 +138,16 @@ impl Checker {
             return self.member_of(&fired, Verdict::Undecided);
         }
         if let Some(members) = fired.check.group() {
-            let known: Result<Vec<_>, _> =
-                members.iter().map(|id| self.check(id).ok_or_else(|| format!("its member `{id}` is not among the checks"))).collect();
+            let known: Result<Vec<_>, _> = members
+                .iter()
+                .map(|id| self.check(id).ok_or_else(|| format!("its member `{id}` is not among the checks")))
+                .collect();
             return match known {
                 Ok(checks) => self.enter_run(fired, Members::Checks(checks)),
                 Err(why) => self.settle_whole_run(&fired, Outcome::Error, Reason::new(ReasonCode::InvalidTarget, why)),
             };
         }
-        match fired.check.target().and_then(watchpost_model::Target::static_endpoints) {
+        match fired.check.probe().and_then(|probe| probe.target.static_endpoints()) {
             Some(endpoints) => self.enter_run(fired, Members::Endpoints(endpoints)),
             None => self.resolve(fired),
         }
@@ -170,8 +172,8 @@ impl Checker {
         let rules = fired.check.rules();
         let settings = GroupSettings {
             policy: match rules.policy {
-                watchpost_model::GroupPolicy::CollectAll => GroupPolicy::CollectAll,
-                watchpost_model::GroupPolicy::FailFast => GroupPolicy::FailFast,
+                RunPolicy::CollectAll => GroupPolicy::CollectAll,
+                RunPolicy::FailFast => GroupPolicy::FailFast,
             },
             rule: match rules.verdict {
                 VerdictRule::All => Rule::All,
@@ -179,7 +181,7 @@ impl Checker {
                 VerdictRule::Quorum(needed) => Rule::Quorum(needed as usize),
                 VerdictRule::Percent(percent) => Rule::Percent(percent),
             },
-            parallel: rules.parallel as usize,
+            parallel: rules.parallel,
         };
         let id = fired.run;
         let mut group = TaskGroup::new(settings, (0..count as u32).collect());
@@ -300,7 +302,8 @@ impl Checker {
             class: if fired.request.is_some() { TaskClass::AdHoc } else { TaskClass::Scheduled },
         };
         // Only the checks of probes have endpoints.
-        let Some(task) = Task::new(&fired.check, endpoint, &firing) else { return };
+        let Some(probe) = fired.check.probe() else { return };
+        let task = Task::new(fired.check.id(), probe, endpoint, &firing);
         let (key, request, answer_by) = (task.task, fired.request, fired.answer_by_tick);
         let pending = Pending {
             run: fired.run,
@@ -460,7 +463,8 @@ impl Run {
 }
 
 fn too_late(of: usize, what: &str) -> Reason {
-    let message = format!("its turn among {of} {what} did not come before the deadline: `parallel` or the timeout is too small");
+    let message =
+        format!("its turn among {of} {what} did not come before the deadline: `parallel` or the timeout is too small");
     Reason::new(ReasonCode::DeadlinePassed, message)
 }
 

@@ -17,7 +17,7 @@ use super::{Checker, Pending};
 const TELL_NO_RUNNER_EVERY: Duration = Duration::from_secs(30);
 
 /// What came back for a task.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// A Runner's result.
     Result(Box<TaskResult>),
     /// A Runner that could not read the task.
@@ -43,8 +43,9 @@ pub(super) struct Origin {
 impl Origin {
     /// Of a run of a probe that no task was made of: the whole target stands for its endpoints.
     fn of_run(fired: &Fired) -> Option<Self> {
-        let (probe, target) = (fired.check.probe()?, fired.check.target()?);
-        let target = TargetReport { name: probe.target_name(), endpoint: target.host_port.to_string(), address: None };
+        let probe = fired.check.probe()?;
+        let endpoint = probe.target.host_port.to_string();
+        let target = TargetReport { name: probe.target_name(), endpoint, address: None };
         Some(Self {
             check: fired.check.id().clone(),
             run: fired.run,

@@ -74,11 +74,11 @@ impl Checker {
             reason,
             verdict: fired.check.rules().verdict,
             of: if fired.check.group().is_some() { VerdictOf::Checks } else { VerdictOf::Endpoints },
-            needed: needed as u64,
-            total: counts.total as u64,
-            passed: counts.passed as u64,
-            failed: counts.failed as u64,
-            undecided: counts.undecided as u64,
+            needed: count(needed),
+            total: count(counts.total),
+            passed: count(counts.passed),
+            failed: count(counts.failed),
+            undecided: count(counts.undecided),
             config_generation: fired.config_generation,
         }
     }
@@ -90,4 +90,8 @@ impl Checker {
             tracing::warn!(%error, "the queue to the bus is full: a verdict was not published");
         }
     }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
 }

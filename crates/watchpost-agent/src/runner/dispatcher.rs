@@ -233,11 +233,7 @@ impl Dispatcher {
     /// Asks the pool, and does what it says.
     fn decide(
         &mut self,
-        ask: impl FnOnce(
-            &mut Pool<TaskId, CheckId, Worker, Job>,
-            Tick,
-            &mut Vec<Step<TaskId, Worker, Job>>,
-        ),
+        ask: impl FnOnce(&mut Pool<TaskId, CheckId, Worker, Job>, Tick, &mut Vec<Step<TaskId, Worker, Job>>),
     ) {
         let mut steps = Vec::new();
         ask(&mut self.pool, self.cx.clock.tick(), &mut steps);

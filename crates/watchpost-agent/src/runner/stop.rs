@@ -37,7 +37,10 @@ impl Runner {
                 DrainPhase::Cancelling if !cancelled => {
                     cancelled = true;
                     for pool in &self.pools {
-                        pool.dispatcher.send(Event::CancelAll).await.map_err(|_| AgentError::ActorGone("Dispatcher"))?;
+                        pool.dispatcher
+                            .send(Event::CancelAll)
+                            .await
+                            .map_err(|_| AgentError::ActorGone("Dispatcher"))?;
                     }
                 }
                 DrainPhase::Flushing if unsent == 0 && !flushed => {

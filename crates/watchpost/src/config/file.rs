@@ -133,6 +133,7 @@ impl FileConfig {
         let pool = |file: &PoolFile| PoolSettings {
             size: file.size.unwrap_or(default.size),
             queue_max: file.queue.unwrap_or(default.queue_max),
+            per_check_max: None,
         };
         let pools = [(CheckType::Http, &self.pools.http), (CheckType::Tcp, &self.pools.tcp)];
         settings.pools =
