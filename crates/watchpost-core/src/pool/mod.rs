@@ -223,8 +223,10 @@ impl<K: Copy + Ord, C: Clone + Ord, W, J> Pool<K, C, W, J> {
     /// The worker that [`Step::Build`] asked for; `None` if it could not be made, which backs off as
     /// [`Pool::worker_lost`] does. A worker that nobody asked for is dismissed.
     pub fn built(&mut self, now: Tick, seat: Seat, worker: Option<W>, steps: &mut Vec<Step<K, W, J>>) {
+        // Before back-offs end: what this very event asks for is not what was built.
+        let place = self.seats.built(seat);
         self.begin(now, steps);
-        match (self.seats.built(seat), worker) {
+        match (place, worker) {
             (Some(place), Some(worker)) => self.idle.push((place, worker)),
             (Some(place), None) => self.seats.lose(now, place),
             (None, Some(worker)) => steps.push(Step::Dismiss { worker }),

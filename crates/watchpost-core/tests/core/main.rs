@@ -6,4 +6,6 @@
 mod group;
 mod ledger;
 mod pool;
+mod pool_model;
+mod pool_random;
 mod schedule;
