@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod group;
+mod group_random;
 mod ledger;
 mod pool;
 mod pool_model;
