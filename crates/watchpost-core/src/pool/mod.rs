@@ -119,7 +119,9 @@ pub struct PoolStats {
 /// to a check `C` and carries a job `J`.
 ///
 /// **Order.** Ad-hoc tasks go before scheduled ones, then the earliest deadline is first, then the
-/// first to come. A check that holds `per_check_max` workers is passed over.
+/// first to come. A check that holds `per_check_max` workers is passed over, so the workers beyond
+/// that number are out of its reach. Several checks may still hold all of them together: then a task
+/// with a later deadline than theirs waits, for `wait_max` at most.
 ///
 /// **Full queue.** The check with the most waiting tasks gives up its last one, if it has at least
 /// two more than the newcomer's check. Else an ad-hoc newcomer displaces the last of the scheduled

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod drain;
+mod fairness;
 mod group;
 mod group_random;
 mod ledger;
