@@ -61,7 +61,8 @@ pub struct GroupCounts {
 }
 
 /// The members `K` of one run, until each has ended. A member is a task or another group: groups nest
-/// by handing the steps of one on as the events of the other, which needs no recursion.
+/// by handing the steps of one on as the events of the other. Steps are carried out first come, first
+/// served, through a queue and not by recursion: a member may decide while its siblings' starts wait there.
 ///
 /// Under [`GroupPolicy::FailFast`] the first member that is known not to pass cancels the siblings in
 /// flight and skips those that wait. It is not cancelled itself: its own policy says what becomes of
