@@ -84,39 +84,3 @@ impl Drain {
         self.phase
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn begun() -> Drain {
-        let mut drain = Drain::default();
-        drain.begin(Tick::ZERO, Duration::from_secs(4));
-        drain
-    }
-
-    #[test]
-    fn o2_what_runs_may_finish_then_is_cancelled_then_sent() {
-        let mut drain = begun();
-        assert_eq!(drain.advance(Tick::from_secs(1), 2, false), DrainPhase::Draining);
-        assert_eq!(drain.advance(Tick::from_secs(3), 2, false), DrainPhase::Cancelling);
-        assert_eq!(drain.advance(Tick::from_secs(3), 0, false), DrainPhase::Flushing);
-        assert_eq!(drain.advance(Tick::from_secs(3), 0, true), DrainPhase::Done);
-    }
-
-    #[test]
-    fn o2_the_grace_ends_it_whatever_is_left() {
-        for (open, sent) in [(1, true), (1, false), (0, false)] {
-            let mut drain = begun();
-            assert_eq!(drain.advance(Tick::from_secs(4), open, sent), DrainPhase::Expired);
-            assert_eq!(drain.advance(Tick::from_secs(5), 0, true), DrainPhase::Expired, "it never goes back");
-        }
-    }
-
-    #[test]
-    fn a_second_begin_does_not_extend_the_grace() {
-        let mut drain = begun();
-        drain.begin(Tick::from_secs(3), Duration::from_secs(100));
-        assert_eq!(drain.advance(Tick::from_secs(4), 1, false), DrainPhase::Expired);
-    }
-}

@@ -61,13 +61,17 @@ pub struct GroupCounts {
 }
 
 /// The members `K` of one run, until each has ended. A member is a task or another group: groups nest
-/// by handing the steps of one on as the events of the other, which needs no recursion.
+/// by handing the steps of one on as the events of the other. Steps are carried out first come, first
+/// served, through a queue and not by recursion: a member may decide while its siblings' starts wait there.
 ///
 /// Under [`GroupPolicy::FailFast`] the first member that is known not to pass cancels the siblings in
 /// flight and skips those that wait. It is not cancelled itself: its own policy says what becomes of
 /// what it consists of.
 ///
-/// A group of no members has no verdict of its target: it ends as [`Verdict::Undecided`] when it begins.
+/// A nested group that is skipped is to be cancelled, which skips what it consists of.
+///
+/// A group of no members, or one that is cancelled before it begins, has no verdict of its target: it
+/// ends as [`Verdict::Undecided`].
 ///
 /// Every event costs O(log n) in the members, and O(log n) for each step that it yields.
 ///
@@ -146,7 +150,11 @@ impl<K: Copy + Ord> TaskGroup<K> {
     /// The group is cancelled from above: cancels what is in flight and skips what waits. It ends when
     /// the last member in flight has.
     pub fn cancel(&mut self, steps: &mut Vec<GroupStep<K>>) {
+        let asked = self.begun;
         self.stop(None, steps);
+        if !asked {
+            self.decide(Verdict::Undecided, steps);
+        }
         self.proceed(steps);
     }
 
@@ -213,9 +221,10 @@ impl<K: Copy + Ord> TaskGroup<K> {
             self.in_flight.insert(key, InFlight::default());
             steps.push(GroupStep::Start(key));
         }
-        if self.verdict.is_none() {
-            self.verdict = self.known.verdict(self.settings.rule.needed(self.total), self.total);
-            steps.extend(self.verdict.map(GroupStep::Decided));
+        if self.verdict.is_none()
+            && let Some(verdict) = self.known.verdict(self.settings.rule.needed(self.total), self.total)
+        {
+            self.decide(verdict, steps);
         }
         if self.in_flight.is_empty()
             && let Some(verdict) = self.verdict
@@ -223,5 +232,10 @@ impl<K: Copy + Ord> TaskGroup<K> {
             self.over = true;
             steps.push(GroupStep::Ended(verdict));
         }
+    }
+
+    fn decide(&mut self, verdict: Verdict, steps: &mut Vec<GroupStep<K>>) {
+        self.verdict = Some(verdict);
+        steps.push(GroupStep::Decided(verdict));
     }
 }

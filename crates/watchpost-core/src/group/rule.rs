@@ -58,14 +58,16 @@ impl Tally {
     /// The verdict of a group of `of` members of which `needed` must pass, if it is known whatever the
     /// members say that have said nothing yet.
     pub(super) fn verdict(&self, needed: usize, of: usize) -> Option<Verdict> {
+        let silent = of.saturating_sub(self.passed + self.failed + self.undecided);
         if self.passed >= needed {
-            Some(Verdict::Passed)
-        } else if of.saturating_sub(self.failed) < needed && of > 0 {
-            Some(Verdict::Failed)
-        } else if self.passed + self.failed + self.undecided == of {
-            Some(Verdict::Undecided)
-        } else {
-            None
+            return Some(Verdict::Passed);
         }
+        // Had all the others passed, the undecided ones included, it would not have been enough.
+        if of > 0 && of - self.failed < needed {
+            return Some(Verdict::Failed);
+        }
+        // It cannot pass any more, nor can it fail: the undecided ones could have made it pass.
+        let out_of_reach = self.passed + silent < needed;
+        (out_of_reach && (of == 0 || self.passed + self.undecided >= needed)).then_some(Verdict::Undecided)
     }
 }

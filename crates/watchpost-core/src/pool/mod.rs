@@ -119,7 +119,9 @@ pub struct PoolStats {
 /// to a check `C` and carries a job `J`.
 ///
 /// **Order.** Ad-hoc tasks go before scheduled ones, then the earliest deadline is first, then the
-/// first to come. A check that holds `per_check_max` workers is passed over.
+/// first to come. A check that holds `per_check_max` workers is passed over, so the workers beyond
+/// that number are out of its reach. Several checks may still hold all of them together: then a task
+/// with a later deadline than theirs waits, for `wait_max` at most.
 ///
 /// **Full queue.** The check with the most waiting tasks gives up its last one, if it has at least
 /// two more than the newcomer's check. Else an ad-hoc newcomer displaces the last of the scheduled
@@ -223,8 +225,10 @@ impl<K: Copy + Ord, C: Clone + Ord, W, J> Pool<K, C, W, J> {
     /// The worker that [`Step::Build`] asked for; `None` if it could not be made, which backs off as
     /// [`Pool::worker_lost`] does. A worker that nobody asked for is dismissed.
     pub fn built(&mut self, now: Tick, seat: Seat, worker: Option<W>, steps: &mut Vec<Step<K, W, J>>) {
+        // Before back-offs end: what this very event asks for is not what was built.
+        let place = self.seats.built(seat);
         self.begin(now, steps);
-        match (self.seats.built(seat), worker) {
+        match (place, worker) {
             (Some(place), Some(worker)) => self.idle.push((place, worker)),
             (Some(place), None) => self.seats.lose(now, place),
             (None, Some(worker)) => steps.push(Step::Dismiss { worker }),

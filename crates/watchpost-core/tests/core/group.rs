@@ -131,8 +131,8 @@ fn guarantee_3_cancelling_from_above_starts_nothing_more() {
 }
 
 #[test]
-fn a_group_that_is_cancelled_before_it_begins_ends_at_once() {
-    let mut group = group(GroupPolicy::FailFast, Rule::All, 2, 2);
+fn a_group_that_is_cancelled_before_it_begins_ends_at_once_and_blames_no_target() {
+    let mut group = group(GroupPolicy::FailFast, Rule::Quorum(3), 2, 2);
     assert_eq!(on(&mut group, |g, s| g.cancel(s)), [Skip(1), Skip(2), Decided(Undecided), Ended(Undecided)]);
     assert_eq!(on(&mut group, |g, s| g.begin(s)), []);
 }

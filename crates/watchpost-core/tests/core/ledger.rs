@@ -25,63 +25,111 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// What the ledger should do, in the plainest way.
+#[derive(Default)]
+struct Model {
+    /// Key, check, and when it expires.
+    open: Vec<(u16, u8, Tick)>,
+    /// How many of a check's open tasks could not be routed.
+    unroutable: BTreeMap<u8, usize>,
+}
+
+impl Model {
+    fn settle(&mut self, key: u16) -> bool {
+        let Some(at) = self.open.iter().position(|(open, ..)| *open == key) else { return false };
+        let (_, check, _) = self.open.remove(at);
+        if self.of(check).is_empty() {
+            self.unroutable.remove(&check);
+        }
+        true
+    }
+
+    fn of(&self, check: u8) -> Vec<u16> {
+        let mut keys: Vec<u16> = self.open.iter().filter(|(_, of, _)| *of == check).map(|(key, ..)| *key).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    fn all_unroutable(&mut self, check: u8) -> Vec<(u16, u16)> {
+        let keys = self.of(check);
+        if self.unroutable.get(&check).is_none_or(|count| *count < keys.len()) {
+            return Vec::new();
+        }
+        keys.into_iter().filter(|key| self.settle(*key)).map(|key| (key, key)).collect()
+    }
+
+    fn expire(&mut self, now: Tick) -> Option<Expired<u16, u16>> {
+        let due = self.open.iter().filter(|(.., by)| *by <= now);
+        let (key, check, _) = *due.min_by_key(|(key, _, by)| (*by, *key))?;
+        let count = self.unroutable.entry(check).or_default();
+        let unroutable = *count > 0;
+        *count = count.saturating_sub(1);
+        self.settle(key);
+        Some(Expired { key, entry: key, unroutable })
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn guarantee_1_each_task_is_settled_exactly_once(events in proptest::collection::vec(event(), 1..300)) {
         let mut ledger: Ledger<u16, u8, u16> = Ledger::default();
-        let mut open: BTreeMap<u16, (u8, Tick)> = BTreeMap::new();
+        let mut model = Model::default();
         let mut now = Tick::ZERO;
         let (mut opened, mut settled) = (0, 0);
         for event in events {
             match event {
                 Event::Open { key, check, secs } => {
                     let by = now.after(Duration::from_secs(secs));
-                    let fresh = !open.contains_key(&key);
-                    prop_assert_eq!(ledger.open(key, check, by, key).is_ok(), fresh);
+                    let fresh = model.open.iter().all(|(open, ..)| *open != key);
+                    prop_assert_eq!(ledger.open(key, check, by, key), if fresh { Ok(()) } else { Err(key) });
                     if fresh {
-                        open.insert(key, (check, by));
+                        model.open.push((key, check, by));
                         opened += 1;
                     }
                 }
                 Event::Answer(key) => {
-                    let expected = if open.remove(&key).is_some() { Settled::First(key) } else { Settled::NotOpen };
-                    settled += usize::from(expected != Settled::NotOpen);
-                    prop_assert_eq!(ledger.settle(key), expected);
+                    let first = model.settle(key);
+                    prop_assert_eq!(ledger.settle(key), if first { Settled::First(key) } else { Settled::NotOpen });
+                    settled += usize::from(first);
                 }
                 Event::AfterAnswer(check) => {
-                    let of_check = open.values().filter(|(c, _)| *c == check).count();
                     let all = ledger.all_unroutable(&check);
-                    prop_assert!(all.is_empty() || all.len() == of_check, "all of a check's tasks or none");
-                    for (key, _) in all {
-                        prop_assert_eq!(open.remove(&key).map(|(c, _)| c), Some(check));
-                        settled += 1;
-                    }
+                    settled += all.len();
+                    prop_assert_eq!(all, model.all_unroutable(check));
                 }
                 Event::Unroutable(check) => {
-                    let of_check = open.values().filter(|(c, _)| *c == check).count();
                     let all = ledger.unroutable(&check);
-                    prop_assert!(all.is_empty() || all.len() == of_check, "all of a check's tasks or none");
-                    for (key, _) in all {
-                        prop_assert_eq!(open.remove(&key).map(|(c, _)| c), Some(check));
-                        settled += 1;
+                    settled += all.len();
+                    if !model.of(check).is_empty() {
+                        *model.unroutable.entry(check).or_default() += 1;
                     }
+                    prop_assert_eq!(all, model.all_unroutable(check));
                 }
                 Event::Pass(secs) => {
                     now = now.after(Duration::from_secs(secs));
-                    while let Some(Expired { key, .. }) = ledger.expire(now) {
-                        let (_, by) = open.remove(&key).unwrap();
-                        prop_assert!(by <= now);
-                        settled += 1;
+                    loop {
+                        let expired = ledger.expire(now);
+                        settled += usize::from(expired.is_some());
+                        prop_assert_eq!(&expired, &model.expire(now));
+                        if expired.is_none() {
+                            break;
+                        }
                     }
-                    prop_assert!(open.values().all(|(_, by)| *by > now), "nothing stays open past its time");
                 }
             }
-            prop_assert_eq!(ledger.len(), open.len());
-            prop_assert_eq!(ledger.next_expiry(), open.values().map(|(_, by)| *by).min());
+            prop_assert_eq!(opened, settled + ledger.len());
+            prop_assert_eq!((ledger.len(), ledger.is_empty()), (model.open.len(), model.open.is_empty()));
+            prop_assert_eq!(ledger.next_expiry(), model.open.iter().map(|(.., by)| *by).min());
+            let open: Vec<_> = ledger.iter().map(|(key, entry)| (key, *entry)).collect();
+            let mut expected: Vec<_> = model.open.iter().map(|(key, ..)| (*key, *key)).collect();
+            expected.sort_unstable();
+            prop_assert_eq!(open, expected);
+            for check in 0..5 {
+                prop_assert_eq!(ledger.open_of(&check), model.of(check).len());
+            }
         }
-        prop_assert_eq!(opened, settled + open.len());
     }
 }
 

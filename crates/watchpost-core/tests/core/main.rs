@@ -3,7 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod drain;
+mod fairness;
 mod group;
+mod group_random;
 mod ledger;
 mod pool;
+mod pool_model;
+mod pool_random;
 mod schedule;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use watchpost_core::{Arrival, Class, Limits, Pool, PoolStats, Refusal, Seat, Tick};
+use watchpost_core::{Arrival, Class, Limits, Pool, PoolStats, Seat, Tick};
 
 /// A worker that cannot be cloned: what is lost or doubled does not compile or does not add up.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,0 +1,358 @@
+//! A group against the plain model of it, and trees of groups driven to their end.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use proptest::prelude::*;
+use watchpost_core::GroupStep::{Cancel, Decided, Ended, Skip, Start};
+use watchpost_core::{GroupCounts, GroupPolicy, GroupSettings, Rule, TaskGroup, Verdict};
+
+type Step = watchpost_core::GroupStep<u32>;
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    prop_oneof![4 => Just(Verdict::Passed), 1 => Just(Verdict::Failed), 1 => Just(Verdict::Undecided)]
+}
+
+fn settings() -> impl Strategy<Value = GroupSettings> {
+    let policy = prop_oneof![Just(GroupPolicy::CollectAll), Just(GroupPolicy::FailFast)];
+    let rule = prop_oneof![
+        Just(Rule::All),
+        Just(Rule::Any),
+        (0usize..6).prop_map(Rule::Quorum),
+        (0u8..=100).prop_map(Rule::Percent),
+    ];
+    (policy, rule, 0usize..4).prop_map(|(policy, rule, parallel)| GroupSettings { policy, rule, parallel })
+}
+
+/// The verdict over members that have all spoken.
+fn judged(rule: Rule, said: &[Verdict]) -> Verdict {
+    let count = |verdict| said.iter().filter(|said| **said == verdict).count();
+    let (passed, undecided) = (count(Verdict::Passed), count(Verdict::Undecided));
+    let needed = rule.needed(said.len());
+    if passed >= needed {
+        Verdict::Passed
+    } else if said.is_empty() || passed + undecided >= needed {
+        Verdict::Undecided
+    } else {
+        Verdict::Failed
+    }
+}
+
+/// The verdict that does not depend on the silent ones: every way in which they may speak is tried.
+fn certain(rule: Rule, said: &[Option<Verdict>]) -> Option<Verdict> {
+    let silent = said.iter().filter(|said| said.is_none()).count();
+    let mut verdicts = BTreeSet::new();
+    for passed in 0..=silent {
+        for failed in 0..=silent - passed {
+            let mut all: Vec<Verdict> = said.iter().copied().flatten().collect();
+            all.extend(std::iter::repeat_n(Verdict::Passed, passed));
+            all.extend(std::iter::repeat_n(Verdict::Failed, failed));
+            all.resize(said.len(), Verdict::Undecided);
+            verdicts.insert(judged(rule, &all));
+        }
+    }
+    verdicts.first().copied().filter(|_| verdicts.len() == 1)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum State {
+    Waits,
+    Flies { said: Option<Verdict>, cancelled: bool },
+    Over(Verdict),
+}
+
+struct Model {
+    settings: GroupSettings,
+    members: Vec<(u32, State)>,
+    begun: bool,
+    stopped: bool,
+    decided: Option<Verdict>,
+    ended: bool,
+}
+
+impl Model {
+    fn speaks(&mut self, key: u32, verdict: Verdict, ends: bool) -> Vec<Step> {
+        let Some((_, state)) = self.members.iter_mut().find(|(member, _)| *member == key) else { return Vec::new() };
+        let State::Flies { said, cancelled } = *state else { return Vec::new() };
+        let word = said.unwrap_or(verdict);
+        *state = if ends { State::Over(word) } else { State::Flies { said: Some(word), cancelled } };
+        let mut steps = Vec::new();
+        let fails_fast = self.settings.policy == GroupPolicy::FailFast && !self.stopped;
+        if said.is_none() && word != Verdict::Passed && fails_fast {
+            steps = self.stop(Some(key));
+        }
+        self.proceed(steps)
+    }
+
+    fn stop(&mut self, spared: Option<u32>) -> Vec<Step> {
+        (self.begun, self.stopped) = (true, true);
+        let mut steps = Vec::new();
+        let mut flying: Vec<_> = self.members.iter_mut().collect();
+        flying.sort_unstable_by_key(|(key, _)| *key);
+        for (key, state) in flying {
+            if let State::Flies { cancelled, .. } = state
+                && !*cancelled
+                && Some(*key) != spared
+            {
+                *cancelled = true;
+                steps.push(Cancel(*key));
+            }
+        }
+        for (key, state) in self.members.iter_mut().filter(|(_, state)| *state == State::Waits) {
+            *state = State::Over(Verdict::Undecided);
+            steps.push(Skip(*key));
+        }
+        steps
+    }
+
+    fn proceed(&mut self, mut steps: Vec<Step>) -> Vec<Step> {
+        if !self.begun || self.ended {
+            return steps;
+        }
+        while self.counts().in_flight < self.settings.parallel.max(1)
+            && let Some((key, state)) = self.members.iter_mut().find(|(_, state)| *state == State::Waits)
+        {
+            *state = State::Flies { said: None, cancelled: false };
+            steps.push(Start(*key));
+        }
+        let said: Vec<_> = self.members.iter().map(|(_, state)| said(*state)).collect();
+        let certain = certain(self.settings.rule, &said);
+        if self.decided.is_none()
+            && let Some(verdict) = certain
+        {
+            self.decided = certain;
+            steps.push(Decided(verdict));
+        }
+        if self.members.iter().all(|(_, state)| matches!(state, State::Over(_))) {
+            self.ended = true;
+            steps.push(Ended(self.decided.unwrap()));
+        }
+        steps
+    }
+
+    fn counts(&self) -> GroupCounts {
+        let count = |which: fn(&State) -> bool| self.members.iter().filter(|(_, state)| which(state)).count();
+        GroupCounts {
+            total: self.members.len(),
+            passed: count(|state| *state == State::Over(Verdict::Passed)),
+            failed: count(|state| *state == State::Over(Verdict::Failed)),
+            undecided: count(|state| *state == State::Over(Verdict::Undecided)),
+            in_flight: count(|state| matches!(state, State::Flies { .. })),
+            waiting: count(|state| *state == State::Waits),
+        }
+    }
+}
+
+fn said(state: State) -> Option<Verdict> {
+    match state {
+        State::Waits => None,
+        State::Flies { said, .. } => said,
+        State::Over(verdict) => Some(verdict),
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Begin,
+    Decides(u32, Verdict),
+    Ends(u32, Verdict),
+    Cancel,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        2 => Just(Event::Begin),
+        3 => (0u32..9, verdict()).prop_map(|(key, verdict)| Event::Decides(key, verdict)),
+        12 => (0u32..9, verdict()).prop_map(|(key, verdict)| Event::Ends(key, verdict)),
+        1 => Just(Event::Cancel),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn a_group_does_what_the_plain_model_does(
+        settings in settings(),
+        members in Just((0u32..8).collect::<Vec<_>>()).prop_shuffle(),
+        size in 0usize..=8,
+        events in proptest::collection::vec(event(), 1..60),
+    ) {
+        let members = members[..size].to_vec();
+        let mut group = TaskGroup::new(settings, members.clone());
+        let members = members.into_iter().map(|key| (key, State::Waits)).collect();
+        let mut model = Model { settings, members, begun: false, stopped: false, decided: None, ended: false };
+        for event in std::iter::once(Event::Begin).filter(|_| size % 2 == 0).chain(events) {
+            let mut steps = Vec::new();
+            let due = match event {
+                Event::Begin => {
+                    group.begin(&mut steps);
+                    model.begun = true;
+                    model.proceed(Vec::new())
+                }
+                Event::Decides(key, verdict) => {
+                    group.member_decided(key, verdict, &mut steps);
+                    model.speaks(key, verdict, false)
+                }
+                Event::Ends(key, verdict) => {
+                    group.member_ended(key, verdict, &mut steps);
+                    model.speaks(key, verdict, true)
+                }
+                Event::Cancel => {
+                    group.cancel(&mut steps);
+                    let asked = model.begun;
+                    let mut due = model.stop(None);
+                    if !asked {
+                        model.decided = Some(Verdict::Undecided);
+                        due.push(Decided(Verdict::Undecided));
+                    }
+                    model.proceed(due)
+                }
+            };
+            prop_assert_eq!(steps, due);
+            let counts = group.counts();
+            prop_assert_eq!(counts, model.counts());
+            prop_assert_eq!(group.verdict(), model.decided);
+            prop_assert_eq!(group.in_flight().count(), counts.in_flight);
+            prop_assert!(counts.in_flight <= settings.parallel.max(1));
+        }
+    }
+}
+
+/// A tree: who is a member of whom. Those without members of their own and with no settings are tasks.
+#[derive(Debug, Clone)]
+enum Node {
+    Task(Verdict),
+    Group(GroupSettings, Vec<Node>),
+}
+
+fn tree() -> impl Strategy<Value = Node> {
+    verdict().prop_map(Node::Task).prop_recursive(4, 40, 5, |node| {
+        (settings(), proptest::collection::vec(node, 0..5))
+            .prop_map(|(settings, members)| Node::Group(settings, members))
+    })
+}
+
+#[derive(Default)]
+struct Tree {
+    groups: BTreeMap<u32, (TaskGroup<u32>, Rule, Vec<u32>)>,
+    parents: BTreeMap<u32, u32>,
+    tasks: BTreeMap<u32, Verdict>,
+    flying: BTreeSet<u32>,
+    /// How each task and group ended.
+    ends: BTreeMap<u32, Verdict>,
+    decided: BTreeMap<u32, Verdict>,
+    cancelled: BTreeSet<u32>,
+    begun: BTreeSet<u32>,
+    starts: usize,
+    queue: VecDeque<(u32, Step)>,
+}
+
+impl Tree {
+    fn plant(&mut self, root: Node) {
+        let mut queue = VecDeque::from([(0, root)]);
+        let mut next = 1;
+        while let Some((id, node)) = queue.pop_front() {
+            match node {
+                Node::Task(verdict) => {
+                    self.tasks.insert(id, verdict);
+                }
+                Node::Group(settings, members) => {
+                    let ids: Vec<u32> = (next..).take(members.len()).collect();
+                    next += ids.len() as u32;
+                    self.parents.extend(ids.iter().map(|member| (*member, id)));
+                    self.groups.insert(id, (TaskGroup::new(settings, ids.clone()), settings.rule, ids.clone()));
+                    queue.extend(ids.into_iter().zip(members));
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, id: u32, event: impl FnOnce(&mut TaskGroup<u32>, &mut Vec<Step>)) {
+        let mut steps = Vec::new();
+        if let Some((group, ..)) = self.groups.get_mut(&id) {
+            event(group, &mut steps);
+        }
+        self.queue.extend(steps.into_iter().map(|step| (id, step)));
+    }
+
+    fn end(&mut self, id: u32, verdict: Verdict) {
+        assert_eq!(self.ends.insert(id, verdict), None, "{id} ends twice");
+        if let Some(parent) = self.parents.get(&id) {
+            self.event(*parent, |group, steps| group.member_ended(id, verdict, steps));
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some((id, step)) = self.queue.pop_front() {
+            match step {
+                Start(member) => {
+                    assert!(!self.cancelled.contains(&id), "nothing starts in a group that was cancelled");
+                    self.starts += 1;
+                    assert!(self.begun.insert(member), "{member} starts twice");
+                    if self.tasks.contains_key(&member) {
+                        assert!(self.flying.insert(member));
+                    }
+                    self.event(member, |group, steps| group.begin(steps));
+                }
+                Cancel(member) => {
+                    assert!(self.cancelled.insert(member), "{member} is cancelled twice");
+                    self.event(member, |group, steps| group.cancel(steps));
+                }
+                Skip(member) if self.tasks.contains_key(&member) => {
+                    assert_eq!(self.ends.insert(member, Verdict::Undecided), None);
+                }
+                Skip(member) => self.event(member, |group, steps| group.cancel(steps)),
+                Decided(verdict) => {
+                    assert_eq!(self.decided.insert(id, verdict), None, "{id} decides twice");
+                    if let Some(parent) = self.parents.get(&id) {
+                        self.event(*parent, |group, steps| group.member_decided(id, verdict, steps));
+                    }
+                }
+                Ended(verdict) => {
+                    assert_eq!(self.decided.get(&id), Some(&verdict));
+                    self.end(id, verdict);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn guarantee_1_in_a_tree_of_groups_each_task_and_group_ends_once(
+        root in tree(),
+        choices in proptest::collection::vec(0usize..40, 1..60),
+        cancel_after in 0usize..60,
+    ) {
+        let mut tree = Tree::default();
+        tree.plant(Node::Group(GroupSettings { policy: GroupPolicy::CollectAll, rule: Rule::All, parallel: 2 }, vec![root]));
+        tree.begun.insert(0);
+        tree.event(0, |group, steps| group.begin(steps));
+        tree.carry_out();
+        for (n, choice) in choices.iter().cycle().enumerate() {
+            if n == cancel_after {
+                let starts = tree.starts;
+                tree.event(0, |group, steps| group.cancel(steps));
+                tree.carry_out();
+                prop_assert_eq!(tree.starts, starts, "what is cancelled starts nothing more");
+            }
+            let Some(task) = tree.flying.iter().nth(choice % tree.flying.len().max(1)).copied() else { break };
+            tree.flying.remove(&task);
+            // A cancelled task may have ended by itself before it heard.
+            let late = tree.cancelled.contains(&task) && choice % 3 > 0;
+            let verdict = if late { Verdict::Undecided } else { tree.tasks[&task] };
+            tree.end(task, verdict);
+            tree.carry_out();
+        }
+        let everybody: BTreeSet<u32> = tree.tasks.keys().chain(tree.groups.keys()).copied().collect();
+        prop_assert_eq!(tree.ends.keys().copied().collect::<BTreeSet<_>>(), everybody);
+        for (id, (group, rule, members)) in &tree.groups {
+            let said: Vec<Verdict> = members.iter().map(|member| tree.ends[member]).collect();
+            let verdict = if tree.begun.contains(id) { judged(*rule, &said) } else { Verdict::Undecided };
+            prop_assert_eq!(tree.ends[id], verdict);
+            prop_assert_eq!(group.counts().in_flight + group.counts().waiting, 0);
+        }
+    }
+}
