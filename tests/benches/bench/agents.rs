@@ -54,7 +54,7 @@ pub fn check(json: &str) -> Check {
 /// Starts roles on `bus` with `workers` of each type.
 pub async fn start(roles: Roles, bus: &SharedBus, probes: ProbeSet, workers: usize) -> Agent {
     let mut settings = AgentSettings::new(BASTION.parse().expect("a name"), "in-process".parse().expect("a name"));
-    let pool = PoolSettings { size: workers, queue_max: QUEUE_MAX };
+    let pool = PoolSettings { size: workers, queue_max: QUEUE_MAX, per_check_max: Some(workers) };
     settings.pools = CheckType::ALL.map(|check_type| (check_type, pool)).into();
     settings.wait_max = LOAD_LIMIT;
     let resolver = Resolver::system();

@@ -22,7 +22,7 @@ pub fn in_system(test: impl Future<Output = ()>) {
 /// An agent whose pools all have this size and room for this many waiting tasks.
 pub async fn start(probes: ProbeSet, size: usize, queue_max: usize) -> Agent {
     let mut settings = AgentSettings::new("b1".parse().unwrap(), "r1".parse().unwrap());
-    let pool = PoolSettings { size, queue_max };
+    let pool = PoolSettings { size, queue_max, per_check_max: Some(size) };
     settings.pools = CheckType::ALL.iter().map(|check_type| (*check_type, pool)).collect();
     let deps = Deps {
         bus: Arc::new(InProcessBus::new()),
