@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use watchpost_model::TaskResult;
+use watchpost_model::{Message, RunVerdict, TaskResult};
 
 /// How long anything may take that takes some milliseconds on an idle machine.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -180,10 +180,27 @@ impl Watchpost {
     /// The results that it has printed so far with `-o ndjson`.
     ///
     /// # Panics
-    /// When it has printed something else.
+    /// When it has printed something other than results and verdicts.
     pub fn results(&self) -> Vec<TaskResult> {
-        let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-        complete_lines(&self.stdout()).map(read).collect()
+        self.printed(|line| line.get("task").is_some())
+    }
+
+    /// The verdicts that it has printed so far with `-o ndjson`.
+    ///
+    /// # Panics
+    /// When it has printed something other than results and verdicts.
+    pub fn verdicts(&self) -> Vec<RunVerdict> {
+        self.printed(|line| line.get("task").is_none())
+    }
+
+    fn printed<T: Message>(&self, which: fn(&Value) -> bool) -> Vec<T> {
+        let stdout = self.stdout();
+        let lines = complete_lines(&stdout).map(|line| (line, serde_json::from_str(line)));
+        let picked = lines.filter(|(_, value)| value.as_ref().map_or(true, which));
+        let read = |(line, value): (&str, Result<Value, serde_json::Error>)| {
+            value.and_then(serde_json::from_value).unwrap_or_else(|e| panic!("{e}: {line}"))
+        };
+        picked.map(read).collect()
     }
 
     /// What it has logged so far, one object a line. What is no log line, as the message with which

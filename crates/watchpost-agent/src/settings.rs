@@ -48,8 +48,8 @@ pub struct PoolSettings {
     pub size: usize,
     /// How many tasks may wait for a worker. One more is cancelled as overloaded.
     pub queue_max: usize,
-    /// How many workers one check may hold at a time; `None` for three quarters of them. What is left
-    /// is there for the others, however many endpoints that check has.
+    /// How many workers one check may hold at a time, so that a check with many endpoints leaves some to
+    /// the others; [`PoolSettings::per_check_max`] says how many where this is `None`.
     pub per_check_max: Option<usize>,
 }
 
@@ -57,9 +57,9 @@ impl PoolSettings {
     /// The largest pool.
     pub const SIZE_MAX: usize = 10_000;
 
-    /// How many workers one check may hold at a time.
+    /// How many workers one check may hold at a time: as set, or three quarters of them; at least 1, at most all.
     pub fn per_check_max(&self) -> usize {
-        self.per_check_max.unwrap_or((self.size * 3).div_ceil(4)).max(1)
+        self.per_check_max.unwrap_or(self.size * 3 / 4).clamp(1, self.size.max(1))
     }
 }
 
@@ -69,5 +69,27 @@ impl Default for PoolSettings {
     /// (docs/benchmarks.md has throughput by size).
     fn default() -> Self {
         Self { size: 64, queue_max: 10_000, per_check_max: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_check_leaves_a_quarter_of_the_workers_to_others_unless_told_otherwise() {
+        for (size, set, max) in [
+            (64, None, 48),
+            (4, None, 3),
+            (1, None, 1),
+            (3, None, 2),
+            (2, None, 1),
+            (8, Some(8), 8),
+            (8, Some(1), 1),
+            (4, Some(8), 4),
+        ] {
+            let pool = PoolSettings { size, per_check_max: set, ..PoolSettings::default() };
+            assert_eq!(pool.per_check_max(), max, "{size} {set:?}");
+        }
     }
 }

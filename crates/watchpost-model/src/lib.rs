@@ -32,6 +32,7 @@ mod message;
 mod outcome;
 mod probe;
 mod result;
+mod set;
 mod status;
 mod subject;
 mod target;
@@ -53,6 +54,7 @@ pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERS
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
 pub use probe::{CheckType, ProbeSettings};
 pub use result::{AssertionReport, HttpEvidence, PhasesUs, TargetReport, TaskResult, TlsEvidence};
+pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use status::{StatusRange, StatusSet};
 pub use subject::{SubjectPrefix, Subjects, header};
 pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target};

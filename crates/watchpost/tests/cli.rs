@@ -79,6 +79,23 @@ fn config_errors_say_where_what_and_what_was_expected() {
         ("missing_variable", "checks:\n  - id: web\n    tcp:\n      address: ${NOWHERE_SET}:1\n"),
         ("no_type", "checks:\n  - id: web\n    interval: 5s\n"),
         ("syntax", "checks: [\n"),
+        ("unknown_member", "checks:\n  - {id: db, tcp: {address: 'a:1'}}\n  - id: shop\n    group: {checks: [dbb]}\n"),
+        (
+            "circle",
+            "checks:\n  - id: shop\n    group: {checks: [payments]}\n  - id: payments\n    group:\n      checks: [shop]\n",
+        ),
+        ("empty_group", "checks:\n  - id: shop\n    group: {checks: []}\n"),
+        (
+            "fail_fast",
+            "checks:\n  - id: db\n    tcp: {address: 'a:1'}\n    policy: fail_fast\n    verdict: {quorum: 2}\n",
+        ),
+        (
+            "quorum",
+            "checks:\n  - id: db\n    tcp: {address: 'a:1'}\n    addresses: [10.0.0.1]\n    verdict: {quorum: 2}\n",
+        ),
+        ("rule", "checks:\n  - id: db\n    tcp: {address: 'a:1'}\n    verdict: most\n"),
+        ("group_expects", "checks:\n  - id: shop\n    group: {checks: [db]}\n    expect: {max_latency: 1s}\n"),
+        ("per_check", "pools:\n  http:\n    size: 8\n    per_check: 9\n"),
     ] {
         let file = Scratch::new(name, text);
         let ran = watchpost(&["config", "validate", file.path()]);

@@ -132,6 +132,7 @@ fn settings(args: &CheckArgs, items: usize) -> Result<AgentSettings, Failure> {
     let mut settings = AgentSettings::new(bastion, runner);
     let size = args.parallel.map_or(PARALLEL_MAX, |n| n as usize);
     let size = if args.all_addresses { size } else { size.min(items.max(1)) };
+    // One request has every worker to itself: there is nobody to leave some to.
     let pool = PoolSettings { size, queue_max: RUN_TASKS_MAX, per_check_max: Some(size) };
     settings.pools = CheckType::ALL.iter().map(|check_type| (*check_type, pool)).collect::<BTreeMap<_, _>>();
     settings.wait_max = args.timeout;

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod config;
 pub mod help;
+mod printing;
 pub mod serve;
 
 use crate::failure::{Exit, Failure};

@@ -5,27 +5,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
 use watchpost_agent::{Agent, CheckSource, Deps, Roles, StopReport, SystemClock, follow};
 use watchpost_bus::{BusError, InProcessBus, NatsBus, SharedBus};
 use watchpost_console::Console;
-use watchpost_model::{BastionId, Format as WireFormat, RunnerId, Subjects, TaskResult, decode, header};
+use watchpost_model::{BastionId, RunnerId};
 use watchpost_probe::ProbeSet;
 
+use super::printing::Printing;
 use crate::cli::{AgentArgs, BusArgs, ConsoleArg, StreamFormat, UpArgs};
 use crate::config::{self, FileConfig, FileSource, Loaded};
 use crate::failure::{Exit, Failure};
 use crate::health::AgentHealth;
-use crate::output::{Format, Printed, Printer};
+use crate::output::{Format, Printer};
 use crate::signals::{StopSignals, reloads};
 
 /// Where the console of `up` listens unless told otherwise.
 const CONSOLE_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8627);
-/// How many results may wait to be printed. Beyond it the bus holds them, and counts what it drops.
-const PRINT_QUEUE: usize = 1024;
-
 /// How long a bus may take to close, and stdout to take the last results, after a stop.
-const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+pub(super) const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// How long a stop at once may take to name what it abandons.
 const NAMING_LIMIT: Duration = Duration::from_millis(500);
 
@@ -100,7 +97,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
                 BusChoice::InProcess => Arc::clone(&bus),
                 BusChoice::Nats(_) => connect(&plan, &file, &settings).await?,
             };
-            Some(print_results(printer, own, &settings).await?)
+            Some(Printing::start(printer, own, &settings).await?)
         }
         None => None,
     };
@@ -219,50 +216,7 @@ fn role_name(roles: Roles) -> &'static str {
     }
 }
 
-/// Results on their way from the bus to stdout.
-struct Printing {
-    bus: SharedBus,
-    printed: oneshot::Receiver<Printed>,
-}
-
-async fn print_results(
-    printer: Printer,
-    bus: SharedBus,
-    settings: &watchpost_agent::AgentSettings,
-) -> Result<Printing, Failure> {
-    let subjects = Subjects::new(&settings.prefix, &settings.bastion);
-    let mut results = bus.subscribe(&subjects.results(), None).await?;
-    let (sender, receiver) = mpsc::channel(PRINT_QUEUE);
-    let printed =
-        printer.start(receiver).map_err(|e| Failure::stuck(format!("the printing thread cannot be started: {e}")))?;
-    tokio::spawn(async move {
-        while let Some(message) = results.next().await {
-            let format = WireFormat::detect(message.headers.get(header::CONTENT_TYPE), &message.payload);
-            // What is no result was refused, counted and logged by the Checker.
-            let Ok(result) = decode::<TaskResult>(&message.payload, format) else { continue };
-            if sender.send(result).await.is_err() {
-                tracing::warn!("nobody reads stdout any more; results are not printed");
-                return;
-            }
-        }
-    });
-    Ok(Printing { bus, printed })
-}
-
-impl Printing {
-    /// Waits until everything that had arrived is printed, but not for a stdout that takes nothing.
-    async fn finish(self) {
-        close(&self.bus).await;
-        match tokio::time::timeout(CLOSE_LIMIT, self.printed).await {
-            Ok(Ok(Ok(tally))) => tracing::info!(results = tally.total(), "{tally}"),
-            Ok(Ok(Err(error))) => tracing::warn!(%error, "stdout"),
-            Ok(Err(_)) => tracing::error!("the printing thread panicked"),
-            Err(_) => tracing::warn!("stdout does not take the last results"),
-        }
-    }
-}
-
-async fn close(bus: &SharedBus) {
+pub(super) async fn close(bus: &SharedBus) {
     match bus.drain(CLOSE_LIMIT).await {
         // Closed already: the in-process bus is one for everything.
         Ok(()) | Err(BusError::Closed) => {}

@@ -14,7 +14,7 @@ use watchpost_probe::Resolver;
 /// How long a stop may take where nothing else is said.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
 /// The largest pool and queue that a file may ask for.
-const POOL_MAX: u64 = 10_000;
+const POOL_MAX: u64 = PoolSettings::SIZE_MAX as u64;
 const QUEUE_MAX: u64 = 1_000_000;
 
 /// A configuration file.
@@ -72,7 +72,7 @@ pub struct PoolsFile {
 }
 
 /// One worker pool.
-#[derive(Debug, Clone, Copy, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PoolFile {
     /// How many checks of the type run at the same time: 1 to 10 000; 64 if left out.
@@ -83,6 +83,34 @@ pub struct PoolFile {
     #[serde(default, deserialize_with = "queue_max")]
     #[schemars(range(max = 1_000_000))]
     pub queue: Option<usize>,
+    /// How many workers one check may hold at a time: 1 to `size`; three quarters of them if left out.
+    #[serde(default)]
+    #[schemars(with = "Option<usize>", range(min = 1, max = 10_000))]
+    pub per_check: Option<Spanned<u64>>,
+}
+
+impl PoolFile {
+    /// How many workers the pool has.
+    pub fn size(&self) -> usize {
+        self.size.unwrap_or(PoolSettings::default().size)
+    }
+
+    fn settings(&self) -> PoolSettings {
+        let default = PoolSettings::default();
+        PoolSettings {
+            size: self.size(),
+            queue_max: self.queue.unwrap_or(default.queue_max),
+            per_check_max: self.per_check.as_ref().and_then(|given| usize::try_from(given.value).ok()),
+        }
+    }
+}
+
+impl PoolsFile {
+    /// Each type with what the file says of its pool.
+    pub fn iter(&self) -> impl Iterator<Item = (CheckType, &PoolFile)> {
+        let pools = [(CheckType::Http, &self.http), (CheckType::Tcp, &self.tcp)];
+        pools.into_iter().filter_map(|(check_type, pool)| Some((check_type, pool.as_ref()?)))
+    }
 }
 
 /// How names are resolved.
@@ -129,15 +157,7 @@ impl FileConfig {
         if let Some(grace) = self.answer_grace {
             settings.answer_grace = grace.get();
         }
-        let default = PoolSettings::default();
-        let pool = |file: &PoolFile| PoolSettings {
-            size: file.size.unwrap_or(default.size),
-            queue_max: file.queue.unwrap_or(default.queue_max),
-            per_check_max: None,
-        };
-        let pools = [(CheckType::Http, &self.pools.http), (CheckType::Tcp, &self.pools.tcp)];
-        settings.pools =
-            pools.into_iter().filter_map(|(check_type, file)| Some((check_type, pool(file.as_ref()?)))).collect();
+        settings.pools = self.pools.iter().map(|(check_type, pool)| (check_type, pool.settings())).collect();
         settings
     }
 

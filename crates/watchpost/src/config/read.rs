@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use serde_saphyr::{Location, Options, Spanned};
-use watchpost_model::{Check, CheckDocument, CheckId};
+use watchpost_model::{Check, CheckDocument, SetErrorKind, validate_set};
 
 use super::error::ConfigError;
 use super::file::FileConfig;
@@ -50,8 +50,9 @@ fn parse(file: &Path, text: &str, environment: &HashMap<String, String>) -> Resu
         return Err(ConfigError::whole(file, "is empty: expected at least `checks:`"));
     }
     let mut settings = deserialize(file, text, environment)?;
+    validate_pools(file, text, &settings)?;
     let documents = std::mem::take(&mut settings.checks);
-    let checks = validate(file, text, documents)?;
+    let checks = validate_checks(file, text, documents)?;
     Ok(Loaded { settings, checks, warnings: warnings(file, text) })
 }
 
@@ -99,19 +100,37 @@ fn message_of(error: &serde_saphyr::Error) -> String {
     }
 }
 
-fn validate(file: &Path, text: &str, documents: Vec<Spanned<CheckDocument>>) -> Result<Vec<Check>, ConfigError> {
-    let mut checks = Vec::with_capacity(documents.len());
-    let mut first_lines: HashMap<CheckId, usize> = HashMap::with_capacity(documents.len());
-    for (i, document) in documents.into_iter().enumerate() {
-        let place = place_of(document.referenced);
-        let error = |key: String, message| ConfigError::at(file, text, place, Some(key), message);
-        let check = Check::try_from(document.value).map_err(|e| error(format!("checks[{i}]"), e.to_string()))?;
-        if let Some(line) = first_lines.insert(check.id().clone(), place.0) {
-            let message = format!("check `{}` is there already, in line {line}: ids must differ", check.id());
-            return Err(error(format!("checks[{i}].id"), message));
+fn validate_pools(file: &Path, text: &str, settings: &FileConfig) -> Result<(), ConfigError> {
+    for (check_type, pool) in settings.pools.iter() {
+        let Some(per_check) = &pool.per_check else { continue };
+        let (given, size) = (per_check.value, pool.size());
+        if !usize::try_from(given).is_ok_and(|given| (1..=size).contains(&given)) {
+            let message =
+                format!("{given} workers for one check are out of range: expected 1 to the pool's size, {size}");
+            let key = format!("pools.{check_type}.per_check");
+            return Err(ConfigError::at(file, text, place_of(per_check.referenced), Some(key), message));
         }
-        checks.push(check);
     }
+    Ok(())
+}
+
+fn validate_checks(file: &Path, text: &str, documents: Vec<Spanned<CheckDocument>>) -> Result<Vec<Check>, ConfigError> {
+    let places: Vec<_> = documents.iter().map(|document| place_of(document.referenced)).collect();
+    let error = |i: usize, key: &str, message| {
+        ConfigError::at(file, text, places[i], Some(format!("checks[{i}]{key}")), message)
+    };
+    let mut checks = Vec::with_capacity(documents.len());
+    for (i, document) in documents.into_iter().enumerate() {
+        checks.push(Check::try_from(document.value).map_err(|e| error(i, "", e.to_string()))?);
+    }
+    validate_set(&checks).map_err(|e| match (&e.kind, e.member) {
+        (SetErrorKind::Duplicate { id, first }, _) => {
+            let line = places[*first].0;
+            error(e.index, ".id", format!("check `{id}` is there already, in line {line}: ids must differ"))
+        }
+        (_, Some(member)) => error(e.index, &format!(".group.checks[{member}]"), e.to_string()),
+        (_, None) => error(e.index, ".group", e.to_string()),
+    })?;
     Ok(checks)
 }
 
@@ -164,7 +183,7 @@ mod tests {
                 &["w.yaml:3:17", "`checks[0].http.url`", "expected `http` or `https`"],
             ),
             ("checks:\n  - id: a\n    http: [1]\n", &["w.yaml:3:11", "`checks[0].http`"]),
-            ("checks:\n  - id: a\n", &["w.yaml:2:5", "`checks[0]`", "expected one of `http:` or `tcp:`"]),
+            ("checks:\n  - id: a\n", &["w.yaml:2:5", "`checks[0]`", "expected one of `http:`, `tcp:` or `group:`"]),
             (
                 "checks:\n  - {id: a, tcp: {address: 'a:1'}}\n  - {id: a, tcp: {address: 'a:2'}}\n",
                 &["w.yaml:3:5", "in line 2", "ids must differ"],
@@ -174,6 +193,19 @@ mod tests {
                 &["w.yaml:4:", "environment variable `MISSING` is not set"],
             ),
             ("pools: {http: {size: 0}}\n", &["w.yaml:1:22", "`pools.http.size`", "expected 1 to 10000"]),
+            (
+                "pools: {http: {size: 8, per_check: 9}}\n",
+                &["w.yaml:1:36", "`pools.http.per_check`", "expected 1 to the pool's size, 8"],
+            ),
+            ("pools: {tcp: {per_check: 0}}\n", &["w.yaml:1:26", "expected 1 to the pool's size, 64"]),
+            (
+                "checks:\n  - {id: a, tcp: {address: 'a:1'}}\n  - {id: g, group: {checks: [a, b]}}\n",
+                &["w.yaml:3:5", "`checks[1].group.checks[1]`", "names `b`, which is not among the checks"],
+            ),
+            (
+                "checks:\n  - id: a\n    tcp: {address: 'a:1'}\n    verdict: {quorum: 0}\n",
+                &["w.yaml:4:23", "`checks[0].verdict.quorum`", "expected 1 to 10000"],
+            ),
             ("pools: {smtp: {size: 1}}\n", &["w.yaml:1:", "smtp"]),
             ("checks: [\n", &["w.yaml:"]),
             ("checks:\n- id: a\n  id: b\n", &["w.yaml:3:3", "the key `id` is there twice"]),

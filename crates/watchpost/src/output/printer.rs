@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::{mpsc, oneshot};
-use watchpost_model::{Outcome, TaskResult};
+use watchpost_model::Outcome;
 
+use super::item::Item;
 use super::row;
 
 /// How results are printed.
@@ -20,7 +21,7 @@ pub enum Format {
     Lines,
 }
 
-/// Prints results as they come in.
+/// Prints results and verdicts as they come in.
 #[derive(Debug, Clone, Copy)]
 pub struct Printer {
     /// How.
@@ -33,10 +34,10 @@ pub struct Printer {
     pub progress: bool,
 }
 
-/// What was printed, or why nothing more could be.
+/// What there was, or why nothing more could be.
 pub type Printed = std::io::Result<Tally>;
 
-/// What was printed, by outcome.
+/// How many results there were, by outcome. Verdicts are not among them: they speak of the same tasks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally([u64; Outcome::ALL.len()]);
 
@@ -81,19 +82,24 @@ impl Printer {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(self, results: mpsc::Receiver<TaskResult>) -> std::io::Result<oneshot::Receiver<Printed>> {
+    pub fn start<T>(self, items: mpsc::Receiver<T>) -> std::io::Result<oneshot::Receiver<Printed>>
+    where
+        T: Send + 'static,
+        for<'a> Item<'a>: From<&'a T>,
+    {
         let (done, printed) = oneshot::channel();
         std::thread::Builder::new().name("print".into()).spawn(move || {
-            let _gone = done.send(self.print(results));
+            let _gone = done.send(self.print(items));
         })?;
         Ok(printed)
     }
 
-    fn print(self, mut results: mpsc::Receiver<TaskResult>) -> std::io::Result<Tally> {
+    fn print<T>(self, mut items: mpsc::Receiver<T>) -> std::io::Result<Tally>
+    where
+        for<'a> Item<'a>: From<&'a T>,
+    {
         let terminal = std::io::stdout().is_terminal();
-        // Rows on a terminal appear at once; into a file or pipe they go in blocks, but not late.
-        let mut out = std::io::BufWriter::with_capacity(64 * 1024, std::io::stdout().lock());
-        let mut flushed_at = Instant::now();
+        let mut out = std::io::BufWriter::with_capacity(OUT_BYTES, std::io::stdout().lock());
         let progress = self.progress_bar();
         let mut tally = Tally::default();
         let mut text = String::new();
@@ -101,31 +107,27 @@ impl Printer {
             out.write_all(b"[")?;
         }
         let mut printed = 0u64;
-        while let Some(result) = next(&mut results, &mut out, &mut flushed_at)? {
-            tally.add(result.outcome);
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut pace = Pace::new(terminal);
+        while pace.next(&mut items, &mut batch) {
+            progress.suspend(|| {
+                for item in batch.drain(..) {
+                    let item = Item::from(&item);
+                    if let Item::Result(result) = item {
+                        tally.add(result.outcome);
+                    }
+                    if self.quiet && item.outcome() == Outcome::Pass {
+                        continue;
+                    }
+                    text.clear();
+                    self.write(&mut text, item, terminal, printed == 0)?;
+                    out.write_all(text.as_bytes())?;
+                    printed += 1;
+                }
+                out.flush()
+            })?;
             if !progress.is_hidden() {
                 progress.set_message(tally.to_string());
-            }
-            if self.quiet && result.outcome == Outcome::Pass {
-                continue;
-            }
-            text.clear();
-            match self.format {
-                Format::Rows => row::write(&mut text, &result, terminal, self.clock),
-                Format::Array => {
-                    text.push_str(if printed == 0 { "\n" } else { ",\n" });
-                    text.push_str(&serde_json::to_string(&result)?);
-                }
-                Format::Lines => {
-                    text.push_str(&serde_json::to_string(&result)?);
-                    text.push('\n');
-                }
-            }
-            printed += 1;
-            if terminal {
-                progress.suspend(|| out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
-            } else {
-                out.write_all(text.as_bytes())?;
             }
         }
         if self.format == Format::Array {
@@ -134,6 +136,22 @@ impl Printer {
         out.flush()?;
         progress.finish_and_clear();
         Ok(tally)
+    }
+
+    fn write(self, text: &mut String, item: Item<'_>, colour: bool, first: bool) -> std::io::Result<()> {
+        match (self.format, item) {
+            (Format::Rows, Item::Result(result)) => row::write_result(text, result, colour, self.clock),
+            (Format::Rows, Item::Verdict(verdict)) => row::write_verdict(text, verdict, colour, self.clock),
+            (Format::Array, item) => {
+                text.push_str(if first { "\n" } else { ",\n" });
+                text.push_str(&item.json()?);
+            }
+            (Format::Lines, item) => {
+                text.push_str(&item.json()?);
+                text.push('\n');
+            }
+        }
+        Ok(())
     }
 
     fn progress_bar(&self) -> ProgressBar {
@@ -149,23 +167,40 @@ impl Printer {
     }
 }
 
-/// The longest time that a printed line may stay in the buffer.
-const FLUSH_EVERY: Duration = Duration::from_millis(100);
+/// How many bytes are written at once.
+const OUT_BYTES: usize = 64 * 1024;
+/// How much is printed between two looks at what else has come in.
+const BATCH: usize = 256;
+/// How long what comes in fast is left to gather. A thread that waits is woken for each item, and
+/// waking it costs the one who sends about as much as sending. It stays well below what a reader of
+/// a pipe would notice.
+const GATHER: Duration = Duration::from_millis(2);
+/// From how many items on what comes in fast is left to gather: a few are printed without delay.
+const GATHER_FROM: usize = 64;
 
-/// The next result; what is buffered goes out before waiting for it.
-fn next(
-    results: &mut mpsc::Receiver<TaskResult>,
-    out: &mut impl Write,
-    flushed_at: &mut Instant,
-) -> std::io::Result<Option<TaskResult>> {
-    if let Ok(result) = results.try_recv() {
-        if flushed_at.elapsed() >= FLUSH_EVERY {
-            out.flush()?;
-            *flushed_at = Instant::now();
-        }
-        return Ok(Some(result));
+/// When to look at what has come in. On a terminal rows appear at once.
+struct Pace {
+    terminal: bool,
+    /// How many items came in so far, and how long the last were waited for.
+    seen: usize,
+    waited: Duration,
+}
+
+impl Pace {
+    fn new(terminal: bool) -> Self {
+        Self { terminal, seen: 0, waited: Duration::MAX }
     }
-    out.flush()?;
-    *flushed_at = Instant::now();
-    Ok(results.blocking_recv())
+
+    /// Waits for what comes next; `false` when there is nothing more to come.
+    fn next<T>(&mut self, items: &mut mpsc::Receiver<T>, batch: &mut Vec<T>) -> bool {
+        let fast = self.seen >= GATHER_FROM && self.waited < GATHER;
+        if fast && !self.terminal && items.len() < BATCH && !items.is_closed() {
+            std::thread::sleep(GATHER);
+        }
+        let begun = Instant::now();
+        let n = items.blocking_recv_many(batch, BATCH);
+        self.waited = begun.elapsed();
+        self.seen = self.seen.saturating_add(n);
+        n > 0
+    }
 }

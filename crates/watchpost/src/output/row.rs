@@ -1,38 +1,60 @@
-//! One result as one row for people.
+//! One result or verdict as one row for people.
 
 use std::fmt::Write;
 
-use watchpost_model::{Outcome, TaskResult, shorten};
+use watchpost_model::{Outcome, Reason, RunVerdict, TaskResult, Timestamp, shorten};
 
 /// How wide the target's column is; longer targets push the rest to the right.
 const TARGET_WIDTH: usize = 36;
 /// How wide the endpoint's column is.
 const ENDPOINT_WIDTH: usize = 21;
+/// How wide the columns of status and time are.
+const STATUS_WIDTH: usize = 4;
+const TIME_WIDTH: usize = 9;
+/// How wide a verdict's numbers are: as wide as all that stands there for a result.
+const NUMBERS_WIDTH: usize = ENDPOINT_WIDTH + 1 + STATUS_WIDTH + 1 + TIME_WIDTH;
 
-/// Writes the row, with its newline.
-pub fn write(row: &mut String, result: &TaskResult, colour: bool, clock: bool) {
-    if clock {
-        let time = result.finished_at.to_string();
-        // The time of day of an RFC 3339 text, which always stands at the same place.
-        write_part(row, time.get(11..19).unwrap_or(&time), 8);
-    }
-    let outcome = result.outcome.as_str().to_uppercase();
-    if colour {
-        row.push_str(colour_of(result.outcome));
-        let _infallible = write!(row, "{outcome:<9}");
-        row.push_str("\x1b[0m ");
-    } else {
-        write_part(row, &outcome, 9);
-    }
+/// Appends the row of a result, with its newline.
+pub fn write_result(row: &mut String, result: &TaskResult, colour: bool, clock: bool) {
+    begin(row, clock.then_some(result.finished_at), result.outcome, colour);
     write_part(row, &shorten(&result.target.name, 80), TARGET_WIDTH);
     let endpoint = result.target.address.map_or_else(
         || if result.target.endpoint == result.target.name { String::new() } else { result.target.endpoint.clone() },
         |address| address.to_string(),
     );
     write_part(row, &shorten(&endpoint, 60), ENDPOINT_WIDTH);
-    write_part(row, &result.http.as_ref().map_or_else(|| "-".to_owned(), |http| http.status.to_string()), 4);
-    write_part(row, &result.phases_us.total.map_or_else(|| "-".to_owned(), duration), 9);
-    if let Some(reason) = &result.reason {
+    write_part(row, &result.http.as_ref().map_or_else(|| "-".to_owned(), |http| http.status.to_string()), STATUS_WIDTH);
+    write_part(row, &result.phases_us.total.map_or_else(|| "-".to_owned(), duration), TIME_WIDTH);
+    end(row, result.reason.as_ref());
+}
+
+/// Appends the row of a verdict, with its newline.
+pub fn write_verdict(row: &mut String, verdict: &RunVerdict, colour: bool, clock: bool) {
+    begin(row, clock.then_some(verdict.finished_at), verdict.outcome, colour);
+    write_part(row, verdict.check.as_str(), TARGET_WIDTH);
+    let RunVerdict { passed, total, needed, of, .. } = verdict;
+    write_part(row, &format!("{passed} of {total} {} passed, {needed} needed", of.as_str()), NUMBERS_WIDTH);
+    end(row, verdict.reason.as_ref());
+}
+
+fn begin(row: &mut String, time: Option<Timestamp>, outcome: Outcome, colour: bool) {
+    if let Some(time) = time {
+        let time = time.to_string();
+        // The time of day of an RFC 3339 text, which always stands at the same place.
+        write_part(row, time.get(11..19).unwrap_or(&time), 8);
+    }
+    let word = outcome.as_str().to_uppercase();
+    if colour {
+        row.push_str(colour_of(outcome));
+        let _infallible = write!(row, "{word:<9}");
+        row.push_str("\x1b[0m ");
+    } else {
+        write_part(row, &word, 9);
+    }
+}
+
+fn end(row: &mut String, reason: Option<&Reason>) {
+    if let Some(reason) = reason {
         let _infallible = write!(row, "{}: {}", reason.code, shorten(&reason.message, 300));
     }
     row.truncate(row.trim_end().len());
@@ -65,6 +87,20 @@ fn colour_of(outcome: Outcome) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_verdict_is_a_row_under_those_of_its_results() {
+        let json = r#"{"v": 1, "run": "a291e387-34c7-5f65-bf6b-174d502d93c9", "check": "shop", "bastion": "b",
+            "scheduled_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:01Z", "outcome": "fail",
+            "reason": {"code": "verdict_not_met", "message": "too few"}, "verdict": {"quorum": 2}, "of": "endpoints",
+            "needed": 2, "total": 3, "passed": 1, "failed": 2, "undecided": 0}"#;
+        let verdict: RunVerdict = serde_json::from_str(json).unwrap();
+        // What is in the row already stays there.
+        let mut row = "before \n".to_owned();
+        write_verdict(&mut row, &verdict, false, true);
+        let shop = format!("{:<36} {:<37}", "shop", "1 of 3 endpoints passed, 2 needed");
+        assert_eq!(row, format!("before \n00:00:01 FAIL      {shop}verdict_not_met: too few\n"));
+    }
 
     #[test]
     fn durations_have_three_digits_and_a_unit() {
