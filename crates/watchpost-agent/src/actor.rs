@@ -73,8 +73,12 @@ struct Life<B: Behaviour> {
 /// The actor.
 struct Shell<B: Behaviour> {
     life: Rc<Life<B>>,
-    ended: Option<oneshot::Sender<()>>,
     timer: Option<(Tick, SpawnHandle)>,
+    /// Whether the behaviour is at work. Where this stays, it panicked: actix drops the shell of an actor
+    /// that panicked by running it to its end, and a second panic in there would end the process.
+    at_work: bool,
+    /// Told when every sender to the inbox is gone. Dropped otherwise, which tells as well.
+    ended: Option<oneshot::Sender<()>>,
 }
 
 /// Starts an actor on this thread. It ends when every sender to `inbox` is gone.
@@ -88,7 +92,7 @@ async fn keep_alive<B: Behaviour>(life: Rc<Life<B>>, stats: Arc<Stats>) {
     let mut deaths = VecDeque::new();
     loop {
         let (ended, over) = oneshot::channel();
-        Shell { life: Rc::clone(&life), ended: Some(ended), timer: None }.start();
+        Shell { life: Rc::clone(&life), timer: None, at_work: false, ended: Some(ended) }.start();
         if over.await.is_ok() {
             return;
         }
@@ -115,34 +119,35 @@ impl<B: Behaviour> Actor for Shell<B> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.life.behaviour.borrow_mut().begin();
-        // What a panic left in the batch.
-        self.work(ctx);
+        self.with(ctx, Behaviour::begin);
         Self::add_stream(Arrivals(Rc::clone(&self.life)), ctx);
-    }
-
-    fn stopped(&mut self, _: &mut Self::Context) {
-        if let Some(ended) = self.ended.take() {
-            // Its parent waits for as long as it lives; at the end of the system nobody does.
-            let _gone = ended.send(());
-        }
     }
 }
 
 impl<B: Behaviour> StreamHandler<()> for Shell<B> {
     fn handle(&mut self, (): (), ctx: &mut Self::Context) {
-        self.work(ctx);
+        self.with(ctx, |_| {});
     }
 
     fn finished(&mut self, ctx: &mut Self::Context) {
+        if let Some(ended) = self.ended.take() {
+            // Its parent waits for as long as it lives; at the end of the system nobody does.
+            let _gone = ended.send(());
+        }
         ctx.stop();
     }
 }
 
 impl<B: Behaviour> Shell<B> {
-    fn work(&mut self, ctx: &mut Context<Self>) {
+    /// Does `first`, and then whatever has arrived: after a panic that is what was left of the batch.
+    fn with(&mut self, ctx: &mut Context<Self>, first: impl FnOnce(&mut B)) {
+        if self.at_work {
+            return;
+        }
+        self.at_work = true;
         let life = Rc::clone(&self.life);
         let mut behaviour = life.behaviour.borrow_mut();
+        first(&mut behaviour);
         // One at a time: those that a panic does not reach are handled by the next shell.
         let next = || life.batch.borrow_mut().pop_front();
         while let Some(event) = next() {
@@ -150,6 +155,7 @@ impl<B: Behaviour> Shell<B> {
         }
         behaviour.settle();
         self.set_timer(&*behaviour, ctx);
+        self.at_work = false;
     }
 
     /// Keeps one timer for the moment at which the behaviour wants to be woken.
@@ -164,8 +170,7 @@ impl<B: Behaviour> Shell<B> {
         let Some(at) = next else { return };
         let handle = ctx.run_later(at.since(behaviour.clock().tick()), |shell, ctx| {
             shell.timer = None;
-            shell.life.behaviour.borrow_mut().wake();
-            shell.work(ctx);
+            shell.with(ctx, Behaviour::wake);
         });
         self.timer = Some((at, handle));
     }

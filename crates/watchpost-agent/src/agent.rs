@@ -1,17 +1,20 @@
 //! One agent: the roles that run in this process, from start to stop.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use watchpost_bus::{BusStats, SharedBus};
-use watchpost_model::Subjects;
+use watchpost_model::{CheckType, Subjects};
 use watchpost_probe::{ProbeSet, Resolver};
 
 use crate::abandoned::RoleStop;
 use crate::checker::{self, CheckerContext};
 use crate::heartbeat;
 use crate::runner::{Admissions, Runner, RunnerContext};
-use crate::{Abandoned, AgentError, AgentSettings, CheckerHandle, CheckerStatus, Clock, Counts, PoolStatus, Stats};
+use crate::{
+    Abandoned, AgentError, AgentSettings, CheckerHandle, CheckerStatus, Clock, Counts, PoolSettings, PoolStatus, Stats,
+};
 
 /// The most of a stop's grace that is kept for the Runner after the Checker has stopped.
 const RUNNER_SHARE_MAX: Duration = Duration::from_millis(500);
@@ -149,14 +152,14 @@ impl Agent {
         self.looked.status().await
     }
 
-    /// Gives the Runner's pools the sizes that `settings` has for them, while they work: `size` and
+    /// Gives the Runner's pools the sizes that `pools` has for them, or the default, while they work: `size` and
     /// `per_check_max`. The length of a queue is taken at the start alone. Without a Runner nothing happens.
     ///
     /// # Errors
     /// When an actor is gone.
-    pub async fn resize_pools(&self, settings: &AgentSettings) -> Result<(), AgentError> {
+    pub async fn resize_pools(&self, pools: &BTreeMap<CheckType, PoolSettings>) -> Result<(), AgentError> {
         match &self.looked.runner {
-            Some(runner) => runner.resize(settings).await,
+            Some(runner) => runner.resize(pools).await,
             None => Ok(()),
         }
     }

@@ -33,7 +33,7 @@ pub use checker::{CheckerHandle, CheckerStatus, ChecksChanged};
 pub use clock::{Alarm, Clock, SystemClock};
 pub use runner::PoolStatus;
 pub use settings::{AgentSettings, PoolSettings};
-pub use source::{CheckSource, Fingerprint, follow};
+pub use source::{Configuration, ConfigurationSource, Fingerprint, follow};
 pub use stats::{Counts, Stats};
 pub use system::run_system;
 pub use watchpost_core::GroupPolicy;

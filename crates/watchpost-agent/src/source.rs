@@ -1,12 +1,13 @@
-//! Where checks come from, and following it when it changes.
+//! Where the configuration comes from, and following it when it changes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use watchpost_model::Check;
+use watchpost_model::{Check, CheckType};
 
-use crate::CheckerHandle;
+use crate::{Agent, AgentError, PoolSettings};
 
 /// How often the source is looked at. Looking beats being told: it works on network file systems,
 /// and through the renames by which editors and Kubernetes replace a file.
@@ -15,27 +16,36 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Something that tells one state of a source from another.
 pub type Fingerprint = u64;
 
-/// A set of checks that may change.
-pub trait CheckSource: Send + Sync + 'static {
+/// The part of a configuration that can change while it is in force.
+#[derive(Debug, Clone, Default)]
+pub struct Configuration {
+    /// All checks.
+    pub checks: Vec<Check>,
+    /// Worker pools that differ from [`PoolSettings::default`].
+    pub pools: BTreeMap<CheckType, PoolSettings>,
+}
+
+/// A configuration that may change.
+pub trait ConfigurationSource: Send + Sync + 'static {
     /// What distinguishes the present state from others, cheaply; `None` when it cannot be seen.
     fn fingerprint(&self) -> Option<Fingerprint>;
 
-    /// All checks.
+    /// The configuration as it is now.
     ///
     /// # Errors
     /// What is wrong with the source, where, and what was expected.
-    fn load(&self) -> Result<Vec<Check>, String>;
+    fn load(&self) -> Result<Configuration, String>;
 
     /// What to call it in logs.
     fn name(&self) -> String;
 }
 
-/// Applies the source to the Checker each time that it changes, or when `reload` is notified. A
+/// Applies the source to the agent each time that it changes, or when `reload` is notified. A
 /// source with an error changes nothing. Runs until it is dropped.
 pub async fn follow(
-    source: Arc<dyn CheckSource>,
+    source: Arc<dyn ConfigurationSource>,
     loaded: Option<Fingerprint>,
-    checker: CheckerHandle,
+    agent: Arc<Agent>,
     reload: Arc<Notify>,
 ) {
     let mut last = loaded;
@@ -54,21 +64,25 @@ pub async fn follow(
         if seen.is_none() {
             tracing::error!(
                 source = source.name(),
-                "the checks cannot be read any more; the last good ones stay in force"
+                "the configuration cannot be read any more; the last good one stays in force"
             );
             continue;
         }
         // Reading may take as long as a network file system likes.
         let reading = Arc::clone(&source);
         let Ok(loaded) = tokio::task::spawn_blocking(move || reading.load()).await else {
-            tracing::error!(source = source.name(), "reading the checks panicked; the last good ones stay in force");
+            tracing::error!(
+                source = source.name(),
+                "reading the configuration panicked; the last good one stays in force"
+            );
             continue;
         };
         match loaded {
-            Ok(checks) => match checker.replace_checks(checks).await {
-                Ok(changed) => tracing::info!(source = source.name(), %changed, "checks reloaded"),
-                Err(error) => tracing::error!(%error, "checks could not be applied"),
-            },
+            Ok(configuration) => {
+                if let Err(error) = apply(configuration, &agent, &source.name()).await {
+                    tracing::error!(%error, "the configuration could not be applied");
+                }
+            }
             Err(error) => {
                 tracing::error!(
                     source = source.name(),
@@ -77,4 +91,14 @@ pub async fn follow(
             }
         }
     }
+}
+
+/// The pools first: new checks may be why there are to be more workers.
+async fn apply(configuration: Configuration, agent: &Agent, source: &str) -> Result<(), AgentError> {
+    agent.resize_pools(&configuration.pools).await?;
+    if let Some(checker) = agent.checker() {
+        let changed = checker.replace_checks(configuration.checks).await?;
+        tracing::info!(source, %changed, "checks reloaded");
+    }
+    Ok(())
 }

@@ -15,6 +15,7 @@ mod report;
 mod stop;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -143,11 +144,11 @@ impl Runner {
         Ok(all)
     }
 
-    /// Gives each pool the size that `settings` has for it, and the share of it that one check may hold.
+    /// Gives each pool the size that `pools` has for it, or the default, and the share of it that one check may hold.
     /// Tasks and workers that are out are left alone.
-    pub(crate) async fn resize(&self, settings: &AgentSettings) -> Result<(), AgentError> {
+    pub(crate) async fn resize(&self, pools: &BTreeMap<CheckType, PoolSettings>) -> Result<(), AgentError> {
         for pool in &self.pools {
-            let wanted = settings.pool(pool.check_type);
+            let wanted = pools.get(&pool.check_type).copied().unwrap_or_default();
             if !pool.adopt(wanted) {
                 continue;
             }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchpost_agent::{Agent, CheckSource, Deps, Roles, StopReport, SystemClock, follow};
+use watchpost_agent::{Agent, ConfigurationSource, Deps, Roles, StopReport, SystemClock, follow};
 use watchpost_bus::{BusError, InProcessBus, NatsBus, SharedBus};
 use watchpost_console::Console;
 use watchpost_model::{BastionId, RunnerId};
@@ -119,9 +119,9 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         }
         let changed = checker.replace_checks(checks).await?;
         tracing::info!(bastion = %agent.settings().bastion, %changed, "checks loaded");
-        if let Some(source) = source {
-            tokio::spawn(follow(source, fingerprint, checker.clone(), reload));
-        }
+    }
+    if let Some(source) = source {
+        tokio::spawn(follow(source, fingerprint, Arc::clone(&agent), reload));
     }
     tracing::info!(bastion = %agent.settings().bastion, role = role_name(plan.roles), "ready");
 

@@ -1,5 +1,6 @@
 //! The shape of a configuration file.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -157,8 +158,13 @@ impl FileConfig {
         if let Some(grace) = self.answer_grace {
             settings.answer_grace = grace.get();
         }
-        settings.pools = self.pools.iter().map(|(check_type, pool)| (check_type, pool.settings())).collect();
+        settings.pools = self.pools();
         settings
+    }
+
+    /// The worker pools that differ from the default.
+    pub fn pools(&self) -> BTreeMap<CheckType, PoolSettings> {
+        self.pools.iter().map(|(check_type, pool)| (check_type, pool.settings())).collect()
     }
 
     /// How to reach NATS at these servers, or at the file's where none are given.

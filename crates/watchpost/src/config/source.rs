@@ -1,24 +1,23 @@
-//! A configuration file as a source of checks that may change.
+//! A configuration file as a source that may change.
 
 use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 
-use watchpost_agent::{CheckSource, Fingerprint};
-use watchpost_model::Check;
+use watchpost_agent::{Configuration, ConfigurationSource, Fingerprint};
 
-/// The checks of a file.
+/// What a file configures.
 pub struct FileSource {
     file: PathBuf,
 }
 
 impl FileSource {
-    /// The checks of `file`.
+    /// What `file` configures.
     pub fn new(file: PathBuf) -> Self {
         Self { file }
     }
 }
 
-impl CheckSource for FileSource {
+impl ConfigurationSource for FileSource {
     fn fingerprint(&self) -> Option<Fingerprint> {
         use std::os::unix::fs::MetadataExt;
         let metadata = std::fs::metadata(&self.file).ok()?;
@@ -27,12 +26,12 @@ impl CheckSource for FileSource {
         Some(hasher.finish())
     }
 
-    fn load(&self) -> Result<Vec<Check>, String> {
+    fn load(&self) -> Result<Configuration, String> {
         let loaded = super::load(&self.file).map_err(|e| e.to_string())?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        Ok(loaded.checks)
+        Ok(Configuration { checks: loaded.checks, pools: loaded.settings.pools() })
     }
 
     fn name(&self) -> String {
