@@ -24,7 +24,7 @@ const QUORUM_MAX: u32 = 10_000;
 pub struct GroupSettings {
     /// The ids of its members: 1 to 1 000, each once.
     #[serde(deserialize_with = "members")]
-    #[schemars(length(min = 1, max = 1_000))]
+    #[schemars(length(min = 1, max = 1_000), extend("uniqueItems" = true))]
     pub checks: Vec<CheckId>,
 }
 

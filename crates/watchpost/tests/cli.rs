@@ -105,11 +105,13 @@ fn config_errors_say_where_what_and_what_was_expected() {
 }
 
 #[test]
-fn the_example_is_valid() {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples/first.yaml");
-    let ran = watchpost(&["config", "validate", example.to_str().unwrap()]);
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stdout.ends_with("valid, 3 checks\n"), "{}", ran.stdout);
+fn the_examples_are_valid() {
+    for (name, checks) in [("first.yaml", 3), ("groups.yaml", 5)] {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples").join(name);
+        let ran = watchpost(&["config", "validate", example.to_str().unwrap()]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert!(ran.stdout.ends_with(&format!("valid, {checks} checks\n")), "{}", ran.stdout);
+    }
 }
 
 #[test]
@@ -242,6 +244,11 @@ fn a_bus_that_refuses_is_told_without_its_password() {
 fn the_schema_and_the_completions_are_printed() {
     let schema: serde_json::Value = serde_json::from_str(&watchpost(&["config", "schema"]).stdout).unwrap();
     assert!(schema["properties"]["checks"].is_object());
+    let check = &schema["$defs"]["CheckDocument"]["properties"];
+    for key in ["http", "tcp", "group", "policy", "verdict", "parallel", "overlap", "scheduled"] {
+        assert!(check[key]["description"].is_string(), "{key}: {check}");
+    }
+    assert_eq!(schema["$defs"]["GroupSettings"]["properties"]["checks"]["uniqueItems"], true);
     assert!(watchpost(&["completions", "bash"]).stdout.contains("watchpost"));
     assert!(watchpost(&["man"]).stdout.contains(".TH"));
 }

@@ -68,8 +68,6 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
-
     #[test]
     fn guarantee_6_a_stop_never_goes_back_and_is_over_when_the_grace_is(
         events in proptest::collection::vec(event(), 1..60),

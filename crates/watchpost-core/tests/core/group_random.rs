@@ -168,8 +168,6 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
-
     #[test]
     fn a_group_does_what_the_plain_model_does(
         settings in settings(),
@@ -318,8 +316,6 @@ impl Tree {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
-
     #[test]
     fn guarantee_1_in_a_tree_of_groups_each_task_and_group_ends_once(
         root in tree(),

@@ -70,8 +70,6 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
     #[test]
     fn guarantee_1_each_task_is_settled_exactly_once(events in proptest::collection::vec(event(), 1..300)) {
         let mut ledger: Ledger<u16, u8, u16> = Ledger::default();

@@ -208,8 +208,6 @@ impl Bench {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
     #[test]
     fn guarantee_2_the_pool_does_what_the_plain_model_does(
         queue_max in 0usize..8,

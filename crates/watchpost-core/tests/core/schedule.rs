@@ -48,8 +48,6 @@ impl Timer {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
     #[test]
     fn the_schedule_fires_what_the_plain_model_fires(events in proptest::collection::vec(event(), 1..150)) {
         let mut schedule: Schedule<u32> = Schedule::default();

@@ -2,6 +2,7 @@
 //! See docs/testing.md.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "how many states were explored is for people, with --nocapture")]
 
 mod explorer;
 mod pool;

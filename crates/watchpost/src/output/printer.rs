@@ -174,7 +174,7 @@ const BATCH: usize = 256;
 /// How long what comes in fast is left to gather. A thread that waits is woken for each item, and
 /// waking it costs the one who sends about as much as sending. It stays well below what a reader of
 /// a pipe would notice.
-const GATHER: Duration = Duration::from_millis(2);
+const GATHER: Duration = Duration::from_millis(5);
 /// From how many items on what comes in fast is left to gather: a few are printed without delay.
 const GATHER_FROM: usize = 64;
 
