@@ -87,6 +87,11 @@ impl CheckerHandle {
         self.ask(|done| Event::BeginStop { grace, done }).await
     }
 
+    #[cfg(test)]
+    pub(crate) async fn panic(&self) {
+        self.0.send(Event::Panic).await.unwrap();
+    }
+
     async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Result<T, AgentError> {
         let gone = || AgentError::ActorGone("Checker");
         let (sender, answer) = oneshot::channel();
