@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use watchpost_agent::{
-    Agent, AgentSettings, Clock, Deps, GroupPolicy, PoolSettings, Roles, RunItem, RunRequest, SystemClock,
+    Agent, AgentSettings, Clock, Deps, GroupPolicy, PoolSettings, Roles, RunItem, RunReport, RunRequest, SystemClock,
 };
 use watchpost_bus::{Headers, Outgoing, SharedBus, Subscription};
 use watchpost_model::{
@@ -86,11 +86,13 @@ pub async fn run_items(agent: &Agent, items: Vec<RunItem>) -> Duration {
     took
 }
 
-async fn count_passed(mut results: mpsc::Receiver<TaskResult>) -> usize {
+async fn count_passed(mut results: mpsc::Receiver<RunReport>) -> usize {
     let mut passed = 0;
-    while let Some(result) = results.recv().await {
-        assert_eq!(result.outcome, Outcome::Pass, "{result:?}");
-        passed += 1;
+    while let Some(report) = results.recv().await {
+        if let RunReport::Result(result) = report {
+            assert_eq!(result.outcome, Outcome::Pass, "{result:?}");
+            passed += 1;
+        }
     }
     passed
 }
