@@ -28,3 +28,13 @@ bench *ARGS: setup
 # A first look: checks things on this machine until interrupted.
 first:
     cargo run -p watchpost -- up -c deploy/examples/first.yaml
+
+# The multi-threaded tests under the thread sanitizer, which must catch a planted race first.
+tsan:
+    bash tests/tsan.sh
+
+# Ten minutes' worth of tasks of every fate, after which the process must be as it was before.
+soak TASKS="100000":
+    bash deploy/fetch-nats-server.sh
+    cargo build --locked -p watchpost
+    WATCHPOST_SOAK_TASKS={{TASKS}} cargo test --locked -p watchpost-tests --test soak -- --nocapture

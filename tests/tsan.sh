@@ -30,11 +30,11 @@ grep -q "data race" "$CARGO_TARGET_DIR/planted_race.log"
 echo "tsan: the planted race was caught"
 
 export RUSTFLAGS="$flags"
-cargo test --locked --target "$target" -p watchpost-agent --lib
+cargo test --locked --target "$target" -p watchpost-agent --lib -- --test-threads=1
 if [ "${1:-}" != short ]; then
-    cargo test --locked --target "$target" -p watchpost-bus -p watchpost-probe --lib
+    cargo test --locked --target "$target" -p watchpost-bus -p watchpost-probe --lib -- --test-threads=1
     # The whole agent in one process, and the bus in process, against targets on loopback.
-    cargo test --locked --target "$target" -p watchpost-tests --test origins -- fates
-    cargo test --locked --target "$target" -p watchpost-tests --test bus -- in_process
+    cargo test --locked --target "$target" -p watchpost-tests --test origins -- fates --test-threads=1
+    cargo test --locked --target "$target" -p watchpost-tests --test bus -- in_process --test-threads=1
 fi
 echo "tsan: no race was found"
