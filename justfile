@@ -25,6 +25,11 @@ bench *ARGS: setup
     cargo build --release --locked -p watchpost
     cargo bench --locked -p watchpost-tests --bench bench -- {{ARGS}}
 
+# Changes the core in every small way and tells which changes no test minds; the answers are in
+# docs/testing.md. Needs `cargo install cargo-mutants --locked`. Some 20 minutes; never part of CI.
+mutants *ARGS:
+    CARGO_PROFILE_DEV_OPT_LEVEL=1 PROPTEST_MAX_SHRINK_ITERS=0 cargo mutants -p watchpost-core --timeout 60 --output target {{ARGS}}
+
 # A first look: checks things on this machine until interrupted.
 first:
     cargo run -p watchpost -- up -c deploy/examples/first.yaml

@@ -263,6 +263,21 @@ fn guarantee_2_a_worker_that_cannot_be_made_is_tried_again() {
 }
 
 #[test]
+fn guarantee_2_a_worker_that_comes_before_it_was_asked_for_is_dismissed() {
+    let mut site = Site::new(1, 10, 10);
+    site.scheduled(1, 1);
+    site.lost(1);
+    site.pass(Duration::from_millis(10));
+    let seat = site.seats()[0];
+    site.built(seat, Some(1));
+    site.scheduled(2, 1);
+    site.lost(2);
+    site.pass(Duration::from_millis(20));
+    assert_eq!(site.built(seat, Some(9)), ["build", "dismiss 9"], "it is asked for in this very event");
+    assert_eq!(site.counts(), [1, 0, 0, 1]);
+}
+
+#[test]
 fn guarantee_2_a_worker_that_was_not_out_is_dismissed() {
     let mut site = Site::new(1, 10, 10);
     let told = site.event(|pool, now, steps| pool.worker_returned(now, 5, Worker(9), steps));
