@@ -201,10 +201,14 @@ async fn until_quiet(agents: [&Agent; 2], target: &Target, at_most: Option<&Foot
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test is told by its environment how long to go on")]
+fn tasks_wanted() -> usize {
+    std::env::var("WATCHPOST_SOAK_TASKS").map_or(TASKS_DEFAULT, |n| n.parse().expect("a number of tasks"))
+}
+
 #[test]
 fn guarantee_3_a_process_is_after_many_tasks_of_every_fate_as_it_was_after_a_few() {
-    let wanted = std::env::var("WATCHPOST_SOAK_TASKS").ok().map(|n| n.parse().expect("a number of tasks"));
-    let wanted: usize = wanted.unwrap_or(TASKS_DEFAULT);
+    let wanted = tasks_wanted();
     let target = Target::start();
     // A panic a task would fill the log with what is expected.
     std::panic::set_hook(Box::new(|panic| {
