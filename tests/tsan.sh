@@ -3,7 +3,8 @@
 #
 # Without arguments: all of them (`just tsan`). With `short`: those of the actors alone, as CI does.
 # The sanitizer is part of the stable compiler but not of its interface, hence RUSTC_BOOTSTRAP; the
-# standard library and C code are not instrumented, so what happens inside of them is not seen.
+# standard library and C code are not instrumented, so what happens inside of them is not seen. The test
+# harness is part of it: one test at a time, and no output handed from thread to thread.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -30,11 +31,11 @@ grep -q "data race" "$CARGO_TARGET_DIR/planted_race.log"
 echo "tsan: the planted race was caught"
 
 export RUSTFLAGS="$flags"
-cargo test --locked --target "$target" -p watchpost-agent --lib -- --test-threads=1
+cargo test --locked --target "$target" -p watchpost-agent --lib -- --test-threads=1 --nocapture
 if [ "${1:-}" != short ]; then
-    cargo test --locked --target "$target" -p watchpost-bus -p watchpost-probe --lib -- --test-threads=1
+    cargo test --locked --target "$target" -p watchpost-bus -p watchpost-probe --lib -- --test-threads=1 --nocapture
     # The whole agent in one process, and the bus in process, against targets on loopback.
-    cargo test --locked --target "$target" -p watchpost-tests --test origins -- fates --test-threads=1
-    cargo test --locked --target "$target" -p watchpost-tests --test bus -- in_process --test-threads=1
+    cargo test --locked --target "$target" -p watchpost-tests --test origins -- fates --test-threads=1 --nocapture
+    cargo test --locked --target "$target" -p watchpost-tests --test bus -- in_process --test-threads=1 --nocapture
 fi
 echo "tsan: no race was found"
