@@ -16,6 +16,7 @@ pub const MS: Us = 1_000;
 pub const S: Us = 1_000_000;
 
 /// Everything about one simulation.
+#[derive(Debug)]
 pub struct Plan {
     pub seed: u64,
     /// Whether nothing goes wrong but what targets do: then nothing may be lost.
