@@ -195,10 +195,10 @@ impl<K: Copy + Ord, C: Clone + Ord, W, J> Pool<K, C, W, J> {
         self.target = size;
         self.limits.per_check_max = per_check_max;
         self.queue.set_per_check_max(per_check_max);
-        while self.size < self.target {
-            self.size += 1;
+        for _ in self.size..size {
             steps.push(Step::Build { seat: self.seats.add() });
         }
+        self.size = self.size.max(size);
         self.end(now, steps);
     }
 

@@ -361,3 +361,19 @@ fn guarantee_4_ad_hoc_tasks_do_not_displace_one_another() {
     assert_eq!(site.submit(3, 3, Class::AdHoc, Tick::from_secs(1)), ["refuse 3 QueueFull after 0"]);
     assert_eq!(site.scheduled(4, 3), ["refuse 4 QueueFull after 0"]);
 }
+
+#[test]
+fn guarantee_3_nothing_is_left_of_a_check_that_neither_waits_nor_runs() {
+    let limits = Limits { queue_max: 10, wait_max: WAIT_MAX, per_check_max: 1 };
+    let mut pool = Pool::new(limits, vec![Worker(0)]);
+    let mut steps = Vec::new();
+    for key in 0..3 {
+        let arrival = Arrival { key, check: "a check", class: Class::Scheduled, deadline: FAR };
+        pool.submit(Tick::ZERO, arrival, (), &mut steps);
+    }
+    assert!(pool.cancel(Tick::ZERO, 1, &mut steps));
+    pool.worker_lost(Tick::ZERO, 0, &mut steps);
+    assert!(format!("{pool:?}").contains("a check"), "one still waits");
+    pool.advance(Tick::ZERO.after(WAIT_MAX), &mut steps);
+    assert!(!format!("{pool:?}").contains("a check"), "{pool:?}");
+}
