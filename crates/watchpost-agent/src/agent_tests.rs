@@ -153,3 +153,29 @@ fn guarantee_1_a_checker_that_panics_knows_every_task_that_it_sent() {
     })
     .unwrap();
 }
+
+#[test]
+fn an_agent_that_gave_up_an_actor_says_which_so_that_its_process_can_end() {
+    // As `actor.rs` has it: the tenth panic within a minute is survived, and the eleventh is not.
+    const PANICS: usize = 11;
+    run_system(async {
+        for broken in ["Checker", "Dispatcher"] {
+            let rig = Rig::start().await;
+            let whole = tokio::time::timeout(Duration::from_millis(50), rig.agent.broken()).await;
+            assert!(whole.is_err(), "nothing is broken yet: {whole:?}");
+            for _ in 0..PANICS {
+                match broken {
+                    "Checker" => rig.agent.checker().unwrap().panic().await,
+                    _ => rig.agent.looked.runner.as_ref().unwrap().panic_dispatchers(false).await,
+                }
+            }
+            let told = tokio::time::timeout(LIMIT * 10, rig.agent.broken()).await.expect("it is told");
+            assert!(matches!(told, AgentError::ActorGone(actor) if actor == broken), "{told}");
+            assert_eq!(rig.agent.looked.stats.counts().actors_rebuilt, PANICS as u64);
+            // What is left of it can still be asked to stop, and says the same.
+            let stopped = rig.agent.stop(LIMIT).await;
+            assert!(matches!(stopped, Err(AgentError::ActorGone(actor)) if actor == broken), "{stopped:?}");
+        }
+    })
+    .unwrap();
+}
