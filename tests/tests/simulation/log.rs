@@ -32,28 +32,62 @@ pub enum Event {
     /// The time of day less the simulated time, in µs, from now on.
     DaySet(i64),
     /// The set of checks with this number in the plan is in force.
-    Configured { set: usize, generation: u64 },
-    Resized { largest: usize },
+    Configured {
+        set: usize,
+        generation: u64,
+    },
+    Resized {
+        largest: usize,
+    },
     /// A Checker tried to send a task.
-    TaskSent { task: TaskNote, sent: bool },
+    TaskSent {
+        task: TaskNote,
+        sent: bool,
+    },
     /// A task came to a Runner.
     TaskHeard(TaskNote),
     /// A result that its Runner, or its Checker, tried to publish.
-    Reported { result: ResultNote, sent: bool },
+    Reported {
+        result: ResultNote,
+        sent: bool,
+    },
     /// A Runner's result came to a Checker.
     Answered(ResultNote),
     Verdict(Box<RunVerdict>),
     CancelHeard(CancelTasks),
-    ProbeBegan { worker: u64, task: TaskId, run: RunId, until: Timestamp },
-    ProbeEnded { worker: u64, task: TaskId },
-    RequestMade { request: usize, limit_us: Us },
-    RequestTold { request: usize, result: ResultNote },
+    ProbeBegan {
+        worker: u64,
+        task: TaskId,
+        run: RunId,
+        until: Timestamp,
+    },
+    ProbeEnded {
+        worker: u64,
+        task: TaskId,
+    },
+    RequestMade {
+        request: usize,
+        limit_us: Us,
+    },
+    RequestTold {
+        request: usize,
+        result: ResultNote,
+    },
     /// The last result was told.
-    RequestEnded { request: usize },
-    RequestDropped { request: usize },
+    RequestEnded {
+        request: usize,
+    },
+    RequestDropped {
+        request: usize,
+    },
     Looked(Box<AgentStatus>),
-    StopBegan { grace_us: Us },
-    Stopped { abandoned: Vec<TaskId>, flushed: bool },
+    StopBegan {
+        grace_us: Us,
+    },
+    Stopped {
+        abandoned: Vec<TaskId>,
+        flushed: bool,
+    },
     /// The agent said that one of its actors is gone.
     Broken(String),
 }

@@ -83,7 +83,8 @@ fn a_seed_is_the_same_each_time() {
         let plan = || Plan::of(seed);
         let (once, again) = (run::run(&plan()), run::run(&plan()));
         let differs = || {
-            let pairs = once.iter().map(|entry| format!("{entry:?}")).zip(again.iter().map(|entry| format!("{entry:?}")));
+            let pairs =
+                once.iter().map(|entry| format!("{entry:?}")).zip(again.iter().map(|entry| format!("{entry:?}")));
             pairs.into_iter().find(|(a, b)| a != b)
         };
         assert_eq!(log::fingerprint(&once), log::fingerprint(&again), "seed {seed} differs: {:#?}", differs());

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use watchpost_agent::{Agent, AgentSettings, Deps, PoolSettings, Roles, RunItem, RunRequest};
+use watchpost_agent::{Agent, AgentSettings, Deps, PoolSettings, Roles, RunItem, RunReport, RunRequest};
 use watchpost_model::CheckType;
 use watchpost_probe::Resolver;
 
@@ -236,11 +236,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// Does something with an agent, as soon as it has started.
-    fn ask<F: Future<Output = ()> + 'static>(
-        &self,
-        place: usize,
-        what: impl FnOnce(Rc<Agent>, Notes) -> F + 'static,
-    ) {
+    fn ask<F: Future<Output = ()> + 'static>(&self, place: usize, what: impl FnOnce(Rc<Agent>, Notes) -> F + 'static) {
         let Some(Process { id, host, agent, .. }) = &self.places[place].process else { return };
         let notes = Notes { world: Arc::clone(&self.world), process: *id, time: host.time() };
         let agent = Rc::clone(agent);
@@ -337,7 +333,11 @@ async fn ask_for(agent: Rc<Agent>, notes: Notes, request: Request) {
             }
         };
         match next.await {
-            Some(Some(result)) => notes.note(Event::RequestTold { request: number, result: (&result).into() }),
+            Some(Some(RunReport::Result(result))) => {
+                notes.note(Event::RequestTold { request: number, result: (&*result).into() });
+            }
+            // What they say follows from the results and verdicts on the bus, which are judged.
+            Some(Some(RunReport::Verdict(_) | RunReport::Over { .. })) => {}
             Some(None) => return notes.note(Event::RequestEnded { request: number }),
             None => {
                 notes.note(Event::RequestDropped { request: number });

@@ -27,7 +27,8 @@ pub fn judge(plan: &Plan, process: &History<'_>, settled: &BTreeMap<TaskId, Sett
             Outcome::Missed => code == "still_running" && reloaded,
             _ => true,
         };
-        findings.unless(explained, || format!("p{id}: task {task} of check {check} is {outcome}/{code} in calm weather"));
+        findings
+            .unless(explained, || format!("p{id}: task {task} of check {check} is {outcome}/{code} in calm weather"));
     }
     let stop_over = process.stop.as_ref().and_then(|stop| stop.over);
     if plan.grace >= GRACE_ENOUGH {

@@ -62,9 +62,12 @@ pub fn judge(plan: &Plan, process: &History<'_>, findings: &mut Findings) {
                 findings.unless(!twice, || format!("p{id}: task {task} has two workers"));
                 let before = at_work.insert(*worker, Running { task: *task, run: *run });
                 findings.unless(before.is_none(), || format!("p{id}: worker {worker} has two tasks"));
-                findings.unless(at_work.len() <= 2 * largest, || format!("p{id}: {} workers are at work", at_work.len()));
+                findings
+                    .unless(at_work.len() <= 2 * largest, || format!("p{id}: {} workers are at work", at_work.len()));
                 let stopped = cancelled.get(run).is_some_and(|heard| at > *heard);
-                findings.unless(!stopped || plan_recurs(plan), || format!("p{id}: task {task} began at {at}, and was cancelled"));
+                findings.unless(!stopped || plan_recurs(plan), || {
+                    format!("p{id}: task {task} began at {at}, and was cancelled")
+                });
                 let late = process.moment_of(*until, Us::MAX) <= at && !process.set;
                 findings.unless(!late, || format!("p{id}: task {task} began after its deadline, {until}"));
             }
@@ -89,9 +92,12 @@ pub fn judge(plan: &Plan, process: &History<'_>, findings: &mut Findings) {
         findings.unless(reported <= heard && began <= heard, || {
             format!("p{id}: task {task} was heard {heard} times, begun {began} times, reported {reported} times")
         });
-        findings.unless(*heard != 1 || outcomes.len() <= 1, || format!("p{id}: task {task} was reported as {outcomes:?}"));
+        findings
+            .unless(*heard != 1 || outcomes.len() <= 1, || format!("p{id}: task {task} was reported as {outcomes:?}"));
         if plan.calm && process.stopped_cleanly() {
-            findings.unless(reported == heard, || format!("p{id}: task {task} was heard {heard} times, reported {reported} times"));
+            findings.unless(reported == heard, || {
+                format!("p{id}: task {task} was heard {heard} times, reported {reported} times")
+            });
         }
     }
     judge_end(process, &at_work, findings);
