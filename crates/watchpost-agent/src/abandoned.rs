@@ -4,6 +4,8 @@ use std::fmt;
 
 use watchpost_model::{CheckId, TaskId};
 
+use crate::AgentError;
+
 /// A task that had no reported outcome when the grace was over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Abandoned {
@@ -30,4 +32,6 @@ pub(crate) struct RoleStop {
     pub(crate) abandoned: Vec<Abandoned>,
     /// Whether everything that it published has left the process.
     pub(crate) flushed: bool,
+    /// Which part of it was not there any more.
+    pub(crate) gone: Option<AgentError>,
 }

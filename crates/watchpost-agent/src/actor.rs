@@ -25,8 +25,9 @@ use watchpost_core::Tick;
 use crate::clock::Clock;
 use crate::stats::Stats;
 
-/// How many events are handled before the runtime's other tasks have their turn.
-const BATCH_MAX: usize = 256;
+/// How many events are taken from the inbox at a time. actix asks for up to 16 such batches before the
+/// runtime's other tasks have their turn.
+const BATCH_MAX: usize = 32;
 /// How long after a panic the actor is built anew; doubled with each further one.
 const REBUILD_AFTER: Duration = Duration::from_millis(1);
 /// How many panics within [`DEATHS_WITHIN`] are survived. One more, and the actor is given up, since it

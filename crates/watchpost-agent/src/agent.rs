@@ -11,6 +11,7 @@ use watchpost_probe::{ProbeSet, Resolver};
 use crate::abandoned::RoleStop;
 use crate::checker::{self, CheckerContext};
 use crate::heartbeat;
+use crate::helpers::Helpers;
 use crate::runner::{Admissions, Runner, RunnerContext};
 use crate::{
     Abandoned, AgentError, AgentSettings, CheckerHandle, CheckerStatus, Clock, Counts, PoolSettings, PoolStatus, Stats,
@@ -57,6 +58,7 @@ pub(crate) struct Looked {
     pub(crate) bus: SharedBus,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stats: Arc<Stats>,
+    helpers: Helpers,
     checker: Option<CheckerHandle>,
     runner: Option<Runner>,
 }
@@ -83,12 +85,14 @@ pub struct StopReport {
     pub abandoned: Vec<Abandoned>,
     /// Whether everything that was published has left the process.
     pub flushed: bool,
+    /// Which part of the agent was not there any more to be stopped, which is a defect of Watchpost.
+    pub gone: Option<AgentError>,
 }
 
 impl StopReport {
     /// Whether everything that was promised was kept.
     pub fn is_clean(&self) -> bool {
-        self.flushed && self.abandoned.is_empty()
+        self.flushed && self.abandoned.is_empty() && self.gone.is_none()
     }
 }
 
@@ -99,6 +103,7 @@ impl Agent {
     /// When a subscription or the timer's thread fails.
     pub async fn start(settings: AgentSettings, roles: Roles, deps: Deps) -> Result<Self, AgentError> {
         let stats = Arc::new(Stats::default());
+        let helpers = Helpers::default();
         let subjects = Subjects::new(&settings.prefix, &settings.bastion);
         // The Runner first, so that a Checker in the same process finds it listening.
         let runner = match roles {
@@ -111,6 +116,7 @@ impl Agent {
                     bus: Arc::clone(&deps.bus),
                     stats: Arc::clone(&stats),
                     admissions: Admissions::new(Arc::clone(&stats)),
+                    helpers: helpers.clone(),
                 };
                 Some(Runner::start(cx, &deps.probes).await?)
             }
@@ -125,11 +131,12 @@ impl Agent {
                     bus: Arc::clone(&deps.bus),
                     resolver: deps.resolver.clone(),
                     stats: Arc::clone(&stats),
+                    helpers: helpers.clone(),
                 };
                 Some(checker::start(cx).await?)
             }
         };
-        let looked = Arc::new(Looked { settings, bus: deps.bus, clock: deps.clock, stats, checker, runner });
+        let looked = Arc::new(Looked { settings, bus: deps.bus, clock: deps.clock, stats, helpers, checker, runner });
         let heartbeat = tokio::spawn(heartbeat::beat(Arc::clone(&looked)));
         Ok(Self { looked, heartbeat })
     }
@@ -164,53 +171,52 @@ impl Agent {
         }
     }
 
-    /// Waits until an actor is gone, which only a defect of Watchpost can bring about.
+    /// Waits until an actor or a task of the agent is gone, which only a defect of Watchpost can bring about.
     ///
     /// # Cancel safety
     /// Cancel safe.
     pub async fn broken(&self) -> AgentError {
-        loop {
-            if let Err(error) = self.status().await {
-                return error;
+        let actors = async {
+            loop {
+                if let Err(error) = self.status().await {
+                    return error;
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+        };
+        tokio::select! {
+            error = actors => error,
+            error = self.looked.helpers.broken() => error,
         }
     }
 
     /// Stops within `grace`: the Checker first, so that what it has sent can still be run, then the Runner.
-    ///
-    /// # Errors
-    /// When an actor is gone.
-    pub async fn stop(&self, grace: Duration) -> Result<StopReport, AgentError> {
+    /// What is not there any more to be stopped keeps the rest from nothing, and is named.
+    pub async fn stop(&self, grace: Duration) -> StopReport {
         self.heartbeat.abort();
         let looked = &*self.looked;
         let begun = looked.clock.tick();
-        let mut report = StopReport { abandoned: Vec::new(), flushed: true };
+        let mut report = StopReport { abandoned: Vec::new(), flushed: true, gone: None };
         let mut add = |role: RoleStop| {
             report.flushed &= role.flushed;
             report.abandoned.extend(role.abandoned);
+            report.gone = report.gone.take().or(role.gone);
         };
-        let mut gone = None;
         if let Some(checker) = &looked.checker {
             // Some of the grace is the Runner's, whatever the Checker still waits for.
             let for_runner = if looked.runner.is_some() { (grace / 8).min(RUNNER_SHARE_MAX) } else { Duration::ZERO };
-            match checker.stop(grace - for_runner).await {
-                Ok(stopped) => add(stopped),
-                Err(error) => gone = Some(error),
-            }
+            let stopped = checker.stop(grace - for_runner).await;
+            add(stopped.unwrap_or_else(|gone| RoleStop { gone: Some(gone), ..RoleStop::default() }));
         }
         if let Some(runner) = &looked.runner {
             let left = grace.saturating_sub(looked.clock.tick().since(begun));
-            add(runner.stop(left).await?);
-        }
-        if let Some(error) = gone {
-            return Err(error);
+            add(runner.stop(left).await);
         }
         // A task that both roles know of is named once, by the one who was to run it.
         let mut seen = std::collections::HashSet::new();
         report.abandoned.reverse();
         report.abandoned.retain(|abandoned| seen.insert(abandoned.task));
-        Ok(report)
+        report
     }
 }
 

@@ -19,6 +19,7 @@ mod agent;
 mod checker;
 mod clock;
 mod heartbeat;
+mod helpers;
 mod runner;
 mod settings;
 mod source;
@@ -50,9 +51,15 @@ pub enum AgentError {
         #[source]
         source: watchpost_bus::BusError,
     },
+    /// The checks do not fit together.
+    #[error("the checks do not fit together")]
+    Checks(#[source] watchpost_model::SetError),
     /// The thread of the timer could not be started.
     #[error("could not start the timer's thread")]
     Timer(#[source] std::io::Error),
+    /// A task that carries things between the bus and the actors is gone.
+    #[error("the task `{0}` panicked; this is a defect of Watchpost, restart the process")]
+    HelperGone(&'static str),
     /// An actor is gone.
     #[error("the {0} is gone; this is a defect of Watchpost, restart the process")]
     ActorGone(&'static str),

@@ -97,7 +97,6 @@ fn o2_a_result_that_is_given_up_during_a_stop_is_named_as_abandoned() {
             local.bus.set_away(false);
         };
         let (report, ()) = tokio::join!(stop, back);
-        let report = report.unwrap();
         let named: Vec<_> = report.abandoned.iter().map(|abandoned| abandoned.task).collect();
         assert_eq!(named, [short], "{report:?}");
         assert_eq!(report.abandoned[0].state, "ended, and its result not sent");

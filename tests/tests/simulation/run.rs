@@ -129,9 +129,11 @@ impl<'a> Simulation<'a> {
                 let stopped = Rc::clone(&process.stopped);
                 self.ask(*place, move |agent, note| async move {
                     note.note(Event::StopBegan { grace_us: grace.as_micros() as Us });
-                    if let Some(report) = note.hear(agent.stop(grace).await) {
-                        let abandoned = report.abandoned.iter().map(|abandoned| abandoned.task).collect();
-                        note.note(Event::Stopped { abandoned, flushed: report.flushed });
+                    let report = agent.stop(grace).await;
+                    let abandoned = report.abandoned.iter().map(|abandoned| abandoned.task).collect();
+                    match report.gone {
+                        Some(gone) => note.note(Event::Broken(gone.to_string())),
+                        None => note.note(Event::Stopped { abandoned, flushed: report.flushed }),
                     }
                     if let Some(status) = note.hear(agent.status().await) {
                         note.note(Event::Looked(Box::new(status)));

@@ -37,8 +37,8 @@ impl Cancelling {
     }
 }
 
-/// How much of a sentence goes along: four bytes a character at most.
-const TEXT_CHARS_MAX: usize = CancelTasks::TEXT_BYTES_MAX / 4;
+/// How much of a sentence goes along: a character takes six bytes at most, where it had to be escaped.
+const TEXT_CHARS_MAX: usize = CancelTasks::TEXT_BYTES_MAX / 6 - 1;
 
 impl Checker {
     /// Notes that the tasks of a run are to be stopped; they go out together.
@@ -76,7 +76,10 @@ impl Checker {
     /// Ends a request before its items did by themselves. Doing it again changes nothing.
     pub(super) fn cancel_request(&mut self, id: u64, ending: &Ending) {
         let Some(request) = self.requests.get_mut(&id) else { return };
-        request.ended_by.get_or_insert_with(|| ending.clone());
+        if request.ended_by.is_some() {
+            return;
+        }
+        request.ended_by = Some(ending.clone());
         let mut steps = Vec::new();
         request.group.cancel(&mut steps);
         self.plan(Node::Request(id), steps);

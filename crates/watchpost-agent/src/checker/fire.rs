@@ -6,7 +6,7 @@ use watchpost_model::{Check, CheckId, Outcome, Overlap, Reason, ReasonCode, RunI
 
 use super::run::Fired;
 use super::{Checker, FIRE_BATCH};
-use crate::clock::{later, timestamp_us};
+use crate::clock::timestamp_us;
 
 /// A run counts as still going while more than this part of the interval is left of its time. Less is
 /// left where the timeout is as long as the interval and the run was fired some ms late; and nothing runs
@@ -14,6 +14,14 @@ use crate::clock::{later, timestamp_us};
 const GOING_TOLERANCE: u32 = 10;
 
 impl Checker {
+    /// Everything that is due, however much it is.
+    pub(super) fn fire_all_due(&mut self) {
+        let now_us = self.cx.clock.now().as_microsecond();
+        while self.stopping.is_none() && self.schedule.next_due_us().is_some_and(|due_us| due_us <= now_us) {
+            self.fire_due();
+        }
+    }
+
     pub(super) fn fire_due(&mut self) {
         if self.stopping.is_some() {
             return;
@@ -23,18 +31,14 @@ impl Checker {
             let Some(due) = self.schedule.pop_due(now.as_microsecond()) else { return };
             let (check, skipped) = (Arc::clone(due.value), due.skipped);
             let scheduled_at = timestamp_us(due.scheduled_at_us);
-            let (timeout, grace) = (check.timeout().get(), self.cx.settings.answer_grace);
-            let deadline = later(now, timeout);
-            let deadline_tick = self.cx.clock.tick().after(timeout);
+            let deadline = self.cx.clock.tick().after(check.timeout().get());
             let fired = Fired {
                 run: RunId::derive(&self.cx.settings.bastion, check.id(), scheduled_at),
                 check,
                 parent: None,
                 scheduled_at,
                 deadline,
-                answer_by: later(deadline, grace),
-                deadline_tick,
-                answer_by_tick: deadline_tick.after(grace),
+                answer_by: deadline.after(self.cx.settings.answer_grace),
                 config_generation: self.generation,
                 request: None,
             };
@@ -53,7 +57,7 @@ impl Checker {
         let Some(entry) = self.checks.get_mut(id) else { return };
         let now = self.cx.clock.tick();
         if let Some(before) = entry.going.and_then(|run| self.runs.get(&run))
-            && before.firing.deadline_tick.since(now) > fired.check.interval().get() / GOING_TOLERANCE
+            && before.fired.deadline.since(now) > fired.check.interval().get() / GOING_TOLERANCE
             && fired.check.overlap() == Overlap::Skip
         {
             let message = "the previous run of the check is still going; `overlap: allow` would run both";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use watchpost_model::Check;
+use watchpost_model::{Check, validate_set};
 
 use super::{Checker, CheckerContext, Event, listen, publish};
 use crate::AgentError;
@@ -59,8 +59,9 @@ impl CheckerHandle {
     /// Replaces the whole set of checks.
     ///
     /// # Errors
-    /// When the Checker is gone.
+    /// When they do not fit together, or the Checker is gone.
     pub async fn replace_checks(&self, checks: Vec<Check>) -> Result<ChecksChanged, AgentError> {
+        validate_set(&checks).map_err(AgentError::Checks)?;
         self.ask(|changed| Event::Replace(checks, changed)).await
     }
 
@@ -109,12 +110,13 @@ pub(crate) async fn start(cx: CheckerContext) -> Result<CheckerHandle, AgentErro
     let due = alarm.due();
     let (outbox, outbound) = mpsc::channel(publish::OUTBOX_MAX);
     let (address, inbox) = mpsc::channel(INBOX_MAX);
-    let checker = Checker::new(Arc::clone(&cx), address.downgrade(), outbox, alarm);
+    let (alive, gone) = oneshot::channel();
+    let checker = Checker::new(Arc::clone(&cx), address.downgrade(), outbox, alive, alarm);
     crate::actor::start(checker, inbox, Arc::clone(&cx.stats));
-    tokio::spawn(publish::publish_all(Arc::clone(&cx), outbound, address.downgrade()));
-    tokio::spawn(listen::hand_over_answers(Arc::clone(&cx), results, address.downgrade()));
+    cx.helpers.spawn("publish", publish::publish_all(Arc::clone(&cx), outbound, address.downgrade()));
+    cx.helpers.spawn("listen", listen::hand_over_answers(Arc::clone(&cx), results, address.downgrade(), gone));
     let weak = address.downgrade();
-    tokio::spawn(async move {
+    cx.helpers.spawn("wake", async move {
         loop {
             due.notified().await;
             let Some(address) = weak.upgrade() else { return };

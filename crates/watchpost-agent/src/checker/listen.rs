@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use watchpost_bus::{Message, Status, Subscription};
 use watchpost_model::{ErrorReply, Format, TaskResult, decode, header};
 
@@ -18,8 +18,15 @@ pub(super) async fn hand_over_answers(
     cx: Arc<CheckerContext>,
     mut results: Subscription,
     checker: mpsc::WeakSender<Event>,
+    mut gone: oneshot::Receiver<()>,
 ) {
-    while let Some(first) = results.next().await {
+    loop {
+        let first = tokio::select! {
+            first = results.next() => first,
+            // Whoever would hear the next one is not there any more.
+            _ = &mut gone => None,
+        };
+        let Some(first) = first else { return };
         let mut answers: Vec<Answer> = read(&cx, &first).into_iter().collect();
         while answers.len() < ANSWERS_MAX
             && let Some(Some(next)) = results.next().now_or_never()
@@ -28,9 +35,6 @@ pub(super) async fn hand_over_answers(
         }
         if !answers.is_empty() {
             tell(&checker, Event::Answers(answers)).await;
-        }
-        if checker.strong_count() == 0 {
-            return;
         }
     }
 }

@@ -7,6 +7,7 @@ mod cancel;
 mod fire;
 mod handle;
 mod listen;
+mod member;
 mod publish;
 mod request;
 mod requester;
@@ -14,6 +15,7 @@ mod resolve;
 mod run;
 mod settle;
 mod stop;
+mod tree;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -32,6 +34,7 @@ use crate::abandoned::RoleStop;
 use crate::actor::Behaviour;
 use crate::adhoc::{RunReport, RunRequest};
 use crate::clock::{Alarm, Clock};
+use crate::helpers::Helpers;
 use crate::settings::AgentSettings;
 use crate::stats::Stats;
 
@@ -61,6 +64,7 @@ pub(crate) struct CheckerContext {
     pub(crate) bus: SharedBus,
     pub(crate) resolver: Resolver,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) helpers: Helpers,
 }
 
 /// Everything that can happen to the Checker.
@@ -97,6 +101,8 @@ pub(crate) struct Checker {
     /// Where its own tasks send to. Weak, since it must not keep itself alive.
     me: mpsc::WeakSender<Event>,
     outbox: mpsc::Sender<Outbound>,
+    /// Dropped with it, which ends its listener.
+    _alive: oneshot::Sender<()>,
     alarm: Box<dyn Alarm>,
     checks: BTreeMap<CheckId, Configured>,
     schedule: Schedule<Arc<Check>>,
@@ -152,7 +158,7 @@ impl Behaviour for Checker {
     fn begin(&mut self) {
         self.work_off();
         self.take_answers();
-        self.reconcile_runs();
+        self.reconcile();
         self.work_off();
         self.settle();
     }
@@ -166,7 +172,7 @@ impl Behaviour for Checker {
             }
             Event::Replace(checks, changed) => {
                 // A slot that is due and not fired yet would be lost with its timer.
-                self.fire_due();
+                self.fire_all_due();
                 // Whoever asked may have given up; here as below.
                 let _gone = changed.send(self.replace_checks(checks));
             }
@@ -213,6 +219,7 @@ impl Checker {
         cx: Arc<CheckerContext>,
         me: mpsc::WeakSender<Event>,
         outbox: mpsc::Sender<Outbound>,
+        alive: oneshot::Sender<()>,
         alarm: Box<dyn Alarm>,
     ) -> Self {
         let clock_offset_us = clock_offset_us(&*cx.clock);
@@ -220,6 +227,7 @@ impl Checker {
             cx,
             me,
             outbox,
+            _alive: alive,
             alarm,
             checks: BTreeMap::new(),
             schedule: Schedule::default(),
@@ -277,9 +285,9 @@ impl Checker {
             over.insert(id);
         }
         if !over.is_empty() {
-            let ending = Ending::new(CancelCause::CheckChanged, "the check was replaced or removed while it ran");
+            let ending = Ending::new(CancelCause::CheckChanged, member::CHANGED);
             // Whoever asked for a run by itself named what to run.
-            self.cancel_runs(&ending, |run| run.firing.request.is_none() && over.contains(run.firing.check.id()));
+            self.cancel_runs(&ending, |run| run.fired.request.is_none() && over.contains(run.fired.check.id()));
         }
         changed.config_generation = self.generation;
         changed

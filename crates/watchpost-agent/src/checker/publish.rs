@@ -8,10 +8,12 @@ use tokio::sync::{mpsc, oneshot};
 use watchpost_bus::{BusError, Headers, Outgoing};
 use watchpost_model::{CancelTasks, Format, Reason, ReasonCode, RunVerdict, Task, TaskResult, encode, header};
 
-use super::{CheckerContext, Event};
+use super::{Checker, CheckerContext, Event};
 
 /// How many messages may wait to be published. A task beyond that is `missed`/`overloaded`.
 pub(super) const OUTBOX_MAX: usize = 65_536;
+/// How many of them are kept for what is not a task, so that what becomes of tasks can still be told.
+const NOT_TASKS: usize = OUTBOX_MAX / 4;
 
 /// Something to publish.
 pub(super) enum Outbound {
@@ -24,6 +26,13 @@ pub(super) enum Outbound {
         limit: std::time::Duration,
         done: oneshot::Sender<bool>,
     },
+}
+
+impl Checker {
+    /// Whether the queue to the bus takes another task.
+    pub(super) fn has_room_for_tasks(&self) -> bool {
+        self.outbox.capacity() > NOT_TASKS
+    }
 }
 
 /// Headers of a message about one task.

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use watchpost_core::{GroupSettings, GroupStep, Rule, TaskGroup, Tick, Verdict};
-use watchpost_model::{CancelCause, Outcome, Reason, ReasonCode, RunId, TargetReport, TaskResult, Timestamp};
+use watchpost_model::{CancelCause, Check, CheckId, Outcome, Reason, ReasonCode, RunId, TargetReport, TaskResult};
 
 use super::Checker;
 use super::requester::{self, GONE};
 use super::run::{Ending, Fired, Node, verdict_of};
 use super::settle::Origin;
 use crate::adhoc::{RUN_TASKS_MAX, RunItem, RunReport, RunRequest};
-use crate::clock::{later, timestamp_us};
+use crate::clock::timestamp_us;
 
 /// The part of a request's time that is kept back so that outcomes are there when it is over.
 const REPORT_RESERVE_MAX: Duration = Duration::from_millis(100);
@@ -23,10 +23,7 @@ const REPORT_RESERVE_EACH: Duration = Duration::from_micros(250);
 pub(super) struct Request {
     /// Dropped with the request, which tells whoever watches for a requester that goes away.
     _ended: oneshot::Sender<()>,
-    /// Taken as each begins.
-    items: Vec<Option<RunItem>>,
-    /// What became of them.
-    pub(super) runs: Vec<Option<RunId>>,
+    items: Vec<Item>,
     pub(super) group: TaskGroup<u32>,
     /// Invariant: its capacity is twice [`RUN_TASKS_MAX`] plus twice the number of items. Each task and each
     /// item sends at most one result, each run at most one verdict, and each item its end: there is always room.
@@ -34,9 +31,31 @@ pub(super) struct Request {
     pub(super) tasks: usize,
     pub(super) ended_by: Option<Ending>,
     /// The first that did not pass, as the others tell it.
-    first_failure: Option<Arc<str>>,
-    deadline_max: (Timestamp, Tick),
-    answer_by: (Timestamp, Tick),
+    pub(super) first_failure: Option<Arc<str>>,
+    deadline_max: Tick,
+    answer_by: Tick,
+}
+
+/// One thing that was asked for.
+struct Item {
+    what: What,
+    /// What became of it.
+    run: Option<RunId>,
+}
+
+enum What {
+    Check(Arc<Check>),
+    Invalid { id: CheckId, given: String, message: String },
+}
+
+impl From<RunItem> for Item {
+    fn from(item: RunItem) -> Self {
+        let what = match item {
+            RunItem::Check(check) => What::Check(Arc::from(check)),
+            RunItem::Invalid { id, given, message } => What::Invalid { id, given, message },
+        };
+        Self { what, run: None }
+    }
 }
 
 impl Checker {
@@ -49,7 +68,7 @@ impl Checker {
         let id = self.requests_seen;
         let (ended, request_ended) = oneshot::channel();
         tokio::spawn(requester::watch(id, results.clone(), request_ended, self.me.clone()));
-        let (now, tick) = (self.cx.clock.now(), self.cx.clock.tick());
+        let now = self.cx.clock.tick();
         // Outcomes of many tasks that end at the same moment take their time to come in.
         let many = REPORT_RESERVE_EACH * u32::try_from(items.len()).unwrap_or(u32::MAX);
         let reserve = (limit / 10).min(REPORT_RESERVE_MAX).max(many.min(limit / 4));
@@ -60,15 +79,14 @@ impl Checker {
         group.begin(&mut steps);
         let request = Request {
             _ended: ended,
-            runs: vec![None; items.len()],
-            items: items.into_iter().map(Some).collect(),
+            items: items.into_iter().map(Item::from).collect(),
             group,
             results,
             tasks: 0,
             ended_by: None,
             first_failure: None,
-            deadline_max: (later(now, work), tick.after(work)),
-            answer_by: (later(now, limit), tick.after(limit)),
+            deadline_max: now.after(work),
+            answer_by: now.after(limit),
         };
         self.requests.insert(id, request);
         self.plan(Node::Request(id), steps);
@@ -77,19 +95,13 @@ impl Checker {
 
     pub(super) fn request_step(&mut self, id: u64, step: GroupStep<u32>) {
         match step {
-            GroupStep::Start(item) => self.start_item(id, item),
+            // One that is never started is told like one that was cancelled before its start.
+            GroupStep::Start(item) | GroupStep::Skip(item) => self.start_item(id, item),
             GroupStep::Cancel(item) => {
                 let Some(request) = self.requests.get(&id) else { return };
-                if let Some(Some(run)) = request.runs.get(item as usize).copied() {
+                if let Some(run) = request.run_of(item) {
                     let ending = request.ending();
                     self.cancel_run(run, &ending);
-                }
-            }
-            GroupStep::Skip(item) => {
-                let Some(ending) = self.requests.get(&id).map(Request::ending) else { return };
-                if let Some(mut fired) = self.fire_item(id, item) {
-                    fired.parent = None;
-                    self.settle_whole_run(&fired, Outcome::Cancelled, ending.reason());
                 }
             }
             GroupStep::Decided(_) => {}
@@ -98,49 +110,45 @@ impl Checker {
     }
 
     fn start_item(&mut self, id: u64, item: u32) {
-        if let Some(fired) = self.fire_item(id, item) {
-            self.begin_run(fired);
+        let Some(fired) = self.fire_item(id, item) else { return };
+        match self.requests.get(&id).filter(|request| request.group.is_stopped()).map(Request::ending) {
+            Some(ending) => self.settle_whole_run(&fired, Outcome::Cancelled, ending.reason()),
+            None => self.begin_run(fired),
         }
     }
 
     /// The run of one item; `None` where no run can be made of it, which is told at once.
-    fn fire_item(&mut self, id: u64, index: u32) -> Option<Fired> {
+    pub(super) fn fire_item(&mut self, id: u64, index: u32) -> Option<Fired> {
         let now_us = self.cx.clock.now().as_microsecond();
         let request = self.requests.get_mut(&id)?;
-        let item = request.items.get_mut(index as usize)?.take()?;
+        let item = request.items.get_mut(index as usize)?;
         // No two share a scheduled time, so that their ids differ.
         self.last_adhoc_us = now_us.max(self.last_adhoc_us + 1);
         let scheduled_at = timestamp_us(self.last_adhoc_us);
-        match item {
-            RunItem::Check(check) => {
-                let (now, tick) = (self.cx.clock.now(), self.cx.clock.tick());
-                let timeout = check.timeout().get();
+        match &item.what {
+            What::Check(check) => {
                 let run = RunId::derive(&self.cx.settings.bastion, check.id(), scheduled_at);
-                if let Some(kept) = request.runs.get_mut(index as usize) {
-                    *kept = Some(run);
-                }
+                item.run = Some(run);
                 Some(Fired {
                     run,
-                    check: Arc::from(check),
+                    check: Arc::clone(check),
                     parent: Some((Node::Request(id), index)),
                     scheduled_at,
-                    deadline: later(now, timeout).min(request.deadline_max.0),
-                    answer_by: request.answer_by.0,
-                    deadline_tick: tick.after(timeout).min(request.deadline_max.1),
-                    answer_by_tick: request.answer_by.1,
+                    deadline: self.cx.clock.tick().after(check.timeout().get()).min(request.deadline_max),
+                    answer_by: request.answer_by,
                     config_generation: self.generation,
                     request: Some(id),
                 })
             }
-            RunItem::Invalid { id: check, given, message } => {
-                let run = RunId::derive(&self.cx.settings.bastion, &check, scheduled_at);
-                let reason = Reason::new(ReasonCode::InvalidTarget, message);
+            What::Invalid { id: check, given, message } => {
+                let run = RunId::derive(&self.cx.settings.bastion, check, scheduled_at);
+                let reason = Reason::new(ReasonCode::InvalidTarget, message.clone());
                 let origin = Origin {
-                    check,
+                    check: check.clone(),
                     run,
                     scheduled_at,
                     check_type: None,
-                    target: TargetReport { name: given.clone(), endpoint: given, address: None },
+                    target: TargetReport { name: given.clone(), endpoint: given.clone(), address: None },
                     attempt: 0,
                     config_generation: self.generation,
                     request: Some(id),
@@ -179,6 +187,11 @@ impl Checker {
 }
 
 impl Request {
+    /// The run of an item that was begun.
+    pub(super) fn run_of(&self, item: u32) -> Option<RunId> {
+        self.items.get(item as usize)?.run
+    }
+
     fn ending(&self) -> Ending {
         let failed = || self.first_failure.clone().unwrap_or_else(|| "another task of the group failed".into());
         self.ended_by.clone().unwrap_or_else(|| Ending::new(CancelCause::GroupFailed, failed()))

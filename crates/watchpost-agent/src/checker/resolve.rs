@@ -25,7 +25,7 @@ impl Checker {
             let message = format!("{RESOLVING_MAX} names are being resolved already");
             return self.settle_whole_run(&fired, Outcome::Missed, Reason::new(ReasonCode::Overloaded, message));
         }
-        let limit = fired.deadline_tick.since(self.cx.clock.tick());
+        let limit = fired.deadline.since(self.cx.clock.tick());
         let (id, check) = (fired.run, Arc::clone(&fired.check));
         let (resolver, me) = (self.cx.resolver.clone(), self.me.clone());
         let lookup = tokio::spawn(async move {
@@ -54,7 +54,7 @@ impl Checker {
         if !self.resolving.remove(&id) {
             return None;
         }
-        self.runs.remove(&id).map(|run| run.firing)
+        self.runs.remove(&id).map(|run| run.fired)
     }
 }
 

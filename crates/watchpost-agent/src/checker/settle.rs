@@ -124,7 +124,7 @@ impl Checker {
             outcome: result.outcome,
             reason: result.reason.clone(),
         };
-        self.note_trouble(pending.run, trouble, verdict);
+        self.note_trouble(Node::Run(pending.run), trouble, verdict);
         self.tell_request(pending.request, result);
         self.member_ended(Node::Run(pending.run), pending.member, verdict);
     }
@@ -189,16 +189,16 @@ impl Checker {
     /// is a group.
     pub(super) fn settle_whole_run(&mut self, fired: &Fired, outcome: Outcome, reason: Reason) {
         let verdict = verdict_of(outcome);
-        if let Some((Node::Run(parent), _)) = fired.parent {
+        if let Some((parent, _)) = fired.parent {
             let trouble = || Trouble { member: fired.check.id().to_string(), outcome, reason: Some(reason.clone()) };
             self.note_trouble(parent, trouble, verdict);
         }
         match Origin::of_run(fired) {
             Some(origin) => self.settle_untried(Some(origin), outcome, reason),
-            None => self.publish_untried_verdict(fired, outcome, reason),
+            None => self.publish_untried_verdict(fired, fired.run, outcome, reason),
         }
         self.no_longer_going(fired);
-        self.member_of(fired, verdict);
+        self.tell_parent(fired, verdict);
     }
 
     /// Slots that the schedule could not keep are told in one record.
@@ -207,7 +207,9 @@ impl Checker {
         let message = format!("{skipped} scheduled runs before this one were skipped: the schedule had fallen behind");
         let reason = Reason::new(ReasonCode::BehindSchedule, message);
         let Some(origin) = Origin::of_run(fired) else {
-            return self.publish_untried_verdict(fired, Outcome::Missed, reason);
+            // A name of its own here as well. No group is its own member, so nothing else is called so.
+            let run = RunId::derive_member(fired.run, fired.check.id());
+            return self.publish_untried_verdict(fired, run, Outcome::Missed, reason);
         };
         // A name of its own, since the run may yet end untried and be told under the endpoint's.
         let task = TaskId::derive(fired.run, &format!("{} skipped", origin.target.endpoint), 0);

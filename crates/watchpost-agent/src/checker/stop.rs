@@ -50,45 +50,55 @@ impl Checker {
         self.stopping.as_ref().is_some_and(|stopping| stopping.drain.phase() > DrainPhase::Draining)
     }
 
-    /// Looks whether a stop can go on. Called after everything that may settle a task.
+    /// Looks whether a stop can go on, as far as it can. Called after everything that may settle a task.
     pub(super) fn step_stop(&mut self) {
+        while self.step_stop_once() {}
+    }
+
+    /// Says whether something was done that may have brought it further.
+    fn step_stop_once(&mut self) -> bool {
         // Every task belongs to a run, and every run that is to come to a run or a request.
         let open = self.runs.len() + self.requests.len();
         let now = self.cx.clock.tick();
-        let Some(stopping) = &mut self.stopping else { return };
+        let Some(stopping) = &mut self.stopping else { return false };
         match stopping.drain.advance(now, open, stopping.sent) {
-            DrainPhase::Accepting | DrainPhase::Draining => {}
             DrainPhase::Cancelling if !stopping.cancelled => {
                 stopping.cancelled = true;
                 self.cancel_everything(CancelCause::ShuttingDown, "the Checker is stopping");
                 self.work_off();
+                return true;
             }
-            DrainPhase::Cancelling => {}
             DrainPhase::Flushing if !stopping.flushing => {
                 stopping.flushing = true;
                 let limit = stopping.drain.next_wake().map_or(Duration::ZERO, |end| end.since(now));
-                let (done, flushed) = oneshot::channel();
-                // A full queue is not flushed either; the grace ends that.
-                if self.outbox.try_send(Outbound::Flush { limit, done }).is_ok() {
-                    let me = self.me.clone();
-                    tokio::spawn(async move {
-                        let sent = flushed.await.unwrap_or(false);
-                        if !sent {
-                            tokio::time::sleep(FLUSH_AGAIN_AFTER).await;
-                        }
-                        tell(&me, Event::Flushed(sent)).await;
-                    });
-                }
+                self.flush(limit);
             }
-            DrainPhase::Flushing => {}
+            DrainPhase::Accepting | DrainPhase::Draining | DrainPhase::Cancelling | DrainPhase::Flushing => {}
             DrainPhase::Done | DrainPhase::Expired => {
                 let flushed = stopping.sent;
                 if let Some(done) = stopping.done.take() {
                     // Whoever asked to stop may have given up waiting.
-                    let _gone = done.send(RoleStop { abandoned: self.abandoned(), flushed });
+                    let _gone = done.send(RoleStop { abandoned: self.abandoned(), flushed, gone: None });
                 }
             }
         }
+        false
+    }
+
+    /// Asks for everything that was published to leave the process, and hears of it later. What could not be
+    /// is tried again after a while; the grace ends the tries.
+    fn flush(&self, limit: Duration) {
+        let (done, flushed) = oneshot::channel();
+        // Where the queue is full `done` is dropped, which tells.
+        let _full = self.outbox.try_send(Outbound::Flush { limit, done });
+        let me = self.me.clone();
+        tokio::spawn(async move {
+            let sent = flushed.await.unwrap_or(false);
+            if !sent {
+                tokio::time::sleep(FLUSH_AGAIN_AFTER).await;
+            }
+            tell(&me, Event::Flushed(sent)).await;
+        });
     }
 
     /// What has no outcome.
@@ -106,7 +116,7 @@ impl Checker {
 impl Run {
     /// Its members that no task was sent for.
     fn unsent(&self) -> Vec<Abandoned> {
-        let Fired { check, run, .. } = &self.firing;
+        let Fired { check, run, .. } = &self.fired;
         let abandoned = |endpoint: String, state| Abandoned {
             task: TaskId::derive(*run, &endpoint, 0),
             check: check.id().clone(),

@@ -1,11 +1,11 @@
 //! How a run as a whole ended, by the rule of its check.
 
 use watchpost_core::{GroupCounts, Verdict};
-use watchpost_model::{Outcome, Reason, ReasonCode, RunVerdict, V1, VerdictOf};
+use watchpost_model::{Outcome, Reason, ReasonCode, RunId, RunVerdict, V1, VerdictOf};
 
 use super::Checker;
 use super::publish::Outbound;
-use super::run::{Ending, Fired, Node, Run};
+use super::run::{Fired, Node, Run, rule_of};
 use crate::RunReport;
 
 impl Run {
@@ -16,14 +16,22 @@ impl Run {
             Verdict::Failed => self.first_failed.as_ref(),
             Verdict::Undecided => self.first_undecided.as_ref(),
         };
+        let what = if self.is_group() { "checks" } else { "endpoints" };
+        let GroupCounts { total, .. } = self.group.counts();
         let Some(trouble) = trouble else {
-            // It was ended before any of its members had said a word.
-            return (Outcome::Cancelled, self.ended_by.as_ref().map(Ending::reason));
+            return match &self.ended_by {
+                // It was ended before any of its members had said a word.
+                Some(ending) => (Outcome::Cancelled, Some(ending.reason())),
+                // All passed, and they are too few: the name resolved to fewer endpoints than are needed.
+                None => {
+                    let message = format!("there are {total} {what}, and {} must pass", self.group.needed());
+                    (Outcome::Fail, Some(Reason::new(ReasonCode::VerdictNotMet, message)))
+                }
+            };
         };
-        if !self.is_group() && self.group.counts().total == 1 {
+        if !self.is_group() && total == 1 {
             return (trouble.outcome, trouble.reason.clone());
         }
-        let what = if self.is_group() { "checks" } else { "endpoints" };
         if verdict == Verdict::Failed {
             let message = format!("too few {what} passed; the first that did not: {trouble}");
             return (Outcome::Fail, Some(Reason::new(ReasonCode::VerdictNotMet, message)));
@@ -38,34 +46,36 @@ impl Checker {
     /// Publishes how a run ended, where that says more than its one result did.
     pub(super) fn publish_verdict(&mut self, run: &Run, verdict: Verdict) {
         let counts = run.group.counts();
-        if !run.is_group() && counts.total < 2 {
+        // The result of the one endpoint says all of it, unless one could never be enough.
+        if !run.is_group() && counts.total < 2 && run.group.needed() <= counts.total {
             return;
         }
         let (outcome, reason) = run.outcome(verdict);
-        let verdict = self.verdict(&run.firing, counts, run.group.needed(), outcome, reason);
-        self.send_verdict(run.firing.request, verdict);
+        let verdict = self.verdict(&run.fired, run.fired.run, counts, outcome, reason);
+        self.send_verdict(run.fired.request, verdict);
     }
 
-    /// Of a group none of whose members was begun.
-    pub(super) fn publish_untried_verdict(&mut self, fired: &Fired, outcome: Outcome, reason: Reason) {
+    /// Of a group none of whose members was begun, under the name `run`.
+    pub(super) fn publish_untried_verdict(&mut self, fired: &Fired, run: RunId, outcome: Outcome, reason: Reason) {
         self.cx.stats.shed(&reason.code);
         let total = fired.check.group().map_or(0, <[_]>::len);
         let counts = GroupCounts { total, undecided: total, ..GroupCounts::default() };
-        let verdict = self.verdict(fired, counts, total, outcome, Some(reason));
+        let verdict = self.verdict(fired, run, counts, outcome, Some(reason));
         self.send_verdict(fired.request, verdict);
     }
 
     fn verdict(
         &self,
         fired: &Fired,
+        run: RunId,
         counts: GroupCounts,
-        needed: usize,
         outcome: Outcome,
         reason: Option<Reason>,
     ) -> RunVerdict {
+        let rule = fired.check.rules().verdict;
         RunVerdict {
             v: V1,
-            run: fired.run,
+            run,
             parent: match fired.parent {
                 Some((Node::Run(parent), _)) => Some(parent),
                 _ => None,
@@ -76,9 +86,9 @@ impl Checker {
             finished_at: self.cx.clock.now(),
             outcome,
             reason,
-            verdict: fired.check.rules().verdict,
+            verdict: rule,
             of: if fired.check.group().is_some() { VerdictOf::Checks } else { VerdictOf::Endpoints },
-            needed: count(needed),
+            needed: count(rule_of(rule).needed(counts.total)),
             total: count(counts.total),
             passed: count(counts.passed),
             failed: count(counts.failed),

@@ -1,15 +1,14 @@
 //! The Dispatcher: gives each task of one check type a free worker, or lets it wait for one, or
 //! cancels it. Its decisions are those of [`Pool`].
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use watchpost_core::{Arrival, Class, Limits, Pool, PoolStats, Refusal, Step, Tick};
-use watchpost_model::{
-    CancelCause, CancelTasks, CheckId, CheckType, Outcome, Reason, ReasonCode, RunId, TaskClass, TaskId,
-};
+use watchpost_model::{CancelTasks, CheckId, CheckType, Outcome, Reason, ReasonCode, RunId, TaskClass, TaskId};
 use watchpost_probe::ProbeFactory;
 
 use super::RunnerContext;
@@ -53,7 +52,8 @@ pub(super) struct Finished {
     pub(super) worker: Worker,
     /// Whether the probe panicked, so that nobody knows what the worker is like now.
     pub(super) broken: bool,
-    pub(super) report: Report,
+    /// None where making it panicked, which its admission has counted and told.
+    pub(super) report: Option<Report>,
 }
 
 /// The way to a Dispatcher.
@@ -73,6 +73,8 @@ pub(super) struct Dispatcher {
     steps: VecDeque<Step<TaskId, Worker, Job>>,
     /// What runs, and how to stop it.
     running: BTreeMap<TaskId, Running>,
+    /// What waits or runs, by its run.
+    of_run: BTreeMap<RunId, BTreeSet<TaskId>>,
     cancelled_ahead: CancelledAhead,
     reports: ReportSender,
     /// Where tasks come home to. Weak, since it must not keep itself alive.
@@ -112,6 +114,7 @@ pub(super) fn start(
         arrived: VecDeque::new(),
         steps: VecDeque::new(),
         running: BTreeMap::new(),
+        of_run: BTreeMap::new(),
         cancelled_ahead: CancelledAhead::default(),
         reports,
         home: address.downgrade(),
@@ -136,6 +139,15 @@ impl Behaviour for Dispatcher {
         for task in lost {
             self.decide(|pool, now, steps| pool.worker_lost(now, task, steps));
         }
+        // Nothing is being built by now: what was, is lost as well.
+        for seat in self.pool.building().collect::<Vec<_>>() {
+            self.decide(|pool, now, steps| pool.built(now, seat, None, steps));
+        }
+        let held = |task: &TaskId| self.pool.holds(*task);
+        self.of_run.retain(|_, tasks| {
+            tasks.retain(held);
+            !tasks.is_empty()
+        });
     }
 
     fn on(&mut self, event: Event) {
@@ -181,8 +193,12 @@ impl Dispatcher {
 
     fn take(&mut self, job: Job) {
         let now = self.cx.clock.tick();
-        if let Some(reason) = self.cancelled_ahead.reason(now, &job.task) {
-            return self.refuse(job, Duration::ZERO, reason);
+        // One that is here already is a duplicate and no more, also where it was cancelled.
+        if !self.pool.holds(job.task.task) {
+            if let Some(reason) = self.cancelled_ahead.reason(now, &job.task) {
+                return self.refuse(job, Duration::ZERO, reason);
+            }
+            self.of_run.entry(job.task.run).or_default().insert(job.task.task);
         }
         let arrival = Arrival {
             key: job.task.task,
@@ -198,7 +214,9 @@ impl Dispatcher {
 
     fn finished(&mut self, Finished { task, worker, broken, report }: Finished) {
         tracing::debug!(%task, check_type = %self.check_type, worker = worker.id(), "worker returned");
-        self.running.remove(&task);
+        if let Some(running) = self.running.remove(&task) {
+            self.forget(running.run, task);
+        }
         // The worker first: what waits goes on while the report is on its way.
         if broken {
             tracing::warn!(check_type = %self.check_type, worker = worker.id(), "a worker is built anew after a panic");
@@ -207,22 +225,25 @@ impl Dispatcher {
         } else {
             self.decide(|pool, now, steps| pool.worker_returned(now, task, worker, steps));
         }
-        self.send(report);
+        if let Some(report) = report {
+            self.send(report);
+        }
     }
 
     fn cancel(&mut self, cancel: &CancelTasks) {
-        let reason = Arc::new(Reason::new(code_of(cancel.cause), cancel.message.clone()));
-        let runs: BTreeSet<&RunId> = cancel.runs.iter().collect();
-        let of_runs = |run: &RunId| runs.contains(run);
-        let named: BTreeSet<&TaskId> = cancel.tasks.iter().collect();
-        let mut waiting = cancel.tasks.clone();
-        if !runs.is_empty() {
-            waiting.extend(self.pool.waiting().filter(|(_, job)| of_runs(&job.task.run)).map(|(task, _)| task));
-        }
+        let reason = Arc::new(Reason::new(cancel.cause.reason_code(), cancel.message.clone()));
         let now = self.cx.clock.tick();
-        for task in waiting {
+        let of_runs = cancel.runs.iter().filter_map(|run| self.of_run.get(run)).flatten();
+        let named: BTreeSet<TaskId> = cancel.tasks.iter().chain(of_runs).copied().collect();
+        for task in named {
+            if let Some(running) = self.running.get_mut(&task) {
+                running.stop(Reason::clone(&reason));
+                continue;
+            }
             let mut steps = Vec::new();
-            let waited = self.pool.cancel(now, task, &mut steps);
+            if !self.pool.cancel(now, task, &mut steps) {
+                self.cancelled_ahead.note(now, Id::Task(task), &reason);
+            }
             for step in steps {
                 match step {
                     Step::Refuse { job, refusal: Refusal::Cancelled, waited, .. } => {
@@ -231,23 +252,17 @@ impl Dispatcher {
                     other => self.steps.push_back(other),
                 }
             }
-            if !waited && !self.running.contains_key(&task) {
-                self.cancelled_ahead.note(now, Id::Task(task), &reason);
-            }
         }
         for run in &cancel.runs {
             self.cancelled_ahead.note(now, Id::Run(*run), &reason);
-        }
-        for (task, running) in &mut self.running {
-            if named.contains(task) || of_runs(&running.run) {
-                running.stop(Reason::clone(&reason));
-            }
         }
         self.carry_out();
     }
 
     fn resize(&mut self, settings: PoolSettings) {
-        tracing::info!(check_type = %self.check_type, from = self.settings.size, to = settings.size, "the pool is resized");
+        if settings.size != self.settings.size {
+            tracing::info!(check_type = %self.check_type, from = self.settings.size, to = settings.size, "the pool is resized");
+        }
         self.settings.size = settings.size;
         self.decide(|pool, now, steps| pool.resize(now, settings.size, settings.per_check_max(), steps));
     }
@@ -324,9 +339,20 @@ impl Dispatcher {
         }
     }
 
-    fn refuse(&self, job: Job, waited: Duration, reason: Reason) {
+    fn refuse(&mut self, job: Job, waited: Duration, reason: Reason) {
+        self.forget(job.task.run, job.task.task);
         self.cx.stats.shed(&reason.code);
         self.send(Report::untried(&self.cx, job, waited, Outcome::Cancelled, reason));
+    }
+
+    /// A task waits and runs no more.
+    fn forget(&mut self, run: RunId, task: TaskId) {
+        if let Entry::Occupied(mut tasks) = self.of_run.entry(run) {
+            tasks.get_mut().remove(&task);
+            if tasks.get().is_empty() {
+                tasks.remove();
+            }
+        }
     }
 
     /// Hands a report on. Invariant: the queue has room for every task that can be admitted.
@@ -344,16 +370,6 @@ impl Running {
             // It may have ended on its own just now: then its outcome is on its way.
             let _gone = cancel.send(reason);
         }
-    }
-}
-
-pub(crate) fn code_of(cause: CancelCause) -> ReasonCode {
-    match cause {
-        CancelCause::GroupFailed => ReasonCode::GroupFailed,
-        CancelCause::RequesterGone => ReasonCode::RequesterGone,
-        CancelCause::ShuttingDown => ReasonCode::ShuttingDown,
-        CancelCause::CheckChanged => ReasonCode::CheckChanged,
-        CancelCause::Requested => ReasonCode::CancelledOnRequest,
     }
 }
 

@@ -44,7 +44,9 @@ pub(super) async fn execute(cx: Arc<RunnerContext>, message: Execute, home: Addr
         }
     };
     let task = job.task.task;
-    let report = Report::tried(&cx, job, started_at, waited, verdict, recorder.finish());
+    // Whatever becomes of the report, the worker must come home.
+    let make = || Report::tried(&cx, job, started_at, waited, verdict, recorder.finish());
+    let report = std::panic::catch_unwind(AssertUnwindSafe(make)).ok();
     if home.send(Event::Finished(Finished { task, worker, broken, report })).await.is_err() {
         // The message is gone, and with it the report: its admission has counted and told that.
         tracing::error!(%task, "the Dispatcher is gone; this is a defect of Watchpost");

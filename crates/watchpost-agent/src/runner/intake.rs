@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use watchpost_bus::{Headers, Message, Outgoing, Subscription};
 use watchpost_core::Tick;
 use watchpost_model::{
@@ -140,14 +140,19 @@ fn bad_payload(message: String) -> ErrorReply {
     ErrorReply { v: V1, code: ErrorCode::BadPayload, message, field: None }
 }
 
-/// Hands each request to cancel to every Dispatcher; each cancels what it holds.
+/// Hands each request to cancel to every Dispatcher, for as long as the Runner is there; each cancels what it holds.
 pub(super) async fn take_cancels(
     cx: Arc<RunnerContext>,
     mut cancels: Subscription,
     dispatchers: Vec<Address>,
-    mut stopped: watch::Receiver<bool>,
+    mut gone: oneshot::Receiver<()>,
 ) {
-    while let Some(message) = next_until_stopped(&mut cancels, &mut stopped).await {
+    loop {
+        let message = tokio::select! {
+            message = cancels.next() => message,
+            _ = &mut gone => None,
+        };
+        let Some(message) = message else { return };
         let format = Format::detect(message.headers.get(header::CONTENT_TYPE), &message.payload);
         let cancel = match decode::<CancelTasks>(&message.payload, format) {
             Ok(cancel) => Arc::new(cancel),

@@ -27,10 +27,10 @@ use watchpost_probe::ProbeSet;
 
 use crate::AgentError;
 use crate::clock::Clock;
+use crate::helpers::Helpers;
 use crate::settings::{AgentSettings, PoolSettings};
 use crate::stats::Stats;
 pub(crate) use admission::Admissions;
-pub(crate) use dispatcher::code_of;
 use dispatcher::{Address, Event};
 
 /// How many reports may wait to be published beyond what waits or runs: room for results that are
@@ -45,6 +45,7 @@ pub(crate) struct RunnerContext {
     pub(crate) bus: SharedBus,
     pub(crate) stats: Arc<Stats>,
     pub(crate) admissions: Arc<Admissions>,
+    pub(crate) helpers: Helpers,
 }
 
 /// How one pool stands.
@@ -79,6 +80,8 @@ pub(crate) struct Runner {
     pools: Vec<PoolOf>,
     /// Told `true`, the intakes unsubscribe, hand on what had arrived, and end.
     stop_intake: watch::Sender<bool>,
+    /// Dropped with it, which ends the listener to cancels: those are heard while it drains, too.
+    _alive: oneshot::Sender<()>,
 }
 
 /// What belongs to one check type.
@@ -87,11 +90,11 @@ struct PoolOf {
     dispatcher: Address,
     /// Bounds how many tasks of the type are accepted and not yet reported.
     permits: Arc<Semaphore>,
-    sized: Mutex<Sized>,
+    sizing: Mutex<Sizing>,
 }
 
 /// How a pool was sized last.
-struct Sized {
+struct Sizing {
     settings: PoolSettings,
     /// How many permits there are, free or out.
     permits: usize,
@@ -113,7 +116,7 @@ impl Runner {
                 check_type,
                 dispatcher: dispatcher::start(&cx, check_type, factory, reporter.clone()),
                 permits: Arc::new(Semaphore::new(accepted_max(settings))),
-                sized: Mutex::new(Sized { settings, permits: accepted_max(settings) }),
+                sizing: Mutex::new(Sizing { settings, permits: accepted_max(settings) }),
             });
         }
         for PoolOf { check_type, dispatcher, permits, .. } in &pools {
@@ -124,12 +127,13 @@ impl Runner {
                 permits: Arc::clone(permits),
                 dispatcher: dispatcher.clone(),
             };
-            tokio::spawn(intake.take_tasks(tasks, stopped.clone()));
+            cx.helpers.spawn("intake", intake.take_tasks(tasks, stopped.clone()));
         }
         let cancels = subscribe(&cx, cx.subjects.task_cancel(), None).await?;
         let dispatchers = pools.iter().map(|pool| pool.dispatcher.clone()).collect();
-        tokio::spawn(intake::take_cancels(Arc::clone(&cx), cancels, dispatchers, stopped));
-        Ok(Self { cx, pools, stop_intake })
+        let (alive, gone) = oneshot::channel();
+        cx.helpers.spawn("cancels", intake::take_cancels(Arc::clone(&cx), cancels, dispatchers, gone));
+        Ok(Self { cx, pools, stop_intake, _alive: alive })
     }
 
     /// How its pools stand.
@@ -156,9 +160,8 @@ impl Runner {
     pub(crate) async fn resize(&self, pools: &BTreeMap<CheckType, PoolSettings>) -> Result<(), AgentError> {
         for pool in &self.pools {
             let wanted = pools.get(&pool.check_type).copied().unwrap_or_default();
-            if !pool.adopt(wanted) {
-                continue;
-            }
+            pool.make_room(wanted);
+            // Told also where nothing seems to change: that the last word was heeded is for the pool to know.
             pool.dispatcher.send(Event::Resize(wanted)).await.map_err(|_| AgentError::ActorGone("Dispatcher"))?;
         }
         Ok(())
@@ -166,24 +169,18 @@ impl Runner {
 }
 
 impl PoolOf {
-    /// Makes room for what a pool of that size accepts; says whether anything changes.
-    fn adopt(&self, wanted: PoolSettings) -> bool {
-        let mut sized = self.sized.lock();
-        // The length of the queue is taken at the start alone.
-        let wanted = PoolSettings { queue_max: sized.settings.queue_max, ..wanted };
-        if wanted == sized.settings {
-            return false;
-        }
-        sized.settings = wanted;
-        let room = accepted_max(wanted);
-        if room > sized.permits {
-            self.permits.add_permits(room - sized.permits);
-            sized.permits = room;
+    /// Makes room for what a pool of that size accepts. The length of the queue is taken at the start alone.
+    fn make_room(&self, wanted: PoolSettings) {
+        let mut sizing = self.sizing.lock();
+        sizing.settings = PoolSettings { queue_max: sizing.settings.queue_max, ..wanted };
+        let room = accepted_max(sizing.settings);
+        if room > sizing.permits {
+            self.permits.add_permits(room - sizing.permits);
+            sizing.permits = room;
         } else {
             // Permits that are out cannot be taken back; then the bound stays that much larger.
-            sized.permits -= self.permits.forget_permits(sized.permits - room);
+            sizing.permits -= self.permits.forget_permits(sizing.permits - room);
         }
-        true
     }
 }
 

@@ -116,7 +116,8 @@ fn bare(cx: &RunnerContext, task: &Task, waited: Duration, outcome: Outcome, rea
 /// so that the queue is never full.
 pub(super) fn start(cx: Arc<RunnerContext>, reports_max: usize) -> ReportSender {
     let (sender, mut reports) = mpsc::channel::<Report>(reports_max);
-    tokio::spawn(async move {
+    let helpers = cx.helpers.clone();
+    helpers.spawn("report", async move {
         while let Some(report) = reports.recv().await {
             publish(&cx, report).await;
         }

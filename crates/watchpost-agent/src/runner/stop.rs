@@ -15,7 +15,7 @@ const FLUSH_AGAIN_AFTER: Duration = Duration::from_millis(100);
 impl Runner {
     /// Stops within `grace`. Tasks that wait are cancelled at once; those that run may finish until
     /// the last part of the grace, and are cancelled then.
-    pub(crate) async fn stop(&self, grace: Duration) -> Result<RoleStop, AgentError> {
+    pub(crate) async fn stop(&self, grace: Duration) -> RoleStop {
         let clock = &self.cx.clock;
         let (open, _) = self.cx.admissions.count();
         tracing::info!(open, ?grace, "the Runner stops");
@@ -23,9 +23,7 @@ impl Runner {
         drain.begin(clock.tick(), grace);
         self.cx.admissions.stopping();
         self.stop_intake.send_replace(true);
-        for pool in &self.pools {
-            pool.dispatcher.send(Event::Close).await.map_err(|_| AgentError::ActorGone("Dispatcher"))?;
-        }
+        let mut gone = self.tell_all(|| Event::Close).await;
         let mut flushed = false;
         let mut cancelled = false;
         loop {
@@ -36,12 +34,7 @@ impl Runner {
             match drain.advance(clock.tick(), running, unsent == 0 && flushed) {
                 DrainPhase::Cancelling if !cancelled => {
                     cancelled = true;
-                    for pool in &self.pools {
-                        pool.dispatcher
-                            .send(Event::CancelAll)
-                            .await
-                            .map_err(|_| AgentError::ActorGone("Dispatcher"))?;
-                    }
+                    gone = gone.or(self.tell_all(|| Event::CancelAll).await);
                 }
                 DrainPhase::Flushing if unsent == 0 && !flushed => {
                     let limit = drain.next_wake().map_or(Duration::ZERO, |end| end.since(clock.tick()));
@@ -55,11 +48,22 @@ impl Runner {
                     }
                 }
                 DrainPhase::Done | DrainPhase::Expired => {
-                    return Ok(RoleStop { abandoned: self.cx.admissions.abandoned(), flushed });
+                    return RoleStop { abandoned: self.cx.admissions.abandoned(), flushed, gone };
                 }
                 _ => self.wait_for_progress(&drain).await,
             }
         }
+    }
+
+    /// Tells every Dispatcher. One that is gone keeps the others from nothing.
+    async fn tell_all(&self, event: impl Fn() -> Event) -> Option<AgentError> {
+        let mut gone = None;
+        for pool in &self.pools {
+            if pool.dispatcher.send(event()).await.is_err() {
+                gone = Some(AgentError::ActorGone("Dispatcher"));
+            }
+        }
+        gone
     }
 
     /// Until a task ended or was reported, an intake ended, or the drain's next step is due.

@@ -92,6 +92,8 @@ pub struct TaskGroup<K> {
     begun: bool,
     /// Nothing more is started.
     stopped: bool,
+    /// It was cancelled from above, which there is no need to do again.
+    cancelled: bool,
     verdict: Option<Verdict>,
     over: bool,
 }
@@ -114,6 +116,7 @@ impl<K: Copy + Ord> TaskGroup<K> {
             known: Tally::default(),
             begun: false,
             stopped: false,
+            cancelled: false,
             verdict: None,
             over: false,
         }
@@ -151,6 +154,9 @@ impl<K: Copy + Ord> TaskGroup<K> {
     /// The group is cancelled from above: cancels what is in flight and skips what waits. It ends when
     /// the last member in flight has.
     pub fn cancel(&mut self, steps: &mut Vec<GroupStep<K>>) {
+        if std::mem::replace(&mut self.cancelled, true) {
+            return;
+        }
         let asked = self.begun;
         self.stop(None, steps);
         if !asked {
@@ -179,6 +185,12 @@ impl<K: Copy + Ord> TaskGroup<K> {
     /// How many members must pass.
     pub fn needed(&self) -> usize {
         self.settings.rule.needed(self.total)
+    }
+
+    /// Whether nothing more is started: it fails fast, or was cancelled. A member whose start is still to be
+    /// carried out must not be started then; it has been cancelled since.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     /// The verdict, once it is known.

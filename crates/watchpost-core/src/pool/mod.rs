@@ -101,7 +101,7 @@ impl<K: Copy + Ord, C: Clone + Ord, W, J> Pool<K, C, W, J> {
     /// A task that waits or runs already is refused as [`Refusal::Duplicate`], and goes on.
     pub fn submit(&mut self, now: Tick, arrival: Arrival<K, C>, job: J, steps: &mut Vec<Step<K, W, J>>) {
         // Before waits end: what is refused in this very event must not come in again by it.
-        let known = self.running.contains_key(&arrival.key) || self.queue.contains(arrival.key);
+        let known = self.holds(arrival.key);
         self.begin(now, steps);
         let refusal = if known {
             Some(Refusal::Duplicate)
@@ -220,6 +220,16 @@ impl<K: Copy + Ord, C: Clone + Ord, W, J> Pool<K, C, W, J> {
     /// The tasks that wait, in the order in which they are served.
     pub fn waiting(&self) -> impl Iterator<Item = (K, &J)> {
         self.queue.iter()
+    }
+
+    /// Whether the task waits or runs.
+    pub fn holds(&self, key: K) -> bool {
+        self.running.contains_key(&key) || self.queue.contains(key)
+    }
+
+    /// The seats whose worker is being made.
+    pub fn building(&self) -> impl Iterator<Item = Seat> {
+        self.seats.building()
     }
 
     /// The tasks that workers are out with.

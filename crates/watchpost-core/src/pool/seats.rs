@@ -55,6 +55,11 @@ impl Seats {
         self.resting.insert((now.after(back_off), seat), losses.saturating_add(1));
     }
 
+    /// The seats whose worker is being made.
+    pub(super) fn building(&self) -> impl Iterator<Item = Seat> {
+        self.building.keys().copied()
+    }
+
     /// A seat whose back-off is over, for which a worker is to be made.
     pub(super) fn take_due(&mut self, now: Tick) -> Option<Seat> {
         let entry = self.resting.first_entry()?;

@@ -119,7 +119,7 @@ async fn check(args: CheckArgs, asked: Asked) -> Result<Exit, Failure> {
         printed = &mut printed => printed,
         signal = signals.next() => {
             tracing::warn!("{signal}: what is still running is cancelled");
-            let report = agent.stop(INTERRUPT_GRACE).await?;
+            let report = agent.stop(INTERRUPT_GRACE).await;
             super::tell_abandoned(&report);
             match tokio::time::timeout(INTERRUPT_GRACE, printed).await {
                 Ok(printed) => printed,

@@ -125,23 +125,22 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     }
     tracing::info!(bastion = %agent.settings().bastion, role = role_name(plan.roles), "ready");
 
-    tokio::select! {
-        signal = signals.next() => tracing::info!(signal, ?grace, "stopping; a second signal stops at once"),
+    let broken = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, ?grace, "stopping; a second signal stops at once");
+            None
+        }
         error = agent.broken() => {
             tracing::error!(%error, "stopping: this process cannot do its work any more");
-            // What can still be brought to an end is; the error is told either way.
-            if let Ok(report) = agent.stop(grace).await {
-                super::tell_abandoned(&report);
-            }
-            return Err(error.into());
+            Some(error)
         }
-    }
+    };
     let report = tokio::select! {
-        report = agent.stop(grace) => report?,
+        report = agent.stop(grace) => report,
         signal = signals.next_again() => {
             tracing::error!(signal, "stopped at once: what was running is abandoned");
             // A stop without any grace only names what there is.
-            if let Ok(Ok(report)) = tokio::time::timeout(NAMING_LIMIT, agent.stop(Duration::ZERO)).await {
+            if let Ok(report) = tokio::time::timeout(NAMING_LIMIT, agent.stop(Duration::ZERO)).await {
                 super::tell_abandoned(&report);
             }
             return Ok(Exit::DrainExpired);
@@ -151,7 +150,12 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     if let Some(printing) = printing {
         printing.finish().await;
     }
-    Ok(tell(&report))
+    let exit = tell(&report);
+    // What is broken is told last, whatever could still be brought to an end.
+    match broken.or(report.gone) {
+        Some(error) => Err(error.into()),
+        None => Ok(exit),
+    }
 }
 
 fn load(file: Option<&PathBuf>) -> Result<Loaded, Failure> {
