@@ -8,7 +8,7 @@ use watchpost_model::{CheckType, Outcome, ReasonCode, Task, TaskResult};
 use watchpost_probe::{BoxFuture, Probe, Recorder, Verdict};
 
 use super::*;
-use crate::{GroupPolicy, RunItem, RunRequest, SystemClock, run_system};
+use crate::{GroupPolicy, RunItem, RunReport, RunRequest, SystemClock, run_system};
 
 const WORKERS: usize = 2;
 const TASKS: usize = 6;
@@ -57,7 +57,7 @@ impl Rig {
         Self { agent: Agent::start(settings, Roles::Both, deps).await.unwrap(), gate, started }
     }
 
-    async fn run(&self) -> mpsc::Receiver<TaskResult> {
+    async fn run(&self) -> mpsc::Receiver<RunReport> {
         let check = |n| format!(r#"{{"id": "c{n}", "tcp": {{"address": "127.0.0.1:9"}}, "addresses": ["127.0.0.1"]}}"#);
         let items = (0..TASKS).map(|n| RunItem::Check(serde_json::from_str(&check(n)).unwrap())).collect();
         let request = RunRequest { items, limit: LIMIT, policy: GroupPolicy::CollectAll };
@@ -85,10 +85,12 @@ impl Rig {
     }
 }
 
-async fn all(mut results: mpsc::Receiver<TaskResult>) -> Vec<TaskResult> {
+async fn all(mut reports: mpsc::Receiver<RunReport>) -> Vec<TaskResult> {
     let mut all = Vec::new();
-    while let Some(result) = results.recv().await {
-        all.push(result);
+    while let Some(report) = reports.recv().await {
+        if let RunReport::Result(result) = report {
+            all.push(*result);
+        }
     }
     all
 }

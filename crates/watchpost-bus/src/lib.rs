@@ -119,7 +119,9 @@ type BoxStream = std::pin::Pin<Box<dyn futures_util::Stream<Item = Message> + Se
 type Unsubscribe = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
 impl Subscription {
-    pub(crate) fn new(
+    /// A subscription that yields what `messages` receives, for an implementation of [`Bus`]. `unsubscribe` is
+    /// called once, when the subscription is ended or dropped; `messages` is to end after it.
+    pub fn new(
         mut messages: tokio::sync::mpsc::Receiver<Message>,
         unsubscribe: impl FnOnce() -> BoxFuture<'static, ()> + Send + 'static,
     ) -> Self {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use watchpost_agent::{
-    Agent, AgentSettings, AgentStatus, Deps, GroupPolicy, PoolSettings, Roles, RunItem, RunRequest, run_system,
+    Agent, AgentSettings, AgentStatus, Deps, GroupPolicy, PoolSettings, Roles, RunItem, RunReport, RunRequest,
+    run_system,
 };
 use watchpost_bus::Bus;
 use watchpost_model::{Check, CheckType, Format, Message, Reason, ReasonCode, RunVerdict, Task, TaskResult, decode};
@@ -112,7 +113,7 @@ impl Local {
     }
 
     /// Runs checks at once.
-    pub async fn run(&self, checks: &[String], limit: Duration) -> tokio::sync::mpsc::Receiver<TaskResult> {
+    pub async fn run(&self, checks: &[String], limit: Duration) -> tokio::sync::mpsc::Receiver<RunReport> {
         let items = checks.iter().map(|json| RunItem::Check(Box::new(check(json)))).collect();
         let request = RunRequest { items, limit, policy: GroupPolicy::CollectAll };
         self.agent.checker().unwrap().run_now(request).await.unwrap()
@@ -139,10 +140,12 @@ pub fn check(json: &str) -> Check {
 }
 
 /// Every outcome of a request.
-pub async fn all(mut results: tokio::sync::mpsc::Receiver<TaskResult>) -> Vec<TaskResult> {
+pub async fn all(mut reports: tokio::sync::mpsc::Receiver<RunReport>) -> Vec<TaskResult> {
     let mut all = Vec::new();
-    while let Some(result) = results.recv().await {
-        all.push(result);
+    while let Some(report) = reports.recv().await {
+        if let RunReport::Result(result) = report {
+            all.push(*result);
+        }
     }
     all
 }

@@ -24,13 +24,13 @@ use tokio::sync::{mpsc, oneshot};
 use watchpost_bus::SharedBus;
 use watchpost_core::{GroupStep, Ledger, Schedule, SlotId, Tick, phase};
 use watchpost_model::{
-    CancelCause, Check, CheckId, Endpoint, ProbeSettings, Reason, RunId, Subjects, TaskId, TaskResult, Timestamp,
+    CancelCause, Check, CheckId, Endpoint, ProbeSettings, Reason, RunId, Subjects, TaskId, Timestamp,
 };
 use watchpost_probe::Resolver;
 
 use crate::abandoned::RoleStop;
 use crate::actor::Behaviour;
-use crate::adhoc::RunRequest;
+use crate::adhoc::{RunReport, RunRequest};
 use crate::clock::{Alarm, Clock};
 use crate::settings::AgentSettings;
 use crate::stats::Stats;
@@ -70,7 +70,7 @@ pub(crate) enum Event {
     /// Replaces the whole set of checks.
     Replace(Vec<Check>, oneshot::Sender<ChecksChanged>),
     /// Runs checks once, now.
-    RunNow(RunRequest, oneshot::Sender<mpsc::Receiver<TaskResult>>),
+    RunNow(RunRequest, oneshot::Sender<mpsc::Receiver<RunReport>>),
     /// How does it stand?
     Ask(oneshot::Sender<CheckerStatus>),
     /// Answers, several at a time since each event has its price.

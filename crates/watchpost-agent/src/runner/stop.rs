@@ -49,7 +49,8 @@ impl Runner {
                         Ok(()) => flushed = true,
                         Err(error) => {
                             tracing::warn!(%error, "the bus could not be flushed; trying again until the grace is over");
-                            tokio::time::sleep(FLUSH_AGAIN_AFTER).await;
+                            let left = drain.next_wake().map_or(Duration::ZERO, |end| end.since(clock.tick()));
+                            tokio::time::sleep(FLUSH_AGAIN_AFTER.min(left)).await;
                         }
                     }
                 }

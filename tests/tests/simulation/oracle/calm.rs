@@ -1,0 +1,72 @@
+//! Where nothing goes wrong but targets, nothing is lost, every slot is kept, and every stop is clean.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use watchpost_model::{BastionId, Outcome, RunId, TaskId, Timestamp};
+
+use super::super::host::DAY_ZERO_US;
+use super::super::log::{Event, Us};
+use super::super::plan::{MS, Plan};
+use super::Findings;
+use super::history::History;
+use super::tasks::SettledTask;
+
+/// Within this time of a change of the configuration it depends on µs whether a slot is kept.
+const CLOSE_US: Us = 50 * MS;
+/// With this much of it a stop is clean: what runs is cancelled and has answered within its last part.
+const GRACE_ENOUGH: Duration = Duration::from_secs(2);
+
+pub fn judge(plan: &Plan, process: &History<'_>, settled: &BTreeMap<TaskId, SettledTask>, findings: &mut Findings) {
+    let id = process.id;
+    let reloaded = plan.sets.len() > 1;
+    for (task, SettledTask { outcome, code, check, .. }) in settled {
+        let explained = match outcome {
+            Outcome::Lost => false,
+            // What is left of a check that was replaced by one that is due more often.
+            Outcome::Missed => code == "still_running" && reloaded,
+            _ => true,
+        };
+        findings
+            .unless(explained, || format!("p{id}: task {task} of check {check} is {outcome}/{code} in calm weather"));
+    }
+    let stop_over = process.stop.as_ref().and_then(|stop| stop.over);
+    if plan.grace >= GRACE_ENOUGH {
+        findings.unless(process.stopped_cleanly(), || format!("p{id}: the stop was not clean: {stop_over:?}"));
+    }
+    judge_slots(plan, process, findings);
+}
+
+/// Each slot of each check has its run.
+fn judge_slots(plan: &Plan, process: &History<'_>, findings: &mut Findings) {
+    let bastion: BastionId = "b1".parse().unwrap();
+    let mut runs = BTreeSet::new();
+    let mut periods = Vec::new();
+    for entry in &process.entries {
+        match &entry.event {
+            Event::TaskSent { task, .. } => drop(runs.insert(task.run)),
+            Event::Reported { result, .. } => drop(runs.insert(result.run)),
+            Event::Verdict(verdict) => drop(runs.insert(verdict.run)),
+            Event::Configured { set, .. } => periods.push((entry.at, *set)),
+            _ => {}
+        }
+    }
+    let end = process.stop.as_ref().map_or(process.ends_at, |stop| stop.began_at);
+    let ends = periods.iter().skip(1).map(|(at, _)| *at).chain([end]);
+    for ((from, set), until) in periods.iter().zip(ends) {
+        for check in plan.sets[*set].iter().filter(|check| check.is_scheduled()) {
+            let interval = check.interval().get();
+            let phase_us = watchpost_core::phase(check.id().as_str(), interval).as_micros() as i64;
+            let interval_us = interval.as_micros() as i64;
+            let (first, last) = (DAY_ZERO_US + (from + CLOSE_US) as i64, DAY_ZERO_US + until as i64 - CLOSE_US as i64);
+            let mut slot = first + (phase_us - first).rem_euclid(interval_us);
+            while slot < last {
+                let run = RunId::derive(&bastion, check.id(), Timestamp::from_microsecond(slot).unwrap());
+                findings.unless(runs.contains(&run), || {
+                    format!("p{}: check {} has no run for its slot at {}", process.id, check.id(), slot - DAY_ZERO_US)
+                });
+                slot += interval_us;
+            }
+        }
+    }
+}
