@@ -1,11 +1,16 @@
 //! Nothing is left behind: what a probe opened is closed when its future is dropped.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use watchpost_model::{CheckType, Outcome};
+use watchpost_probe::{Resolver, TlsRoots};
 use watchpost_tests::http_fixture::HttpFixture;
 use watchpost_tests::tcp_fixture::Behaviour;
+use watchpost_tests::tls_fixture::{Authority, Certificate};
 
 use crate::{Bench, eventually, loopback, run_task, task};
 
@@ -82,6 +87,44 @@ async fn a_thousand_checks_that_time_out_leave_nothing_behind() {
     eventually("only the listeners are left", || sockets_on(server.address().port()) == 1).await;
     eventually("only the listeners are left", || sockets_on(silent.address().port()) == 1).await;
     eventually("no task is left", || metrics.num_alive_tasks() == tasks_before).await;
+}
+
+/// O3: nobody stays behind to say goodbye to a peer that does not read.
+#[tokio::test]
+async fn a_peer_that_reads_nothing_keeps_no_socket_of_a_check_that_is_over() {
+    const HOST: &str = "svc.example";
+    const LIMIT: Duration = Duration::from_secs(1);
+    let authority = Authority::new().unwrap();
+    let bench = Bench::with(&Resolver::with_nameservers(Vec::new()), &TlsRoots::only([authority.der()]));
+    let config = authority.server_config(Certificate::Valid, HOST).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let body = "x".repeat(64 * 1024);
+    let metrics = tokio::runtime::Handle::current().metrics();
+    for scheme in ["https", "http"] {
+        // With next to no room for what is not read, the most of the body stays with the check's side.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(1).unwrap();
+        socket.bind((loopback(6), 0).into()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let json = format!(r#"{{"http": {{"url": "{scheme}://{HOST}/", "method": "POST", "body": "{body}"}}}}"#);
+        let meets = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            match scheme {
+                "https" => Box::new(acceptor.accept(stream).await.unwrap()) as Box<dyn AsyncRead + Unpin>,
+                _ => Box::new(stream),
+            }
+        };
+        let (ran, mut peer) = tokio::join!(bench.run_within(LIMIT, &json, address), meets);
+        ran.assert_ended(Outcome::Timeout, "first_byte_timeout");
+        // The listener's and the peer's own; what the kernel still sends for nobody has no owner any more.
+        assert_eq!(sockets_on(address.port()), 2, "{scheme}");
+        assert_eq!(metrics.num_alive_tasks(), 0, "{scheme}");
+        // Nor does the peer wait for ever, once it reads: the connection ends, in an orderly way or not.
+        let mut read = Vec::new();
+        let ends = tokio::time::timeout(crate::AMPLE, peer.read_to_end(&mut read)).await;
+        assert!(ends.is_ok(), "{scheme}: the connection goes on after {} bytes", read.len());
+    }
 }
 
 #[tokio::test]
