@@ -9,7 +9,7 @@ use super::super::host::DAY_ZERO_US;
 use super::super::log::{Event, Us};
 use super::super::plan::{MS, Plan};
 use super::Findings;
-use super::history::History;
+use super::history::{History, SLACK_US};
 use super::tasks::SettledTask;
 
 /// Within this time of a change of the configuration it depends on µs whether a slot is kept.
@@ -20,9 +20,12 @@ const GRACE_ENOUGH: Duration = Duration::from_secs(2);
 pub fn judge(plan: &Plan, process: &History<'_>, settled: &BTreeMap<TaskId, SettledTask>, findings: &mut Findings) {
     let id = process.id;
     let reloaded = plan.sets.len() > 1;
-    for (task, SettledTask { outcome, code, check, .. }) in settled {
+    // To the broker and on to the Runner, and the answer likewise.
+    let there_and_back_us = 4 * (plan.weather.step_us + plan.weather.jitter_us) + SLACK_US;
+    for (task, SettledTask { outcome, code, check, time_us, .. }) in settled {
         let explained = match outcome {
-            Outcome::Lost => false,
+            // Its turn came too late.
+            Outcome::Lost => *time_us <= there_and_back_us,
             // What is left of a check that was replaced by one that is due more often.
             Outcome::Missed => code == "still_running" && reloaded,
             _ => true,
@@ -54,6 +57,10 @@ fn judge_slots(plan: &Plan, process: &History<'_>, findings: &mut Findings) {
     let ends = periods.iter().skip(1).map(|(at, _)| *at).chain([end]);
     for ((from, set), until) in periods.iter().zip(ends) {
         for check in plan.sets[*set].iter().filter(|check| check.is_scheduled()) {
+            // Of a group nothing is told but its verdict, which may not be known when a stop gives up.
+            if check.group().is_some() && !process.stopped_cleanly() {
+                continue;
+            }
             let interval = check.interval().get();
             let phase_us = watchpost_core::phase(check.id().as_str(), interval).as_micros() as i64;
             let interval_us = interval.as_micros() as i64;
