@@ -28,3 +28,7 @@ bench *ARGS: setup
 # A first look: checks things on this machine until interrupted.
 first:
     cargo run -p watchpost -- up -c deploy/examples/first.yaml
+
+# Simulates the whole agent in a network that fails: so many seeds, each a run of its own (docs/testing.md).
+simulate SEEDS="300":
+    WATCHPOST_SEEDS={{SEEDS}} cargo test --locked -p watchpost-tests --test simulation guarantee -- --nocapture

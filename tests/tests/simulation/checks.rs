@@ -52,8 +52,7 @@ impl Checks {
             let rng = &mut Rng::new(*version);
             let mut ids: Vec<&str> = made.iter().map(|check: &Check| check.id().as_str()).collect();
             let count = rng.range(1, 4).min(ids.len() as u64);
-            let members: Vec<String> =
-                (0..count).map(|_| ids.remove(rng.below(ids.len())).to_owned()).collect();
+            let members: Vec<String> = (0..count).map(|_| ids.remove(rng.below(ids.len())).to_owned()).collect();
             let group = common(id, rng, members.len(), self.busy);
             made.push(read(with(group, json!({ "group": { "checks": members } }))));
         }

@@ -4,7 +4,9 @@ use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use watchpost_agent::{AgentStatus, Roles};
-use watchpost_model::{CancelTasks, CheckId, Outcome, RunId, RunVerdict, Task, TaskId, TaskResult, Timestamp};
+use watchpost_model::{
+    CancelTasks, CheckId, Outcome, RunId, RunVerdict, Task, TaskClass, TaskId, TaskResult, Timestamp,
+};
 
 /// A moment of simulated time, in µs since the simulation's start.
 pub type Us = u64;
@@ -21,6 +23,7 @@ pub struct Entry {
 }
 
 #[derive(Debug, Clone)]
+#[allow(dead_code, reason = "some of it is there to be printed and to be compared")]
 pub enum Event {
     Started(Roles),
     /// Everything of the process was dropped.
@@ -32,29 +35,63 @@ pub enum Event {
     /// The time of day less the simulated time, in µs, from now on.
     DaySet(i64),
     /// The set of checks with this number in the plan is in force.
-    Configured { set: usize, generation: u64 },
-    Resized { largest: usize },
+    Configured {
+        set: usize,
+        generation: u64,
+    },
+    Resized {
+        largest: usize,
+    },
     /// A Checker tried to send a task.
-    TaskSent { task: TaskNote, sent: bool },
+    TaskSent {
+        task: TaskNote,
+        sent: bool,
+    },
     /// A task came to a Runner.
     TaskHeard(TaskNote),
     /// A result that its Runner, or its Checker, tried to publish.
-    Reported { result: ResultNote, sent: bool },
+    Reported {
+        result: ResultNote,
+        sent: bool,
+    },
     /// A Runner's result came to a Checker.
     Answered(ResultNote),
     Verdict(Box<RunVerdict>),
     CancelHeard(CancelTasks),
-    ProbeBegan { worker: u64, task: TaskId, run: RunId, until: Timestamp },
-    ProbeEnded { worker: u64, task: TaskId },
-    RequestMade { request: usize, limit_us: Us },
-    RequestTold { request: usize, result: ResultNote },
+    ProbeBegan {
+        worker: u64,
+        task: TaskId,
+        run: RunId,
+        until: Timestamp,
+    },
+    ProbeEnded {
+        worker: u64,
+        task: TaskId,
+    },
+    RequestMade {
+        request: usize,
+        limit_us: Us,
+    },
+    RequestTold {
+        request: usize,
+        result: ResultNote,
+    },
     /// The last result was told.
-    RequestEnded { request: usize },
-    RequestDropped { request: usize },
+    RequestEnded {
+        request: usize,
+    },
+    RequestDropped {
+        request: usize,
+    },
     Looked(Box<AgentStatus>),
-    StopBegan { grace_us: Us },
-    Stopped { abandoned: Vec<TaskId>, flushed: bool },
-    /// The agent said that one of its actors is gone.
+    StopBegan {
+        grace_us: Us,
+    },
+    Stopped {
+        abandoned: Vec<TaskId>,
+        flushed: bool,
+    },
+    /// The agent said that one of its actors is gone, or something that cannot be read.
     Broken(String),
 }
 
@@ -67,6 +104,8 @@ pub struct TaskNote {
     pub endpoint: String,
     pub deadline: Timestamp,
     pub answer_by: Timestamp,
+    /// Whether somebody asked for it.
+    pub adhoc: bool,
 }
 
 /// What the log keeps of a result: nothing that was measured, since that is never the same twice.
@@ -93,6 +132,7 @@ impl From<&Task> for TaskNote {
             endpoint: task.endpoint.name.clone(),
             deadline: task.deadline,
             answer_by: task.answer_by,
+            adhoc: task.class == TaskClass::AdHoc,
         }
     }
 }

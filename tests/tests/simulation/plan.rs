@@ -42,17 +42,38 @@ pub struct Plan {
 #[derive(Debug, Clone)]
 pub enum Action {
     Reload(usize),
-    Resize { place: usize, pools: BTreeMap<CheckType, PoolSettings> },
+    Resize {
+        place: usize,
+        pools: BTreeMap<CheckType, PoolSettings>,
+    },
     Request(Request),
-    Kill { place: usize, noticed_after: Us },
+    Kill {
+        place: usize,
+        noticed_after: Us,
+    },
     /// Stops in order.
-    Stop { place: usize, grace: Duration },
+    Stop {
+        place: usize,
+        grace: Duration,
+    },
     /// Again, whatever became of it.
-    Start { place: usize },
-    CutOff { place: usize, line: Line, for_us: Us },
-    Stall { place: usize, for_us: Us },
+    Start {
+        place: usize,
+    },
+    CutOff {
+        place: usize,
+        line: Line,
+        for_us: Us,
+    },
+    Stall {
+        place: usize,
+        for_us: Us,
+    },
     /// Sets the time of day, by so many µs.
-    SetDay { places: Vec<usize>, by_us: i64 },
+    SetDay {
+        places: Vec<usize>,
+        by_us: i64,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -153,8 +174,7 @@ impl Plan {
 
     /// Where there are two Runners, one may be stopped in order and started again: nothing is lost by that.
     fn rolling_restart(&mut self, rng: &mut Rng, works_for: Us) {
-        let runners: Vec<usize> =
-            (0..self.places.len()).filter(|place| self.places[*place] == Roles::Runner).collect();
+        let runners: Vec<usize> = (0..self.places.len()).filter(|place| self.places[*place] == Roles::Runner).collect();
         let all = self.places.iter().filter(|roles| **roles != Roles::Checker).count();
         if all < 2 || rng.chance(500) {
             return;

@@ -236,11 +236,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// Does something with an agent, as soon as it has started.
-    fn ask<F: Future<Output = ()> + 'static>(
-        &self,
-        place: usize,
-        what: impl FnOnce(Rc<Agent>, Notes) -> F + 'static,
-    ) {
+    fn ask<F: Future<Output = ()> + 'static>(&self, place: usize, what: impl FnOnce(Rc<Agent>, Notes) -> F + 'static) {
         let Some(Process { id, host, agent, .. }) = &self.places[place].process else { return };
         let notes = Notes { world: Arc::clone(&self.world), process: *id, time: host.time() };
         let agent = Rc::clone(agent);

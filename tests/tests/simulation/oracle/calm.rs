@@ -6,10 +6,11 @@ use std::time::Duration;
 use watchpost_model::{BastionId, Outcome, RunId, TaskId, Timestamp};
 
 use super::super::host::DAY_ZERO_US;
-use super::super::log::{Event, Us};
+use super::super::log::{Entry, Event, Us};
 use super::super::plan::{MS, Plan};
 use super::Findings;
 use super::history::{History, SLACK_US};
+use super::runners::STOPS_WITHIN_US;
 use super::tasks::SettledTask;
 
 /// Within this time of a change of the configuration it depends on µs whether a slot is kept.
@@ -30,13 +31,35 @@ pub fn judge(plan: &Plan, process: &History<'_>, settled: &BTreeMap<TaskId, Sett
             Outcome::Missed => code == "still_running" && reloaded,
             _ => true,
         };
-        findings.unless(explained, || format!("p{id}: task {task} of check {check} is {outcome}/{code} in calm weather"));
+        findings
+            .unless(explained, || format!("p{id}: task {task} of check {check} is {outcome}/{code} in calm weather"));
     }
     let stop_over = process.stop.as_ref().and_then(|stop| stop.over);
     if plan.grace >= GRACE_ENOUGH {
         findings.unless(process.stopped_cleanly(), || format!("p{id}: the stop was not clean: {stop_over:?}"));
     }
     judge_slots(plan, process, findings);
+}
+
+/// When everybody who asked is gone, what was asked for stops: the word crosses the bus, and the probe is dropped.
+pub fn judge_dropped(plan: &Plan, entries: &[Entry], findings: &mut Findings) {
+    let within_us = 2 * (plan.weather.step_us + plan.weather.jitter_us) + STOPS_WITHIN_US;
+    let (mut asked_for, mut live, mut nobody_since) = (BTreeSet::new(), 0, None);
+    for Entry { at, process, event } in entries {
+        match event {
+            Event::TaskSent { task, .. } if task.adhoc => drop(asked_for.insert(task.task)),
+            Event::RequestMade { .. } => (live, nobody_since) = (live + 1, None),
+            Event::RequestDropped { .. } | Event::RequestEnded { .. } => {
+                live -= 1;
+                nobody_since = (live == 0).then_some(*at);
+            }
+            Event::ProbeEnded { task, .. } if asked_for.contains(task) => {
+                let late = nobody_since.is_some_and(|since: Us| *at > since + within_us);
+                findings.unless(!late, || format!("p{process}: task {task} ran until {at}, and nobody waited for it"));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Each slot of each check has its run.

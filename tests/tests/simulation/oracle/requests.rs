@@ -35,15 +35,15 @@ pub fn judge(process: &History<'_>, findings: &mut Findings) {
         let told = format!("p{}: request {number}", process.id);
         let latest = process.noticed(process.noticed(request.made_at) + request.limit_us + SLACK_US) + SLACK_US;
         for (at, result) in &request.told {
-            findings.unless(*at <= latest, || format!("{told} was told of {} at {at}, later than {latest}", result.task));
+            findings
+                .unless(*at <= latest, || format!("{told} was told of {} at {at}, later than {latest}", result.task));
         }
         let tasks: BTreeSet<_> = request.told.iter().map(|(_, result)| (result.run, &result.endpoint)).collect();
         findings.unless(tasks.len() == request.told.len(), || format!("{told} was told of a task twice"));
         match request.ended_at {
             Some(at) => findings.unless(at <= latest, || format!("{told} ended at {at}, later than {latest}")),
-            None => findings.unless(request.dropped || process.ends_at <= latest, || {
-                format!("{told} did not end by {latest}")
-            }),
+            None => findings
+                .unless(request.dropped || process.ends_at <= latest, || format!("{told} did not end by {latest}")),
         }
         judge_settled(&told, process, &request, findings);
     }

@@ -17,7 +17,7 @@ use super::Findings;
 use super::history::{History, SLACK_US};
 
 /// How soon a task that was cancelled is over.
-const STOPS_WITHIN_US: Us = 100 * MS;
+pub const STOPS_WITHIN_US: Us = 100 * MS;
 
 #[derive(Default)]
 struct Seen {
@@ -64,9 +64,12 @@ pub fn judge(plan: &Plan, process: &History<'_>, findings: &mut Findings) {
                 let deadline = process.moment_of(*until, Us::MAX);
                 let before = at_work.insert(*worker, Running { task: *task, run: *run, deadline });
                 findings.unless(before.is_none(), || format!("p{id}: worker {worker} has two tasks"));
-                findings.unless(at_work.len() <= 2 * largest, || format!("p{id}: {} workers are at work", at_work.len()));
+                findings
+                    .unless(at_work.len() <= 2 * largest, || format!("p{id}: {} workers are at work", at_work.len()));
                 let stopped = cancelled.get(run).is_some_and(|heard| at > *heard);
-                findings.unless(!stopped || plan_recurs(plan), || format!("p{id}: task {task} began at {at}, and was cancelled"));
+                findings.unless(!stopped || plan_recurs(plan), || {
+                    format!("p{id}: task {task} began at {at}, and was cancelled")
+                });
                 let late = deadline <= at && !process.set;
                 findings.unless(!late, || format!("p{id}: task {task} began after its deadline, {until}"));
             }
@@ -80,6 +83,7 @@ pub fn judge(plan: &Plan, process: &History<'_>, findings: &mut Findings) {
                 seen.reported += usize::from(*sent);
                 seen.outcomes.insert((result.outcome, result.code.clone()));
             }
+            Event::Broken(what) => findings.0.push(format!("p{id}: {what}")),
             Event::Looked(status) => {
                 judge_pools(id, status.pools.iter().flatten(), findings);
                 let unreported = status.counts.tasks_unreported;
@@ -95,9 +99,12 @@ pub fn judge(plan: &Plan, process: &History<'_>, findings: &mut Findings) {
         findings.unless(reported <= heard && began <= heard, || {
             format!("p{id}: task {task} was heard {heard} times, begun {began} times, reported {reported} times")
         });
-        findings.unless(*heard != 1 || outcomes.len() <= 1, || format!("p{id}: task {task} was reported as {outcomes:?}"));
+        findings
+            .unless(*heard != 1 || outcomes.len() <= 1, || format!("p{id}: task {task} was reported as {outcomes:?}"));
         if plan.calm && process.stopped_cleanly() {
-            findings.unless(reported == heard, || format!("p{id}: task {task} was heard {heard} times, reported {reported} times"));
+            findings.unless(reported == heard, || {
+                format!("p{id}: task {task} was heard {heard} times, reported {reported} times")
+            });
         }
     }
     judge_end(process, &at_work, findings);

@@ -60,10 +60,14 @@ fn judge_endpoints(told: &str, versions: &Versions<'_>, run: &Run<'_>, findings:
     findings.unless(seen.len() == run.settled.len(), || format!("{told} has an endpoint twice: {:?}", run.settled));
     let Some(checks) = versions.0.get(&first.check) else { return };
     let whole = |check: &Check| match check.probe() {
-        Some(probe) => run.settled.len() == 1 && first.attempt == 0 && seen.contains(&*probe.target.host_port.to_string()),
+        Some(probe) => {
+            run.settled.len() == 1 && first.attempt == 0 && seen.contains(&*probe.target.host_port.to_string())
+        }
         None => false,
     };
-    let is_one = checks.iter().any(|check| whole(check) || endpoints(check).iter().map(String::as_str).collect::<BTreeSet<_>>() == seen);
+    let is_one = checks
+        .iter()
+        .any(|check| whole(check) || endpoints(check).iter().map(String::as_str).collect::<BTreeSet<_>>() == seen);
     findings.unless(is_one, || format!("{told} of check {} has the endpoints {seen:?}", first.check));
 }
 
@@ -80,7 +84,13 @@ fn endpoints(check: &Check) -> Vec<String> {
 }
 
 /// What its members ended as; the version of the group that it is of is the one that fits.
-fn judge_group(told: &str, versions: &Versions<'_>, runs: &BTreeMap<RunId, Run<'_>>, verdict: &RunVerdict, findings: &mut Findings) {
+fn judge_group(
+    told: &str,
+    versions: &Versions<'_>,
+    runs: &BTreeMap<RunId, Run<'_>>,
+    verdict: &RunVerdict,
+    findings: &mut Findings,
+) {
     let Some(groups) = versions.0.get(&verdict.check) else { return };
     let mut why = Vec::new();
     for group in groups.iter().filter(|group| group.rules().verdict == verdict.verdict) {
@@ -125,12 +135,13 @@ fn judge_tally(told: &str, verdict: &RunVerdict, outcomes: Vec<Option<Outcome>>,
     };
     let by_rule = if passed >= needed {
         verdict.outcome == Outcome::Pass
-    } else if total - failed < needed {
+    } else if total.saturating_sub(failed) < needed {
         verdict.outcome == Outcome::Fail
     } else {
         !verdict.outcome.speaks_of_target()
     };
-    let numbers = [verdict.total, verdict.needed, verdict.passed, verdict.failed, verdict.undecided].map(|n| n as usize);
+    let numbers =
+        [verdict.total, verdict.needed, verdict.passed, verdict.failed, verdict.undecided].map(|n| n as usize);
     let holds = by_rule && numbers == [total, needed, passed, failed, undecided];
     findings.unless(holds, || {
         format!(

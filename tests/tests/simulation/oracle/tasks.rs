@@ -83,10 +83,15 @@ fn judge_one(process: &History<'_>, task: TaskId, life: &Life<'_>, findings: &mu
         });
     } else {
         let repeats = if process.set_back { 2 } else { 1 };
-        findings.unless(life.own.len() <= repeats, || format!("p{id}: the Checker reported {} times on task {task}", life.own.len()));
+        findings.unless(life.own.len() <= repeats, || {
+            format!("p{id}: the Checker reported {} times on task {task}", life.own.len())
+        });
         if let (Some((decided_at, own)), Some((answered_at, _)), false) = (life.own.first(), first, process.set_back) {
             findings.unless(*answered_at + SLACK_US >= *decided_at, || {
-                format!("p{id}: task {task} was answered at {answered_at} and settled as {} at {decided_at}", own.outcome)
+                format!(
+                    "p{id}: task {task} was answered at {answered_at} and settled as {} at {decided_at}",
+                    own.outcome
+                )
             });
         }
     }
@@ -105,7 +110,8 @@ fn judge_time(process: &History<'_>, task: TaskId, life: &Life<'_>, findings: &m
     // The Checker notices that time is over by its alarm, so a stall that ends later is waited for.
     let latest = process.noticed(answer_by + SLACK_US) + SLACK_US;
     let settled_at = life.answers.iter().map(|(at, _)| at).chain(life.own.iter().map(|(at, _)| at)).max();
-    let first_settled = life.answers.first().map(|(at, _)| *at).into_iter().chain(life.own.first().map(|(at, _)| *at)).min();
+    let first_settled =
+        life.answers.first().map(|(at, _)| *at).into_iter().chain(life.own.first().map(|(at, _)| *at)).min();
     if let Some(at) = if life.sent.len() > 1 { settled_at.copied() } else { first_settled } {
         findings.unless(at <= latest || process.set_back, || {
             format!("p{id}: task {task} was settled at {at}, and was to be by {latest}")
@@ -165,6 +171,8 @@ fn judge_stop(process: &History<'_>, lives: &BTreeMap<TaskId, Life<'_>>, finding
         findings.unless(!(sent_after && flushed), || format!("p{id}: task {task} was sent after the stop was over"));
         let settled_before = life.answers.iter().chain(&life.own).any(|(at, _)| at + SLACK_US < over_at);
         let lies = process.roles == Roles::Checker && settled_before && abandoned.contains(task);
-        findings.unless(!lies || process.set_back, || format!("p{id}: task {task} had its outcome and was named as abandoned"));
+        findings.unless(!lies || process.set_back, || {
+            format!("p{id}: task {task} had its outcome and was named as abandoned")
+        });
     }
 }
