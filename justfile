@@ -25,9 +25,24 @@ bench *ARGS: setup
     cargo build --release --locked -p watchpost
     cargo bench --locked -p watchpost-tests --bench bench -- {{ARGS}}
 
+# Changes the core in every small way and tells which changes no test minds; the answers are in
+# docs/testing.md. Needs `cargo install cargo-mutants --locked`. Half an hour; never part of CI.
+mutants *ARGS:
+    PROPTEST_MAX_SHRINK_ITERS=0 cargo mutants -p watchpost-core --timeout 100 --output target {{ARGS}} -- --tests
+
 # A first look: checks things on this machine until interrupted.
 first:
     cargo run -p watchpost -- up -c deploy/examples/first.yaml
+
+# The multi-threaded tests under the thread sanitizer, which must catch a planted race first.
+tsan:
+    bash tests/tsan.sh
+
+# Ten minutes' worth of tasks of every fate, after which the process must be as it was before.
+soak TASKS="100000":
+    bash deploy/fetch-nats-server.sh
+    cargo build --locked -p watchpost
+    WATCHPOST_SOAK_TASKS={{TASKS}} cargo test --locked -p watchpost-tests --test soak -- --nocapture
 
 # Simulates the whole agent in a network that fails: so many seeds, each a run of its own (docs/testing.md).
 simulate SEEDS="300":

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
 use tokio::task::JoinHandle;
-use watchpost_model::{Format, RunId, Task, TaskId, TaskResult, decode, header};
+use watchpost_model::{Format, Heartbeat, RunId, RunVerdict, Task, TaskId, TaskResult, decode, header};
 
 use crate::process::{SOON, until};
 
@@ -25,6 +25,8 @@ pub struct Observer {
 struct Seen {
     tasks: Vec<Arc<Task>>,
     results: Vec<Arc<TaskResult>>,
+    verdicts: Vec<Arc<RunVerdict>>,
+    heartbeats: Vec<Arc<Heartbeat>>,
     last_mark: Option<String>,
 }
 
@@ -85,6 +87,16 @@ impl Observer {
         self.lock().results.clone()
     }
 
+    /// Every verdict so far.
+    pub fn verdicts(&self) -> Vec<Arc<RunVerdict>> {
+        self.lock().verdicts.clone()
+    }
+
+    /// Every heartbeat so far.
+    pub fn heartbeats(&self) -> Vec<Arc<Heartbeat>> {
+        self.lock().heartbeats.clone()
+    }
+
     /// Every result so far, by task.
     pub fn results_by_task(&self) -> HashMap<TaskId, Vec<Arc<TaskResult>>> {
         let mut by_task = HashMap::<TaskId, Vec<_>>::new();
@@ -135,6 +147,8 @@ impl Seen {
             [_, _, "task", _] => self.tasks.extend(decode(&message.payload, format).ok().map(Arc::new)),
             [_, "observer", "result", _] => self.last_mark = Some(message.subject.to_string()),
             [_, _, "result", _] => self.results.extend(decode(&message.payload, format).ok().map(Arc::new)),
+            [_, _, "verdict", _] => self.verdicts.extend(decode(&message.payload, format).ok().map(Arc::new)),
+            [_, _, "heartbeat"] => self.heartbeats.extend(decode(&message.payload, format).ok().map(Arc::new)),
             _ => {}
         }
     }

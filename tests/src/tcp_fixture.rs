@@ -1,12 +1,12 @@
 //! A TCP server on loopback that counts its connections, and plain behaviours for it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// How many connections a server has seen.
@@ -41,6 +41,14 @@ impl Counts {
     }
 }
 
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// The `number`th address of 127.0.0.0/8, from 127.0.0.1 on.
+pub fn loopback(number: u32) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + number))
+}
+
 /// A connection that is counted as open until this is dropped.
 struct Open(Arc<Counts>);
 
@@ -68,7 +76,30 @@ impl Server {
         H: Fn(TcpStream) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind((ip, 0)).await?;
+        Self::serve(TcpListener::bind((ip, 0)).await?, handler)
+    }
+
+    /// Listens on one free port of every address of 127.0.0.0/8, so that one server is as many endpoints as
+    /// a test wants: [`loopback`] names them. It is bound to the loopback device, and so to nothing else.
+    ///
+    /// # Errors
+    /// When the port cannot be bound.
+    pub async fn start_everywhere<H, F>(handler: H) -> std::io::Result<Self>
+    where
+        H: Fn(TcpStream) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind_device(Some(b"lo"))?;
+        socket.bind((Ipv4Addr::UNSPECIFIED, 0).into())?;
+        Self::serve(socket.listen(BACKLOG)?, handler)
+    }
+
+    fn serve<H, F>(listener: TcpListener, handler: H) -> std::io::Result<Self>
+    where
+        H: Fn(TcpStream) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
         let address = listener.local_addr()?;
         let counts = Arc::<Counts>::default();
         let counting = Arc::clone(&counts);
@@ -98,6 +129,11 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// Its connections so far.
@@ -138,6 +174,14 @@ impl Behaviour {
     /// When the address cannot be bound.
     pub async fn start(self, ip: IpAddr) -> std::io::Result<Server> {
         Server::start(ip, move |stream| self.clone().handle(stream)).await
+    }
+
+    /// Starts a server that behaves so on one free port of every address of 127.0.0.0/8.
+    ///
+    /// # Errors
+    /// When the port cannot be bound.
+    pub async fn start_everywhere(self) -> std::io::Result<Server> {
+        Server::start_everywhere(move |stream| self.clone().handle(stream)).await
     }
 
     /// A peer that goes away ends a connection; there is nothing else to do about it.

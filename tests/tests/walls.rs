@@ -47,7 +47,7 @@ fn only(what: &str, permitted: &[&str]) {
 fn model_and_core_know_no_runtime_actors_or_bus() {
     let dependencies = dependencies();
     for pure in ["watchpost-model", "watchpost-core"] {
-        for runtime in ["tokio", "actix", "actix-rt", "async-nats", "reqwest", "futures-util", "tracing"] {
+        for runtime in ["tokio", "actix", "actix-rt", "async-nats", "hyper", "futures-util", "tracing"] {
             assert!(!dependencies[pure].contains(runtime), "{pure} depends on {runtime}");
         }
     }
@@ -58,7 +58,7 @@ fn one_crate_each_knows_nats_actix_http_and_the_web() {
     only("async-nats", &["watchpost-bus"]);
     only("actix", &["watchpost-agent"]);
     only("actix-rt", &["watchpost-agent"]);
-    only("reqwest", &["watchpost-probe"]);
+    only("hyper", &["watchpost-probe"]);
     only("axum", &["watchpost-console"]);
     only("clap", &["watchpost"]);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use watchpost_core::GroupPolicy;
-use watchpost_model::{Check, CheckId};
+use watchpost_model::{Check, CheckId, RunVerdict, TaskResult};
 
 /// The most tasks of one request. Each further one ends as `missed`/`overloaded`.
 pub const RUN_TASKS_MAX: usize = 50_000;
@@ -21,6 +21,22 @@ pub enum RunItem {
         given: String,
         /// What is wrong with it.
         message: String,
+    },
+}
+
+/// What whoever asked hears.
+#[derive(Debug, Clone)]
+pub enum RunReport {
+    /// How one task ended.
+    Result(Box<TaskResult>),
+    /// How a run over several endpoints, or of a group, ended.
+    Verdict(Box<RunVerdict>),
+    /// One item is over: nothing more comes of it.
+    Over {
+        /// Which one, counted from 0.
+        item: usize,
+        /// Whether it passed, by the rule of its check.
+        passed: bool,
     },
 }
 

@@ -240,3 +240,7 @@ impl Looked {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "agent_tests.rs"]
+mod tests;

@@ -27,7 +27,7 @@ mod system;
 mod wake;
 
 pub use abandoned::Abandoned;
-pub use adhoc::{RUN_TASKS_MAX, RunItem, RunRequest};
+pub use adhoc::{RUN_TASKS_MAX, RunItem, RunReport, RunRequest};
 pub use agent::{Agent, AgentStatus, Deps, Roles, StopReport};
 pub use checker::{CheckerHandle, CheckerStatus, ChecksChanged};
 pub use clock::{Alarm, Clock, SystemClock};

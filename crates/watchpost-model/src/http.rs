@@ -24,21 +24,21 @@ text_type!(
 );
 
 fn parse(text: &str) -> Result<url::Url, String> {
-    let shown = crate::shorten(&without_userinfo(text), 120).into_owned();
+    let shown = || crate::shorten(&without_userinfo(text), 120).into_owned();
     // The parser would drop these without a word, and what is shown would not be what is requested.
     if text.contains(|c: char| c.is_control() || c.is_whitespace()) {
-        return Err(format!("`{shown}` holds white space or control characters: expected them percent-encoded"));
+        return Err(format!("`{}` holds white space or control characters: expected them percent-encoded", shown()));
     }
     let parsed = url::Url::parse(text)
-        .map_err(|e| format!("`{shown}` is not a URL ({e}): expected for example `https://example.com/health`"))?;
+        .map_err(|e| format!("`{}` is not a URL ({e}): expected for example `https://example.com/health`", shown()))?;
     if !matches!(parsed.scheme(), "http" | "https") {
-        return Err(format!("`{shown}` has the scheme `{}`: expected `http` or `https`", parsed.scheme()));
+        return Err(format!("`{}` has the scheme `{}`: expected `http` or `https`", shown(), parsed.scheme()));
     }
     if !parsed.username().is_empty() || parsed.password().is_some() {
-        return Err(format!("`{shown}` carries a user or password: send an `Authorization` header instead"));
+        return Err(format!("`{}` carries a user or password: send an `Authorization` header instead", shown()));
     }
     if parsed.port() == Some(0) {
-        return Err(format!("`{shown}` has port 0: expected 1 to 65535"));
+        return Err(format!("`{}` has port 0: expected 1 to 65535", shown()));
     }
     Ok(parsed)
 }

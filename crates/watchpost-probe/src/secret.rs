@@ -33,7 +33,8 @@ const SECRET_BYTES_MIN: usize = 6;
 
 /// Whether the value of the header `name`, in lower case, is to be kept secret.
 pub(crate) fn is_secret_header(name: &str) -> bool {
-    TELLING.iter().any(|part| name.contains(part)) && !CHALLENGES.contains(&name)
+    // For texts this short it is faster than `str::contains`, and every header is looked at.
+    TELLING.iter().any(|part| memmem::find(name.as_bytes(), part.as_bytes()).is_some()) && !CHALLENGES.contains(&name)
 }
 
 /// The secrets that a request carries, to be hidden where an answer says them back.

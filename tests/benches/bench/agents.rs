@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use watchpost_agent::{
-    Agent, AgentSettings, Clock, Deps, GroupPolicy, PoolSettings, Roles, RunItem, RunRequest, SystemClock,
+    Agent, AgentSettings, Clock, Deps, GroupPolicy, PoolSettings, Roles, RunItem, RunReport, RunRequest, SystemClock,
 };
 use watchpost_bus::{Headers, Outgoing, SharedBus, Subscription};
 use watchpost_model::{
@@ -20,7 +20,7 @@ pub const BASTION: &str = "bench";
 /// How long until a load must be done. It takes a few seconds.
 pub const LOAD_LIMIT: Duration = Duration::from_secs(60);
 /// How many tasks may wait: more than any load here has.
-pub const QUEUE_MAX: usize = 60_000;
+pub const QUEUE_MAX: usize = 120_000;
 
 /// A probe that does nothing: what is left is what dispatching costs.
 struct NoOp;
@@ -34,6 +34,35 @@ impl Probe for NoOp {
 /// The standard probes, but for `tcp`, which does nothing.
 pub fn no_op_probes() -> ProbeSet {
     ProbeSet::standard(&Resolver::system()).with(CheckType::Tcp, Arc::new(|| Box::new(NoOp)))
+}
+
+/// Does nothing, except for the tasks of one check, which wait at a gate.
+struct Gated(Arc<Semaphore>);
+
+impl Probe for Gated {
+    fn run<'a>(&'a mut self, task: &'a Task, _: &'a Recorder) -> BoxFuture<'a, Verdict> {
+        Box::pin(async {
+            if task.check.as_str() == GATED {
+                self.0.acquire().await.expect("the gate stays").forget();
+            }
+            Verdict::pass()
+        })
+    }
+}
+
+/// The check whose tasks wait at the gate.
+const GATED: &str = "gated";
+
+/// The standard probes, but for `tcp`, which does nothing once its task is through the gate.
+pub fn gated_probes(gate: &Arc<Semaphore>) -> ProbeSet {
+    let gate = Arc::clone(gate);
+    let factory = Arc::new(move || -> Box<dyn Probe> { Box::new(Gated(Arc::clone(&gate))) });
+    ProbeSet::standard(&Resolver::system()).with(CheckType::Tcp, factory)
+}
+
+/// A check whose tasks wait at the gate.
+pub fn gated_check() -> Check {
+    check(&format!(r#"{{"id": "{GATED}", "tcp": {{"address": "127.0.0.1:1"}}, "interval": "1h", "timeout": "1m"}}"#))
 }
 
 /// A check that the no-op probe runs.
@@ -86,11 +115,13 @@ pub async fn run_items(agent: &Agent, items: Vec<RunItem>) -> Duration {
     took
 }
 
-async fn count_passed(mut results: mpsc::Receiver<TaskResult>) -> usize {
+async fn count_passed(mut results: mpsc::Receiver<RunReport>) -> usize {
     let mut passed = 0;
-    while let Some(result) = results.recv().await {
-        assert_eq!(result.outcome, Outcome::Pass, "{result:?}");
-        passed += 1;
+    while let Some(report) = results.recv().await {
+        if let RunReport::Result(result) = report {
+            assert_eq!(result.outcome, Outcome::Pass, "{result:?}");
+            passed += 1;
+        }
     }
     passed
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use watchpost_tests::process::{Launch, SOON};
 
 /// A configuration, and what must be told about it.
-const CONFIGS: [(&str, &[&str]); 10] = [
+const CONFIGS: [(&str, &[&str]); 14] = [
     (
         "checks:\n- id: a\n  tcp: {address: 'a:1'}\n  intervall: 5s\n",
         &["watchpost.yaml:4:3: ", "intervall", "expected one of", "  intervall: 5s"],
@@ -26,6 +26,22 @@ const CONFIGS: [(&str, &[&str]); 10] = [
     (
         "checks:\n- id: a\n  http: {url: 'ftp://a'}\n",
         &["watchpost.yaml:3:15: ", "`checks[0].http.url`", "expected `http`"],
+    ),
+    (
+        "checks:\n- id: shop\n  group: {checks: [web]}\n- id: web\n  group: {checks: [shop]}\n",
+        &["watchpost.yaml:4:3: ", "the group contains itself (shop → web → shop)", "without a circle"],
+    ),
+    (
+        "checks:\n- {id: web, tcp: {address: 'a:1'}}\n- id: shop\n  group: {checks: [web, wep]}\n",
+        &["watchpost.yaml:3:3: ", "names `wep`, which is not among the checks", "did you mean `web`?"],
+    ),
+    (
+        "checks:\n- {id: a, tcp: {address: 'a:1'}}\n- id: b\n  group: {checks: [a]}\n  verdict: {quorum: 2}\n",
+        &["watchpost.yaml:3:3: ", "`b`", "wants 2", "there are 1: it could never pass"],
+    ),
+    (
+        "checks:\n- id: a\n  tcp: {address: 'a:1'}\n  addresses: [10.0.0.1, 10.0.0.2]\n  verdict: {quorum: 3}\n",
+        &["watchpost.yaml:2:3: ", "`a`", "wants 3", "there are 2: it could never pass"],
     ),
     ("", &["watchpost.yaml: is empty: expected at least `checks:`"]),
 ];

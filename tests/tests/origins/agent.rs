@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use watchpost_agent::{
-    Agent, AgentSettings, AgentStatus, Deps, GroupPolicy, PoolSettings, Roles, RunItem, RunRequest, SystemClock,
-    run_system,
+    Agent, AgentSettings, AgentStatus, Deps, GroupPolicy, PoolSettings, Roles, RunItem, RunReport, RunRequest,
+    SystemClock, run_system,
 };
 use watchpost_bus::InProcessBus;
 use watchpost_model::{Check, CheckType, TaskResult};
@@ -63,8 +63,10 @@ fn check(json: &str) -> RunItem {
 pub async fn run(agent: &Agent, items: Vec<RunItem>, limit: Duration, policy: GroupPolicy) -> Vec<TaskResult> {
     let mut receiver = agent.checker().unwrap().run_now(RunRequest { items, limit, policy }).await.unwrap();
     let mut results = Vec::new();
-    while let Some(result) = receiver.recv().await {
-        results.push(result);
+    while let Some(report) = receiver.recv().await {
+        if let RunReport::Result(result) = report {
+            results.push(*result);
+        }
     }
     results
 }

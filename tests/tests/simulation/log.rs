@@ -70,11 +70,17 @@ pub enum Event {
     },
     RequestMade {
         request: usize,
+        items: usize,
         limit_us: Us,
     },
     RequestTold {
         request: usize,
         result: ResultNote,
+    },
+    /// Nothing more comes of one of its items.
+    RequestOver {
+        request: usize,
+        item: usize,
     },
     /// The last result was told.
     RequestEnded {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use watchpost_agent::{Agent, AgentSettings, Deps, PoolSettings, Roles, RunItem, RunRequest};
+use watchpost_agent::{Agent, AgentSettings, Deps, PoolSettings, Roles, RunItem, RunReport, RunRequest};
 use watchpost_model::CheckType;
 use watchpost_probe::Resolver;
 
@@ -312,6 +312,7 @@ async fn live(
 
 async fn ask_for(agent: Rc<Agent>, notes: Notes, request: Request) {
     let Request { number, items, limit, policy, dropped_after } = request;
+    let count = items.len();
     let item = |(i, check): (usize, Option<watchpost_model::Check>)| match check {
         Some(check) => RunItem::Check(Box::new(check)),
         None => RunItem::Invalid {
@@ -322,7 +323,7 @@ async fn ask_for(agent: Rc<Agent>, notes: Notes, request: Request) {
     };
     let items = items.into_iter().enumerate().map(item).collect();
     let Some(checker) = agent.checker() else { return };
-    notes.note(Event::RequestMade { request: number, limit_us: limit.as_micros() as Us });
+    notes.note(Event::RequestMade { request: number, items: count, limit_us: limit.as_micros() as Us });
     let Some(mut results) = notes.hear(checker.run_now(RunRequest { items, limit, policy }).await) else { return };
     let gone_at = dropped_after.map(|after| notes.time.at(notes.time.now_us() + after));
     loop {
@@ -333,7 +334,12 @@ async fn ask_for(agent: Rc<Agent>, notes: Notes, request: Request) {
             }
         };
         match next.await {
-            Some(Some(result)) => notes.note(Event::RequestTold { request: number, result: (&result).into() }),
+            Some(Some(RunReport::Result(result))) => {
+                notes.note(Event::RequestTold { request: number, result: (&*result).into() });
+            }
+            // What it says is what the verdict on the bus says, which is judged.
+            Some(Some(RunReport::Verdict(_))) => {}
+            Some(Some(RunReport::Over { item, .. })) => notes.note(Event::RequestOver { request: number, item }),
             Some(None) => return notes.note(Event::RequestEnded { request: number }),
             None => {
                 notes.note(Event::RequestDropped { request: number });

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use watchpost_model::{Check, TaskResult};
+use watchpost_model::Check;
 
 use super::{Checker, CheckerContext, Event, listen, publish};
 use crate::AgentError;
 use crate::abandoned::RoleStop;
-use crate::adhoc::RunRequest;
+use crate::adhoc::{RunReport, RunRequest};
 
 /// What a new set of checks changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,12 +64,12 @@ impl CheckerHandle {
         self.ask(|changed| Event::Replace(checks, changed)).await
     }
 
-    /// Runs checks once, now. The channel yields one result for each task as it ends, and closes
-    /// after the last. Dropping it cancels what is still running.
+    /// Runs checks once, now. The channel yields one result for each task as it ends, the verdicts over
+    /// them, and closes when every item is over. Dropping it cancels what is still running.
     ///
     /// # Errors
     /// When the Checker is gone.
-    pub async fn run_now(&self, request: RunRequest) -> Result<mpsc::Receiver<TaskResult>, AgentError> {
+    pub async fn run_now(&self, request: RunRequest) -> Result<mpsc::Receiver<RunReport>, AgentError> {
         self.ask(|results| Event::RunNow(request, results)).await
     }
 
@@ -85,6 +85,11 @@ impl CheckerHandle {
     /// flushes.
     pub(crate) async fn stop(&self, grace: Duration) -> Result<RoleStop, AgentError> {
         self.ask(|done| Event::BeginStop { grace, done }).await
+    }
+
+    #[cfg(test)]
+    pub(crate) async fn panic(&self) {
+        self.0.send(Event::Panic).await.unwrap();
     }
 
     async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Result<T, AgentError> {

@@ -24,13 +24,13 @@ use tokio::sync::{mpsc, oneshot};
 use watchpost_bus::SharedBus;
 use watchpost_core::{GroupStep, Ledger, Schedule, SlotId, Tick, phase};
 use watchpost_model::{
-    CancelCause, Check, CheckId, Endpoint, ProbeSettings, Reason, RunId, Subjects, TaskId, TaskResult, Timestamp,
+    CancelCause, Check, CheckId, Endpoint, ProbeSettings, Reason, RunId, Subjects, TaskId, Timestamp,
 };
 use watchpost_probe::Resolver;
 
 use crate::abandoned::RoleStop;
 use crate::actor::Behaviour;
-use crate::adhoc::RunRequest;
+use crate::adhoc::{RunReport, RunRequest};
 use crate::clock::{Alarm, Clock};
 use crate::settings::AgentSettings;
 use crate::stats::Stats;
@@ -70,7 +70,7 @@ pub(crate) enum Event {
     /// Replaces the whole set of checks.
     Replace(Vec<Check>, oneshot::Sender<ChecksChanged>),
     /// Runs checks once, now.
-    RunNow(RunRequest, oneshot::Sender<mpsc::Receiver<TaskResult>>),
+    RunNow(RunRequest, oneshot::Sender<mpsc::Receiver<RunReport>>),
     /// How does it stand?
     Ask(oneshot::Sender<CheckerStatus>),
     /// Answers, several at a time since each event has its price.
@@ -106,6 +106,8 @@ pub(crate) struct Checker {
     runs: BTreeMap<RunId, Run>,
     requests: BTreeMap<u64, Request>,
     requests_seen: u64,
+    /// What came back and is not taken yet.
+    answers: VecDeque<Answer>,
     /// What the groups have decided and is not done yet.
     todo: VecDeque<(Node, GroupStep<u32>)>,
     cancelling: cancel::Cancelling,
@@ -149,6 +151,7 @@ impl Behaviour for Checker {
     /// After a panic: what was decided is done, and what the panic cost is given up, so that every run ends.
     fn begin(&mut self) {
         self.work_off();
+        self.take_answers();
         self.reconcile_runs();
         self.work_off();
         self.settle();
@@ -178,7 +181,10 @@ impl Behaviour for Checker {
                     config_generation: self.generation,
                 });
             }
-            Event::Answers(answers) => self.take_answers(answers),
+            Event::Answers(answers) => {
+                self.answers.extend(answers);
+                self.take_answers();
+            }
             Event::Unpublished { task, reason } => self.settle_here(task, watchpost_model::Outcome::Missed, reason),
             Event::Resolved { run, endpoints } => self.resolved(run, endpoints),
             Event::RequesterGone(id) => {
@@ -222,6 +228,7 @@ impl Checker {
             runs: BTreeMap::new(),
             requests: BTreeMap::new(),
             requests_seen: 0,
+            answers: VecDeque::new(),
             todo: VecDeque::new(),
             cancelling: cancel::Cancelling::default(),
             resolving: BTreeSet::new(),

@@ -11,7 +11,7 @@ use super::Checker;
 use super::requester::{self, GONE};
 use super::run::{Ending, Fired, Node, verdict_of};
 use super::settle::Origin;
-use crate::adhoc::{RUN_TASKS_MAX, RunItem, RunRequest};
+use crate::adhoc::{RUN_TASKS_MAX, RunItem, RunReport, RunRequest};
 use crate::clock::{later, timestamp_us};
 
 /// The part of a request's time that is kept back so that outcomes are there when it is over.
@@ -28,9 +28,9 @@ pub(super) struct Request {
     /// What became of them.
     pub(super) runs: Vec<Option<RunId>>,
     pub(super) group: TaskGroup<u32>,
-    /// Invariant: its capacity is [`RUN_TASKS_MAX`] plus the number of items, and each task and
-    /// each item sends at most one result, so there is always room.
-    pub(super) results: mpsc::Sender<TaskResult>,
+    /// Invariant: its capacity is twice [`RUN_TASKS_MAX`] plus twice the number of items. Each task and each
+    /// item sends at most one result, each run at most one verdict, and each item its end: there is always room.
+    pub(super) results: mpsc::Sender<RunReport>,
     pub(super) tasks: usize,
     pub(super) ended_by: Option<Ending>,
     /// The first that did not pass, as the others tell it.
@@ -42,9 +42,9 @@ pub(super) struct Request {
 impl Checker {
     /// Runs every item once. The tasks' deadline lies a little before the request's, so that
     /// whoever asked has every outcome by then.
-    pub(super) fn begin_request(&mut self, request: RunRequest) -> mpsc::Receiver<TaskResult> {
+    pub(super) fn begin_request(&mut self, request: RunRequest) -> mpsc::Receiver<RunReport> {
         let RunRequest { items, limit, policy } = request;
-        let (results, receiver) = mpsc::channel(RUN_TASKS_MAX + items.len());
+        let (results, receiver) = mpsc::channel(2 * (RUN_TASKS_MAX + items.len()));
         self.requests_seen += 1;
         let id = self.requests_seen;
         let (ended, request_ended) = oneshot::channel();
@@ -154,20 +154,25 @@ impl Checker {
 
     /// Hands a result to whoever asked for it.
     pub(super) fn tell_request(&mut self, id: Option<u64>, result: TaskResult) {
-        let Some(request) = id.and_then(|id| self.requests.get_mut(&id)) else { return };
+        let Some(id) = id else { return };
+        let Some(request) = self.requests.get_mut(&id) else { return };
         if verdict_of(result.outcome) != Verdict::Passed && request.first_failure.is_none() {
             let cause = format!("{} of {} ended as {}", result.target.endpoint, result.target.name, result.outcome);
             request.first_failure = Some(cause.into());
         }
-        match request.results.try_send(result) {
+        self.report(id, RunReport::Result(Box::new(result)));
+    }
+
+    /// Hands something to whoever asked.
+    pub(super) fn report(&mut self, id: u64, report: RunReport) {
+        let Some(request) = self.requests.get(&id) else { return };
+        match request.results.try_send(report) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => {
-                if let Some(id) = id {
-                    self.cancel_request(id, &Ending::new(CancelCause::RequesterGone, GONE));
-                }
+                self.cancel_request(id, &Ending::new(CancelCause::RequesterGone, GONE));
             }
-            Err(mpsc::error::TrySendError::Full(result)) => {
-                tracing::error!(task = %result.task, "a request has more results than tasks; this is a defect of Watchpost");
+            Err(mpsc::error::TrySendError::Full(report)) => {
+                tracing::error!(?report, "a request has more reports than tasks; this is a defect of Watchpost");
             }
         }
     }

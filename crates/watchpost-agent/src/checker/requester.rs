@@ -1,15 +1,15 @@
 //! Whoever asked for runs and went away before the last outcome: nobody waits for what still runs.
 
 use tokio::sync::{mpsc, oneshot};
-use watchpost_model::TaskResult;
 
 use super::Event;
+use crate::RunReport;
 
 /// Tells the Checker when nobody listens to `results` any more. Ends with the request, whose end
 /// drops the other half of `ended`: until then it keeps the channel open, which closes after the last outcome.
 pub(super) async fn watch(
     id: u64,
-    results: mpsc::Sender<TaskResult>,
+    results: mpsc::Sender<RunReport>,
     ended: oneshot::Receiver<()>,
     checker: mpsc::WeakSender<Event>,
 ) {

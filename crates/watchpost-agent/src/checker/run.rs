@@ -19,7 +19,7 @@ use super::Pending;
 use super::publish::Outbound;
 use super::requester::GONE;
 use super::settle::Origin;
-use crate::adhoc::RUN_TASKS_MAX;
+use crate::adhoc::{RUN_TASKS_MAX, RunReport};
 use crate::clock::later;
 
 /// A place in the tree.
@@ -221,6 +221,7 @@ impl Checker {
                 run.group.member_ended(member, verdict, &mut steps);
             }
             Node::Request(id) => {
+                self.report(id, RunReport::Over { item: member as usize, passed: verdict == Verdict::Passed });
                 let Some(request) = self.requests.get_mut(&id) else { return };
                 request.group.member_ended(member, verdict, &mut steps);
             }

@@ -86,8 +86,9 @@ impl Origin {
 }
 
 impl Checker {
-    pub(super) fn take_answers(&mut self, answers: Vec<Answer>) {
-        for answer in answers {
+    /// One at a time, so that a panic costs one.
+    pub(super) fn take_answers(&mut self) {
+        while let Some(answer) = self.answers.pop_front() {
             match answer {
                 Answer::Result(result) => self.settle_with(*result),
                 Answer::Refused { task, reply } => {

@@ -5,28 +5,32 @@ use watchpost_model::{Outcome, Reason, ReasonCode, RunVerdict, V1, VerdictOf};
 
 use super::Checker;
 use super::publish::Outbound;
-use super::run::{Fired, Node, Run, Trouble};
+use super::run::{Ending, Fired, Node, Run};
+use crate::RunReport;
 
 impl Run {
     /// What its verdict is as an outcome, and why.
     pub(super) fn outcome(&self, verdict: Verdict) -> (Outcome, Option<Reason>) {
-        let GroupCounts { total, passed, .. } = self.group.counts();
-        let what = if self.is_group() { "checks" } else { "endpoints" };
-        let told = |code: ReasonCode, trouble: Option<&Trouble>| {
-            let first = trouble.map(|trouble| format!("; first: {trouble}")).unwrap_or_default();
-            let message = format!("{passed} of {total} {what} passed, {} needed{first}", self.group.needed());
-            Some(Reason::new(code, message))
+        let trouble = match verdict {
+            Verdict::Passed => return (Outcome::Pass, None),
+            Verdict::Failed => self.first_failed.as_ref(),
+            Verdict::Undecided => self.first_undecided.as_ref(),
         };
-        match verdict {
-            Verdict::Passed => (Outcome::Pass, None),
-            Verdict::Failed => (Outcome::Fail, told(ReasonCode::VerdictNotMet, self.first_failed.as_ref())),
-            Verdict::Undecided => {
-                let trouble = self.first_undecided.as_ref();
-                let code = trouble.and_then(|trouble| trouble.reason.as_ref()).map(|reason| reason.code.clone());
-                let outcome = trouble.map_or(Outcome::Cancelled, |trouble| trouble.outcome);
-                (outcome, told(code.unwrap_or(ReasonCode::VerdictNotMet), trouble))
-            }
+        let Some(trouble) = trouble else {
+            // It was ended before any of its members had said a word.
+            return (Outcome::Cancelled, self.ended_by.as_ref().map(Ending::reason));
+        };
+        if !self.is_group() && self.group.counts().total == 1 {
+            return (trouble.outcome, trouble.reason.clone());
         }
+        let what = if self.is_group() { "checks" } else { "endpoints" };
+        if verdict == Verdict::Failed {
+            let message = format!("too few {what} passed; the first that did not: {trouble}");
+            return (Outcome::Fail, Some(Reason::new(ReasonCode::VerdictNotMet, message)));
+        }
+        let code = trouble.reason.as_ref().map_or(ReasonCode::VerdictNotMet, |reason| reason.code.clone());
+        let message = format!("it is not known whether enough {what} pass; the first without a word: {trouble}");
+        (trouble.outcome, Some(Reason::new(code, message)))
     }
 }
 
@@ -39,7 +43,7 @@ impl Checker {
         }
         let (outcome, reason) = run.outcome(verdict);
         let verdict = self.verdict(&run.firing, counts, run.group.needed(), outcome, reason);
-        self.send_verdict(verdict);
+        self.send_verdict(run.firing.request, verdict);
     }
 
     /// Of a group none of whose members was begun.
@@ -48,7 +52,7 @@ impl Checker {
         let total = fired.check.group().map_or(0, <[_]>::len);
         let counts = GroupCounts { total, undecided: total, ..GroupCounts::default() };
         let verdict = self.verdict(fired, counts, total, outcome, Some(reason));
-        self.send_verdict(verdict);
+        self.send_verdict(fired.request, verdict);
     }
 
     fn verdict(
@@ -83,11 +87,14 @@ impl Checker {
         }
     }
 
-    fn send_verdict(&mut self, verdict: RunVerdict) {
+    fn send_verdict(&mut self, request: Option<u64>, verdict: RunVerdict) {
         tracing::debug!(check = %verdict.check, run = %verdict.run, outcome = %verdict.outcome, "a run ended");
-        if let Err(error) = self.outbox.try_send(Outbound::Verdict(Box::new(verdict))) {
+        if let Err(error) = self.outbox.try_send(Outbound::Verdict(Box::new(verdict.clone()))) {
             self.cx.stats.results_unsent.increment();
             tracing::warn!(%error, "the queue to the bus is full: a verdict was not published");
+        }
+        if let Some(id) = request {
+            self.report(id, RunReport::Verdict(Box::new(verdict)));
         }
     }
 }

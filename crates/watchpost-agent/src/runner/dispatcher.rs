@@ -42,8 +42,9 @@ pub(super) enum Event {
     CancelAll,
     /// How does the pool stand?
     Ask(oneshot::Sender<PoolStats>),
+    /// Panic now, or with the next task and its worker in hand.
     #[cfg(test)]
-    Panic,
+    Panic { with_task_in_hand: bool },
 }
 
 /// A task that ended.
@@ -66,6 +67,8 @@ pub(super) struct Dispatcher {
     factory: ProbeFactory,
     workers_made: usize,
     pool: Pool<TaskId, CheckId, Worker, Job>,
+    /// What came in and the pool has not heard of yet.
+    arrived: VecDeque<Job>,
     /// What the pool has decided and is not carried out yet.
     steps: VecDeque<Step<TaskId, Worker, Job>>,
     /// What runs, and how to stop it.
@@ -74,6 +77,8 @@ pub(super) struct Dispatcher {
     reports: ReportSender,
     /// Where tasks come home to. Weak, since it must not keep itself alive.
     home: mpsc::WeakSender<Event>,
+    #[cfg(test)]
+    panic_with_task_in_hand: bool,
 }
 
 struct Running {
@@ -104,11 +109,14 @@ pub(super) fn start(
         factory: Arc::clone(factory),
         workers_made: settings.size,
         pool: Pool::new(limits, workers),
+        arrived: VecDeque::new(),
         steps: VecDeque::new(),
         running: BTreeMap::new(),
         cancelled_ahead: CancelledAhead::default(),
         reports,
         home: address.downgrade(),
+        #[cfg(test)]
+        panic_with_task_in_hand: false,
     };
     crate::actor::start(dispatcher, inbox, Arc::clone(&cx.stats));
     address
@@ -118,10 +126,12 @@ impl Behaviour for Dispatcher {
     type Event = Event;
     const NAME: &'static str = "Dispatcher";
 
-    /// After a panic: what was decided is carried out, and a worker that was lost on its way out or home
-    /// is made anew. What it was to run is dropped with it, which its admission counts and tells.
+    /// After a panic: what was decided is carried out, what came in is taken, and a worker that was lost on
+    /// its way out or home is made anew. What it was to run is dropped with it, which its admission counts
+    /// and tells.
     fn begin(&mut self) {
         self.carry_out();
+        self.take_arrived();
         let lost: Vec<TaskId> = self.pool.running().filter(|task| !self.running.contains_key(task)).collect();
         for task in lost {
             self.decide(|pool, now, steps| pool.worker_lost(now, task, steps));
@@ -130,7 +140,10 @@ impl Behaviour for Dispatcher {
 
     fn on(&mut self, event: Event) {
         match event {
-            Event::Run(jobs) => jobs.into_iter().for_each(|job| self.take(job)),
+            Event::Run(jobs) => {
+                self.arrived.extend(jobs);
+                self.take_arrived();
+            }
             Event::Finished(finished) => self.finished(finished),
             Event::Cancel(cancel) => self.cancel(&cancel),
             Event::Resize(settings) => self.resize(settings),
@@ -139,7 +152,9 @@ impl Behaviour for Dispatcher {
             // Whoever asked may have given up.
             Event::Ask(answer) => drop(answer.send(self.pool.stats())),
             #[cfg(test)]
-            Event::Panic => panic!("as the test asked"),
+            Event::Panic { with_task_in_hand: true } => self.panic_with_task_in_hand = true,
+            #[cfg(test)]
+            Event::Panic { .. } => panic!("as the test asked"),
         }
     }
 
@@ -157,6 +172,13 @@ impl Behaviour for Dispatcher {
 }
 
 impl Dispatcher {
+    /// One at a time, so that a panic costs one.
+    fn take_arrived(&mut self) {
+        while let Some(job) = self.arrived.pop_front() {
+            self.take(job);
+        }
+    }
+
     fn take(&mut self, job: Job) {
         let now = self.cx.clock.tick();
         if let Some(reason) = self.cancelled_ahead.reason(now, &job.task) {
@@ -273,6 +295,8 @@ impl Dispatcher {
     fn start(&mut self, task: TaskId, job: Job, worker: Worker, waited: Duration) {
         // Its senders are the intakes and what runs: without any of them nobody could have sent this task.
         let Some(home) = self.home.upgrade() else { return };
+        #[cfg(test)]
+        assert!(!std::mem::take(&mut self.panic_with_task_in_hand), "as the test asked");
         tracing::debug!(%task, check = %job.task.check, check_type = %self.check_type, worker = worker.id(), "worker taken");
         let (cancel, cancelled) = oneshot::channel();
         self.running.insert(task, Running { run: job.task.run, cancel: Some(cancel) });

@@ -144,6 +144,13 @@ impl Runner {
         Ok(all)
     }
 
+    #[cfg(test)]
+    pub(crate) async fn panic_dispatchers(&self, with_task_in_hand: bool) {
+        for pool in &self.pools {
+            pool.dispatcher.send(Event::Panic { with_task_in_hand }).await.unwrap();
+        }
+    }
+
     /// Gives each pool the size that `pools` has for it, or the default, and the share of it that one check may hold.
     /// Tasks and workers that are out are left alone.
     pub(crate) async fn resize(&self, pools: &BTreeMap<CheckType, PoolSettings>) -> Result<(), AgentError> {

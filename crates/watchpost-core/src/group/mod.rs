@@ -68,7 +68,8 @@ pub struct GroupCounts {
 /// flight and skips those that wait. It is not cancelled itself: its own policy says what becomes of
 /// what it consists of.
 ///
-/// A nested group that is skipped is to be cancelled, which skips what it consists of.
+/// A nested group that is skipped is to be cancelled, which skips what it consists of. With a queue that
+/// comes after the end of its parent: nothing may be thrown away before the queue is empty.
 ///
 /// A group of no members, or one that is cancelled before it begins, has no verdict of its target: it
 /// ends as [`Verdict::Undecided`].

@@ -2,6 +2,7 @@
 
 mod queue;
 mod seats;
+mod step;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use self::queue::{Queue, Waiting};
 pub use self::seats::Seat;
 use self::seats::{Place, Seats};
+pub use self::step::{Arrival, Class, Refusal, Step};
 use crate::Tick;
 
 /// The bounds of a pool.
@@ -20,82 +22,6 @@ pub struct Limits {
     pub wait_max: Duration,
     /// How many workers one check may hold at a time; at least one, whatever is said here.
     pub per_check_max: usize,
-}
-
-/// What asks first is served first: the order of the variants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
-    /// Somebody asked for it and waits.
-    AdHoc,
-    /// Its time had come.
-    Scheduled,
-}
-
-/// What the pool must know of a task that comes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Arrival<K, C> {
-    /// The task.
-    pub key: K,
-    /// Whose task it is.
-    pub check: C,
-    /// How urgent it is.
-    pub class: Class,
-    /// When it must be over. It never starts at this moment or later.
-    pub deadline: Tick,
-}
-
-/// What is to be done.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step<K, W, J> {
-    /// Move both into the message that starts the work.
-    Start {
-        /// The task.
-        key: K,
-        /// What was submitted with it.
-        job: J,
-        /// The worker that executes it.
-        worker: W,
-        /// How long the task waited.
-        waited: Duration,
-    },
-    /// Report that the task will not be run.
-    Refuse {
-        /// The task.
-        key: K,
-        /// What was submitted with it.
-        job: J,
-        /// Why.
-        refusal: Refusal,
-        /// How long the task waited.
-        waited: Duration,
-    },
-    /// Make a worker and say so with [`Pool::built`], also where it could not be made.
-    Build {
-        /// The place that the worker is for.
-        seat: Seat,
-    },
-    /// Drop the worker: the pool has no place for it, since it was made smaller.
-    Dismiss {
-        /// The worker.
-        worker: W,
-    },
-}
-
-/// Why a task is not run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    /// As many tasks wait as may.
-    QueueFull,
-    /// No worker was free within the wait.
-    NoFreeWorker,
-    /// It came after its deadline.
-    DeadlinePassed,
-    /// The pool takes no more: it is being drained.
-    Closed,
-    /// The very task waits or runs already.
-    Duplicate,
-    /// Somebody cancelled it while it waited.
-    Cancelled,
 }
 
 /// How a pool stands.
@@ -269,10 +195,10 @@ impl<K: Copy + Ord, C: Clone + Ord, W, J> Pool<K, C, W, J> {
         self.target = size;
         self.limits.per_check_max = per_check_max;
         self.queue.set_per_check_max(per_check_max);
-        while self.size < self.target {
-            self.size += 1;
+        for _ in self.size..size {
             steps.push(Step::Build { seat: self.seats.add() });
         }
+        self.size = self.size.max(size);
         self.end(now, steps);
     }
 

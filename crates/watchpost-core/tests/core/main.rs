@@ -7,6 +7,7 @@ mod drain;
 mod fairness;
 mod group;
 mod group_random;
+mod group_tree;
 mod ledger;
 mod pool;
 mod pool_model;

@@ -263,6 +263,21 @@ fn guarantee_2_a_worker_that_cannot_be_made_is_tried_again() {
 }
 
 #[test]
+fn guarantee_2_a_worker_that_comes_before_it_was_asked_for_is_dismissed() {
+    let mut site = Site::new(1, 10, 10);
+    site.scheduled(1, 1);
+    site.lost(1);
+    site.pass(Duration::from_millis(10));
+    let seat = site.seats()[0];
+    site.built(seat, Some(1));
+    site.scheduled(2, 1);
+    site.lost(2);
+    site.pass(Duration::from_millis(20));
+    assert_eq!(site.built(seat, Some(9)), ["build", "dismiss 9"], "it is asked for in this very event");
+    assert_eq!(site.counts(), [1, 0, 0, 1]);
+}
+
+#[test]
 fn guarantee_2_a_worker_that_was_not_out_is_dismissed() {
     let mut site = Site::new(1, 10, 10);
     let told = site.event(|pool, now, steps| pool.worker_returned(now, 5, Worker(9), steps));
@@ -345,4 +360,20 @@ fn guarantee_4_ad_hoc_tasks_do_not_displace_one_another() {
     site.submit(2, 2, Class::AdHoc, FAR);
     assert_eq!(site.submit(3, 3, Class::AdHoc, Tick::from_secs(1)), ["refuse 3 QueueFull after 0"]);
     assert_eq!(site.scheduled(4, 3), ["refuse 4 QueueFull after 0"]);
+}
+
+#[test]
+fn guarantee_3_nothing_is_left_of_a_check_that_neither_waits_nor_runs() {
+    let limits = Limits { queue_max: 10, wait_max: WAIT_MAX, per_check_max: 1 };
+    let mut pool = Pool::new(limits, vec![Worker(0)]);
+    let mut steps = Vec::new();
+    for key in 0..3 {
+        let arrival = Arrival { key, check: "a check", class: Class::Scheduled, deadline: FAR };
+        pool.submit(Tick::ZERO, arrival, (), &mut steps);
+    }
+    assert!(pool.cancel(Tick::ZERO, 1, &mut steps));
+    pool.worker_lost(Tick::ZERO, 0, &mut steps);
+    assert!(format!("{pool:?}").contains("a check"), "one still waits");
+    pool.advance(Tick::ZERO.after(WAIT_MAX), &mut steps);
+    assert!(!format!("{pool:?}").contains("a check"), "{pool:?}");
 }

@@ -106,6 +106,8 @@ proptest! {
             fired.sort_unstable();
             prop_assert_eq!(fired, expected);
             prop_assert_eq!(schedule.len(), model.len(), "each check has exactly one timer");
+            prop_assert_eq!(schedule.is_empty(), model.is_empty());
+            prop_assert!(model.iter().all(|(name, (slot, _))| schedule.get(*slot) == Some(name)));
             prop_assert_eq!(schedule.next_due_us(), model.values().map(|(_, timer)| timer.due_us).min());
         }
     }

@@ -84,6 +84,8 @@ impl Site {
             }
             GroupStep::Ended(verdict) => {
                 ensure(self.decided.get(&id) == Some(&verdict), "a group ends on another verdict")?;
+                let mut members = MEMBERS[usize::from(id)].iter();
+                ensure(members.all(|member| !self.flying.contains(member)), "a group ends before its members")?;
                 self.flying.remove(&id);
                 self.ends(id, verdict)?;
                 if id == 1 {

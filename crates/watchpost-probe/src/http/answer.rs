@@ -5,11 +5,13 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use http::response::Parts;
 use http::{HeaderMap, StatusCode, Version};
 use sha2::{Digest, Sha256};
 use watchpost_model::HttpEvidence;
 
 use super::decode::{Decoder, Fault};
+use super::exchange::Response;
 use crate::recorder::Recorder;
 use crate::secret::{REDACTED, Secrets, is_secret_header, without_userinfo};
 
@@ -23,11 +25,11 @@ const HEADER_BYTES_MAX: usize = 8 * 1024;
 const EXCERPT_BYTES_MAX: usize = 2 * 1024;
 
 /// What the head of the answer says.
-pub(crate) fn head(response: &reqwest::Response, redirects: &[String], secrets: &Secrets) -> HttpEvidence {
+pub(crate) fn head(head: &Parts, redirects: &[String], secrets: &Secrets) -> HttpEvidence {
     HttpEvidence {
-        status: response.status().as_u16(),
-        version: version(response.version()).to_owned(),
-        headers: headers(response.headers(), secrets),
+        status: head.status.as_u16(),
+        version: version(head.version).to_owned(),
+        headers: headers(&head.headers, secrets),
         redirects: redirects.to_vec(),
         ..HttpEvidence::default()
     }
@@ -71,7 +73,7 @@ fn headers(headers: &HeaderMap, secrets: &Secrets) -> BTreeMap<String, String> {
 #[derive(Debug)]
 pub(crate) enum Unread {
     /// The exchange failed.
-    Exchange(reqwest::Error),
+    Exchange(hyper::Error),
     /// It arrived, and cannot be unpacked.
     Packed(Fault),
 }
@@ -81,13 +83,13 @@ pub(crate) enum Unread {
 /// # Errors
 /// When the body ends before it is complete, or is not what its encoding says.
 pub(crate) async fn read_body(
-    response: &mut reqwest::Response,
+    response: &mut Response,
     body: &mut Vec<u8>,
     recorder: &Recorder,
 ) -> Result<bool, Unread> {
     // A part of something packed cannot be unpacked by itself.
-    let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
-    let mut decoder = if is_part { Decoder::Plain } else { Decoder::of(response.headers()) };
+    let is_part = response.head.status == StatusCode::PARTIAL_CONTENT;
+    let mut decoder = if is_part { Decoder::Plain } else { Decoder::of(&response.head.headers) };
     let announced = response.content_length();
     let mut arrived = 0;
     loop {

@@ -1,8 +1,7 @@
 //! Unpacking of compressed bodies, piece by piece and within bounds.
 //!
-//! reqwest could do it, but takes `Content-Encoding` and `Content-Length` out of the answer when it
-//! does, and a check may be about those. The memory taken is that of the inflater and of what it puts
-//! out, whatever is put in.
+//! The answer's headers stay as they came: a check may be about `Content-Encoding` or
+//! `Content-Length`. The memory taken is that of the inflater and of what it puts out, whatever is put in.
 
 use bytes::Buf;
 use flate2::{Crc, Decompress, FlushDecompress, Status};

@@ -1,4 +1,4 @@
-//! From what reqwest, hyper and rustls say to a verdict and a sentence.
+//! From what hyper, rustls and the operating system say to a verdict and a sentence.
 
 use std::error::Error as StdError;
 use std::io;
@@ -8,6 +8,7 @@ use rustls::pki_types::UnixTime;
 use watchpost_model::{Reason, ReasonCode, Timestamp, shorten};
 
 use super::decode::Fault;
+use super::exchange::Broken;
 use super::hop::Hop;
 use crate::recorder::{Position, Recorder, Stage};
 use crate::{Verdict, failure};
@@ -54,15 +55,15 @@ impl<'a> Causes<'a> {
     }
 }
 
-/// The verdict on `error`, which ended the request `hop`.
-pub(crate) fn of_request(error: &reqwest::Error, hop: &Hop, recorder: &Recorder) -> Verdict {
+/// The verdict on what ended the request `hop`.
+pub(crate) fn of_request(broken: &Broken, hop: &Hop, recorder: &Recorder) -> Verdict {
     let position = recorder.position();
     let whom = peer(hop, &position);
-    if error.is_builder() {
-        let message = format!("no request can be made of {}: {}", hop.shown_url(), Causes::of(error).detail());
+    let causes = Causes::of(broken);
+    if let Broken::Request(_) = broken {
+        let message = format!("no request can be made of {}: {}", hop.shown_url(), causes.detail());
         return Verdict::error(Reason::new(ReasonCode::InvalidTarget, message));
     }
-    let causes = Causes::of(error);
     if let Some(tls) = causes.tls {
         return Verdict::error(of_tls(tls, hop, &whom, &position, recorder));
     }

@@ -7,8 +7,11 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, HOST,
     HeaderMap, HeaderName, HeaderValue, RANGE, USER_AGENT,
 };
-use http::{Method, StatusCode};
-use url::{Host, Url};
+use http::uri::InvalidUri;
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::Full;
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
+use url::{Host, Position, Url};
 use watchpost_model::{HttpSettings, shorten};
 
 use crate::secret::{Secrets, is_secret_header, reference_without_userinfo};
@@ -17,6 +20,8 @@ use crate::secret::{Secrets, is_secret_header, reference_without_userinfo};
 const LOCATION_BYTES_MAX: usize = 4096;
 /// How much of a destination is reported, in characters.
 const LOCATION_CHARS_SHOWN: usize = 1024;
+/// How checks call themselves, unless their headers say otherwise.
+const WATCHPOST: HeaderValue = HeaderValue::from_static(concat!("watchpost/", env!("CARGO_PKG_VERSION")));
 
 /// A request, apart from the address that it goes to.
 #[derive(Debug, Clone)]
@@ -63,6 +68,8 @@ impl Hop {
         let own_host = headers.contains_key(HOST);
         let mut hop = Self { url, method, headers, body, own_host, secrets: Secrets::of(settings) };
         hop.set_host()?;
+        hop.headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        hop.headers.entry(USER_AGENT).or_insert(WATCHPOST);
         Ok(hop)
     }
 
@@ -122,25 +129,30 @@ impl Hop {
         &self.secrets
     }
 
-    /// The request that makes reqwest connect to `address`.
+    /// Whom a certificate must be for.
     ///
-    /// For a name, the URL must not have a port: only then the port that the resolver hook returns
-    /// is respected. For an address, the hook is never asked, so the URL must have the address. The
-    /// `Host` header keeps what the user wrote in either case.
-    pub(crate) fn request(&self, address: SocketAddr) -> reqwest::Request {
-        let mut url = self.url.clone();
-        // Invariant: an http URL with a host accepts both, so that nothing can fail here.
-        let set = match self.has_name() {
-            true => url.set_port(None),
-            false => url.set_ip_host(address.ip()).and_then(|()| url.set_port(Some(address.port()))),
-        };
-        debug_assert!(set.is_ok(), "{url}");
-        let mut request = reqwest::Request::new(self.method.clone(), url);
-        *request.headers_mut() = self.headers.clone();
-        if let Some(body) = &self.body {
-            *request.body_mut() = Some(body.clone().into());
+    /// # Errors
+    /// When no certificate can be for such a name.
+    pub(crate) fn server_name(&self) -> Result<ServerName<'static>, InvalidDnsNameError> {
+        match self.url.host() {
+            Some(Host::Ipv4(ip)) => Ok(IpAddr::V4(ip).into()),
+            Some(Host::Ipv6(ip)) => Ok(IpAddr::V6(ip).into()),
+            Some(Host::Domain(name)) => name.to_owned().try_into(),
+            None => String::new().try_into(),
         }
-        request
+    }
+
+    /// What goes over the connection.
+    ///
+    /// # Errors
+    /// When the URL has something in it that no request line can have.
+    pub(crate) fn request(&self) -> Result<Request<Full<Bytes>>, InvalidUri> {
+        let target = Uri::try_from(&self.url[Position::BeforePath..Position::AfterQuery])?;
+        let mut request = Request::new(self.body.clone().map_or_else(Full::default, Full::new));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = target;
+        *request.headers_mut() = self.headers.clone();
+        Ok(request)
     }
 
     /// The request that a redirect asks for.
@@ -237,19 +249,31 @@ mod tests {
     }
 
     #[test]
-    fn the_wire_url_makes_reqwest_go_to_the_address_and_host_stays() {
-        let address = "127.0.0.2:8081".parse().unwrap();
-        for (url, wire, host) in [
-            ("http://a.example/x?y#z", "http://a.example/x?y", "a.example"),
-            ("https://a.example:8443/x", "https://a.example/x", "a.example:8443"),
-            ("http://10.0.0.1:81/x", "http://127.0.0.2:8081/x", "10.0.0.1:81"),
-            ("http://[::1]/x", "http://127.0.0.2:8081/x", "[::1]"),
+    fn a_request_names_the_path_and_the_host_of_its_url() {
+        for (url, target, host) in [
+            ("http://a.example/x?y#z", "/x?y", "a.example"),
+            ("https://a.example:8443", "/", "a.example:8443"),
+            ("http://10.0.0.1:81/ä", "/%C3%A4", "10.0.0.1:81"),
+            ("http://[::1]/?", "/?", "[::1]"),
         ] {
-            let request = hop(&format!(r#"{{"url": "{url}"}}"#)).request(address);
-            assert_eq!((request.url().as_str(), &request.headers()[HOST]), (wire, &host.parse().unwrap()), "{url}");
+            let request = hop(&format!(r#"{{"url": "{url}"}}"#)).request().unwrap();
+            assert_eq!(
+                (request.uri().to_string().as_str(), &request.headers()[HOST]),
+                (target, &host.parse().unwrap())
+            );
         }
-        let own = hop(r#"{"url": "http://a.example", "headers": {"Host": "b.example"}}"#).request(address);
+        let own = hop(r#"{"url": "http://a.example", "headers": {"Host": "b.example"}}"#).request().unwrap();
         assert_eq!(own.headers()[HOST], "b.example");
+    }
+
+    #[test]
+    fn certificates_must_be_for_the_host_of_the_url() {
+        for (url, name) in
+            [("https://a_b.example/", "a_b.example"), ("https://10.0.0.1:1/", "10.0.0.1"), ("https://[::1]/", "::1")]
+        {
+            assert_eq!(hop(&format!(r#"{{"url": "{url}"}}"#)).server_name().unwrap().to_str(), name);
+        }
+        assert!(hop(r#"{"url": "https://a..b/"}"#).server_name().is_err());
     }
 
     #[test]

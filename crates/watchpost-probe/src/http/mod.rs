@@ -1,25 +1,24 @@
 //! The `http` check type: one request on a fresh connection, or as many as redirects ask for.
 //!
-//! reqwest does the work, through one client for each probe whose hooks are told where to connect
-//! and tell when each phase begins; see `hooks`.
+//! `hop` is what is asked, `exchange` asks it, `answer` reads and keeps what comes back within bounds.
 
 mod answer;
 mod certificate;
 mod decode;
+mod exchange;
 mod failure;
-mod hooks;
 mod hop;
 mod roots;
+mod stream;
 mod tls;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use http::header::LOCATION;
 use watchpost_model::{HttpSettings, ProbeSettings, Reason, ReasonCode, Task};
 
 use self::answer::Unread;
-use self::hooks::{Current, Slot};
+use self::exchange::{Broken, Response};
 use self::hop::{Destination, Hop};
 pub use self::roots::TlsRoots;
 use crate::assertions::{Answer, Findings};
@@ -38,16 +37,12 @@ pub(crate) struct HttpProbe {
     resolver: Resolver,
     roots: TlsRoots,
     patterns: Patterns,
-    slot: Arc<Slot>,
-    /// Built for the first check that needs it, since one for each would cost more than the check.
-    plain: Option<reqwest::Client>,
-    tls: Option<reqwest::Client>,
     body: Vec<u8>,
 }
 
 impl HttpProbe {
     pub(crate) fn new(resolver: Resolver, roots: TlsRoots, patterns: Patterns) -> Self {
-        Self { resolver, roots, patterns, slot: Arc::default(), plain: None, tls: None, body: Vec::new() }
+        Self { resolver, roots, patterns, body: Vec::new() }
     }
 
     async fn check(&mut self, task: &Task, recorder: &Recorder) -> Verdict {
@@ -69,11 +64,11 @@ impl HttpProbe {
 
     /// Sends the request, follows redirects as far as asked, and returns the head of the answer.
     async fn request(
-        &mut self,
+        &self,
         task: &Task,
         settings: &HttpSettings,
         recorder: &Recorder,
-    ) -> Result<(reqwest::Response, Hop, Vec<String>), Verdict> {
+    ) -> Result<(Response, Hop, Vec<String>), Verdict> {
         let error = |code, message| Err(Verdict::error(Reason::new(code, message)));
         let first = match Hop::first(settings) {
             Ok(first) => first,
@@ -88,13 +83,13 @@ impl HttpProbe {
             // A redirect within the host that is checked must not leave the instance that is checked.
             let endpoint = task.endpoint.address.and_then(|address| hop.at_instance(&first, address));
             let response = self.send(hop, endpoint, recorder).await?;
-            let status = response.status();
+            let status = response.head.status;
             if settings.max_redirects == 0 || !hop::is_redirect(status) {
                 return Ok((response, redirected.unwrap_or(first), redirects));
             }
             let followed = redirects.len();
-            let next = hop.follow(status, response.headers().get(LOCATION));
-            recorder.http(answer::head(&response, &redirects, hop.secrets()));
+            let next = hop.follow(status, response.head.headers.get(LOCATION));
+            recorder.http(answer::head(&response.head, &redirects, hop.secrets()));
             if followed >= usize::from(settings.max_redirects) {
                 return error(
                     ReasonCode::TooManyRedirects,
@@ -122,13 +117,12 @@ impl HttpProbe {
     }
 
     /// Sends one request and waits for the head of its answer.
-    async fn send(
-        &mut self,
-        hop: &Hop,
-        endpoint: Option<SocketAddr>,
-        recorder: &Recorder,
-    ) -> Result<reqwest::Response, Verdict> {
-        let client = self.client(hop.is_tls())?;
+    async fn send(&self, hop: &Hop, endpoint: Option<SocketAddr>, recorder: &Recorder) -> Result<Response, Verdict> {
+        // Reading the system's roots takes time that must not count as the target's handshake.
+        if hop.is_tls() && self.roots.verifier().is_err() {
+            let message = "this machine has no certificate authorities by which it could verify a certificate";
+            return Err(Verdict::cancelled(Reason::new(ReasonCode::NoTrustRoots, message)));
+        }
         let addresses = match (endpoint, hop.destination()) {
             (Some(address), _) | (None, Destination::Address(address)) => vec![address],
             (None, Destination::Name(name, port)) => {
@@ -141,15 +135,12 @@ impl HttpProbe {
         let mut first_failure = None;
         for address in addresses {
             recorder.connected_to(address);
-            let occupied = self.slot.occupy(Current { recorder: recorder.clone(), address });
-            let response = client.execute(hop.request(address)).await;
-            drop(occupied);
-            let error = match response {
+            let broken = match exchange::send(hop, address, &self.roots, recorder).await {
                 Ok(response) => return Ok(response),
-                Err(error) => error,
+                Err(broken) => broken,
             };
-            let verdict = failure::of_request(&error, hop, recorder);
-            if !error.is_connect() || recorder.position().stage != Stage::Connect {
+            let verdict = failure::of_request(&broken, hop, recorder);
+            if !matches!(broken, Broken::Connect(_)) || recorder.position().stage != Stage::Connect {
                 return Err(verdict);
             }
             // The first is reported: it concerns the address that clients prefer.
@@ -164,40 +155,22 @@ impl HttpProbe {
         }))
     }
 
-    /// The client for https or plain http. Clones of a client are one client.
-    fn client(&mut self, for_tls: bool) -> Result<reqwest::Client, Verdict> {
-        // Reading the system's roots takes time that must not count as the target's handshake.
-        if for_tls && self.roots.verifier().is_err() {
-            let message = "this machine has no certificate authorities by which it could verify a certificate";
-            return Err(Verdict::cancelled(Reason::new(ReasonCode::NoTrustRoots, message)));
-        }
-        let kept = if for_tls { &mut self.tls } else { &mut self.plain };
-        if let Some(client) = kept {
-            return Ok(client.clone());
-        }
-        // That this machine cannot make a client says nothing about the target.
-        let client = hooks::client(&self.roots, &self.slot, for_tls).map_err(|why| {
-            Verdict::cancelled(Reason::new(ReasonCode::ConnectError, format!("no HTTP client can be made: {why}")))
-        })?;
-        Ok(kept.insert(client).clone())
-    }
-
     /// Reads the body and holds the answer against what is expected.
     async fn judge(
         &mut self,
         task: &Task,
-        mut response: reqwest::Response,
+        mut response: Response,
         hop: &Hop,
         redirects: &[String],
         recorder: &Recorder,
     ) -> Verdict {
         recorder.enter(Stage::Receive);
-        recorder.http(answer::head(&response, redirects, hop.secrets()));
+        recorder.http(answer::head(&response.head, redirects, hop.secrets()));
         let truncated = match answer::read_body(&mut response, &mut self.body, recorder).await {
             Ok(truncated) => truncated,
             Err(unread) => {
                 let verdict = match unread {
-                    Unread::Exchange(error) => failure::of_request(&error, hop, recorder),
+                    Unread::Exchange(error) => failure::of_request(&Broken::Exchange(error), hop, recorder),
                     Unread::Packed(fault) => failure::of_unpacking(fault, hop, recorder),
                 };
                 self.record_body(recorder, false, Some(hop.secrets()));
@@ -206,8 +179,8 @@ impl HttpProbe {
         };
         recorder.leave();
         let seen = Answer {
-            status: response.status().as_u16(),
-            headers: response.headers(),
+            status: response.head.status.as_u16(),
+            headers: &response.head.headers,
             body: &self.body,
             truncated,
             secrets: hop.secrets(),

@@ -1,78 +1,47 @@
-//! TLS for checks: a handshake that is never resumed, whose beginning is stamped, and whose
-//! certificates are recorded whether or not they are any good.
+//! TLS for checks: a handshake that is never resumed, and whose certificates are recorded whether or
+//! not they are any good.
 
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, NamedGroup, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
 use super::certificate;
-use super::hooks::Slot;
 use super::roots::TlsRoots;
-use crate::recorder::Stage;
+use crate::recorder::Recorder;
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
 
-/// The configuration of a client whose handshakes report to `slot`.
+/// The configuration of one handshake, which reports to `recorder`.
 ///
 /// # Errors
 /// When the cryptography does not support the protocol versions, which would be a defect.
-pub(crate) fn client_config(roots: &TlsRoots, slot: &Arc<Slot>) -> Result<ClientConfig, Error> {
-    let verifier = RecordingVerifier { roots: roots.clone(), slot: Arc::clone(slot) };
+pub(crate) fn client_config(roots: &TlsRoots, recorder: &Recorder) -> Result<ClientConfig, Error> {
+    let verifier = RecordingVerifier { roots: roots.clone(), recorder: recorder.clone() };
     let mut config = ClientConfig::builder_with_provider(Arc::clone(roots.provider()))
         .with_safe_default_protocol_versions()?
         // Not dangerous: the verifier records, and leaves the verdict to webpki.
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
-    config.resumption = Resumption::store(Arc::new(StampingStore { slot: Arc::clone(slot) }));
+    config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
-}
-
-/// A session store that stores nothing, so that each check makes a full handshake. It is asked for a
-/// key-exchange hint when the ClientHello is built, which is the border between TCP and TLS.
-#[derive(Debug)]
-struct StampingStore {
-    slot: Arc<Slot>,
-}
-
-impl ClientSessionStore for StampingStore {
-    fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
-
-    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
-        self.slot.with(|current| current.recorder.enter(Stage::Tls));
-        None
-    }
-
-    fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
-
-    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        None
-    }
-
-    fn remove_tls12_session(&self, _: &ServerName<'static>) {}
-
-    fn insert_tls13_ticket(&self, _: ServerName<'static>, _: Tls13ClientSessionValue) {}
-
-    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        None
-    }
 }
 
 /// Records the certificates and lets webpki decide.
 #[derive(Debug)]
 struct RecordingVerifier {
     roots: TlsRoots,
-    slot: Arc<Slot>,
+    recorder: Recorder,
 }
 
 impl RecordingVerifier {
     fn record_version(&self, version: &str) {
-        self.slot.with(|current| current.recorder.amend_tls(|tls| tls.version = Some(version.to_owned())));
+        self.recorder.amend_tls(|tls| tls.version = Some(version.to_owned()));
     }
 }
 
@@ -86,13 +55,11 @@ impl ServerCertVerifier for RecordingVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let evidence = certificate::evidence(end_entity, intermediates);
-        self.slot.with(|current| {
-            if let Some(not_after) = evidence.not_after {
-                let seconds_left = not_after.as_second() as f64 - now.as_secs() as f64;
-                current.recorder.metric("tls_days_left", seconds_left / SECONDS_PER_DAY);
-            }
-            current.recorder.tls(evidence);
-        });
+        if let Some(not_after) = evidence.not_after {
+            let seconds_left = not_after.as_second() as f64 - now.as_secs() as f64;
+            self.recorder.metric("tls_days_left", seconds_left / SECONDS_PER_DAY);
+        }
+        self.recorder.tls(evidence);
         match self.roots.verifier() {
             Ok(webpki) => webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
             // The probe has made sure that there are roots before it connected.

@@ -1,6 +1,6 @@
 //! `watchpost check`: one shot, through the same Checker, Runner and Dispatcher as everything else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use watchpost_agent::{
     Agent, AgentSettings, Deps, GroupPolicy, PoolSettings, RUN_TASKS_MAX, Roles, RunItem, RunRequest, SystemClock,
 };
 use watchpost_bus::InProcessBus;
-use watchpost_model::CheckType;
+use watchpost_model::{Check, CheckDocument, CheckId, CheckType};
 use watchpost_probe::{ProbeSet, Resolver};
 
 use crate::cli::{CheckArgs, OutputFormat};
@@ -27,24 +27,36 @@ const INTERRUPT_GRACE: Duration = Duration::from_secs(1);
 
 /// Checks everything that was named, once.
 pub fn run(args: CheckArgs) -> Result<Exit, Failure> {
-    let (items, resolver) = items(&args)?;
+    let Asked { items, known, resolver } = asked(&args)?;
     if items.is_empty() {
         return Err(Failure::usage("there is nothing to check: the file has no checks or targets"));
     }
     if items.len() > RUN_TASKS_MAX {
         return Err(Failure::usage(format!("{} targets are too many: expected at most {RUN_TASKS_MAX}", items.len())));
     }
-    commands::in_system(check(args, items, resolver))
+    commands::in_system(check(args, Asked { items, known, resolver }))
 }
 
-fn items(args: &CheckArgs) -> Result<(Vec<RunItem>, Resolver), Failure> {
-    let mut items = Vec::new();
+/// What is to be checked.
+struct Asked {
+    items: Vec<RunItem>,
+    /// What groups may be made of.
+    known: Vec<Check>,
+    resolver: Resolver,
+}
+
+fn asked(args: &CheckArgs) -> Result<Asked, Failure> {
+    let (mut items, mut known) = (Vec::new(), Vec::new());
     let mut resolver = Resolver::system();
     if let Some(file) = &args.config {
         let loaded = config::load(file)?;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         resolver = loaded.settings.resolver();
-        items.extend(loaded.checks.into_iter().map(|check| RunItem::Check(Box::new(check))));
+        // What never runs by itself runs as a part of what does.
+        let parts: HashSet<&CheckId> = loaded.checks.iter().filter_map(Check::group).flatten().collect();
+        let whole = loaded.checks.iter().filter(|check| check.is_scheduled() || !parts.contains(check.id()));
+        items.extend(whole.map(|check| RunItem::Check(Box::new(check.clone()))));
+        known = loaded.checks.into_iter().map(unscheduled).collect::<Result<_, _>>()?;
     }
     let mut targets = args.targets.clone();
     if let Some(file) = &args.from {
@@ -54,7 +66,13 @@ fn items(args: &CheckArgs) -> Result<(Vec<RunItem>, Resolver), Failure> {
         let item = target::parse(text, i + 1, args.timeout, args.all_addresses).map_err(Failure::usage)?;
         items.push(item);
     }
-    Ok((items, resolver))
+    Ok(Asked { items, known, resolver })
+}
+
+/// The same check, known to the Checker and never due.
+fn unscheduled(check: Check) -> Result<Check, Failure> {
+    let document = CheckDocument { scheduled: false, ..check.into() };
+    Check::try_from(document).map_err(|e| Failure::usage(e.to_string()))
 }
 
 /// One target a line; empty lines and those that begin with `#` are passed over.
@@ -80,11 +98,13 @@ fn read_targets(file: &Path) -> Result<Vec<String>, Failure> {
     Ok(targets)
 }
 
-async fn check(args: CheckArgs, items: Vec<RunItem>, resolver: Resolver) -> Result<Exit, Failure> {
+async fn check(args: CheckArgs, asked: Asked) -> Result<Exit, Failure> {
+    let Asked { items, known, resolver } = asked;
     let failed_to = |what: &'static str| move |e: std::io::Error| Failure::usage(format!("{what}: {e}"));
     let mut signals = StopSignals::listen().map_err(failed_to("signals cannot be listened for"))?;
     let agent = Agent::start(settings(&args, items.len())?, Roles::Both, deps(resolver)).await?;
     let Some(checker) = agent.checker() else { return Err(Failure::usage("there is no Checker")) };
+    checker.replace_checks(known).await?;
     let policy = if args.fail_fast { GroupPolicy::FailFast } else { GroupPolicy::CollectAll };
     let results = checker.run_now(RunRequest { items, limit: args.timeout, policy }).await?;
     let format = match args.output {
@@ -131,7 +151,7 @@ fn settings(args: &CheckArgs, items: usize) -> Result<AgentSettings, Failure> {
     let runner = "check".parse().map_err(|_| name("check"))?;
     let mut settings = AgentSettings::new(bastion, runner);
     let size = args.parallel.map_or(PARALLEL_MAX, |n| n as usize);
-    let size = if args.all_addresses { size } else { size.min(items.max(1)) };
+    let size = if args.all_addresses || args.config.is_some() { size } else { size.min(items.max(1)) };
     // One request has every worker to itself: there is nobody to leave some to.
     let pool = PoolSettings { size, queue_max: RUN_TASKS_MAX, per_check_max: Some(size) };
     settings.pools = CheckType::ALL.iter().map(|check_type| (*check_type, pool)).collect::<BTreeMap<_, _>>();

@@ -1,5 +1,6 @@
 //! What is printed: results, and verdicts over whole runs.
 
+use watchpost_agent::RunReport;
 use watchpost_model::{Outcome, RunVerdict, TaskResult};
 
 /// One thing to print.
@@ -9,14 +10,20 @@ pub enum Item<'a> {
     Result(&'a TaskResult),
     /// How a whole run ended.
     Verdict(&'a RunVerdict),
+    /// One of the things that were asked for is over: this counts, and is not printed.
+    Over {
+        /// Whether it passed.
+        passed: bool,
+    },
 }
 
 impl Item<'_> {
-    /// How it ended.
-    pub fn outcome(self) -> Outcome {
+    /// How it ended, if that is to be printed.
+    pub fn outcome(self) -> Option<Outcome> {
         match self {
-            Self::Result(result) => result.outcome,
-            Self::Verdict(verdict) => verdict.outcome,
+            Self::Result(result) => Some(result.outcome),
+            Self::Verdict(verdict) => Some(verdict.outcome),
+            Self::Over { .. } => None,
         }
     }
 
@@ -25,13 +32,18 @@ impl Item<'_> {
         match self {
             Self::Result(result) => serde_json::to_string(result),
             Self::Verdict(verdict) => serde_json::to_string(verdict),
+            Self::Over { .. } => Ok(String::new()),
         }
     }
 }
 
-impl<'a> From<&'a TaskResult> for Item<'a> {
-    fn from(result: &'a TaskResult) -> Self {
-        Self::Result(result)
+impl<'a> From<&'a RunReport> for Item<'a> {
+    fn from(report: &'a RunReport) -> Self {
+        match report {
+            RunReport::Result(result) => Self::Result(result),
+            RunReport::Verdict(verdict) => Self::Verdict(verdict),
+            RunReport::Over { passed, .. } => Self::Over { passed: *passed },
+        }
     }
 }
 

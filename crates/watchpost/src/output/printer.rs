@@ -39,23 +39,33 @@ pub type Printed = std::io::Result<Tally>;
 
 /// How many results there were, by outcome. Verdicts are not among them: they speak of the same tasks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally([u64; Outcome::ALL.len()]);
+pub struct Tally {
+    outcomes: [u64; Outcome::ALL.len()],
+    /// Things that were asked for and did not pass, by the rules of their checks.
+    not_passed: u64,
+}
 
 impl Tally {
-    fn add(&mut self, outcome: Outcome) {
-        if let Some(i) = Outcome::ALL.iter().position(|o| *o == outcome) {
-            self.0[i] += 1;
+    fn add(&mut self, item: Item<'_>) {
+        match item {
+            Item::Result(result) => {
+                if let Some(i) = Outcome::ALL.iter().position(|o| *o == result.outcome) {
+                    self.outcomes[i] += 1;
+                }
+            }
+            Item::Verdict(_) => {}
+            Item::Over { passed } => self.not_passed += u64::from(!passed),
         }
     }
 
     /// How many there were.
     pub fn total(&self) -> u64 {
-        self.0.iter().sum()
+        self.outcomes.iter().sum()
     }
 
-    /// Whether everything passed.
+    /// Whether everything that was asked for passed.
     pub fn all_passed(&self) -> bool {
-        self.total() == self.0[0]
+        self.not_passed == 0
     }
 }
 
@@ -63,7 +73,7 @@ impl std::fmt::Display for Tally {
     /// `3 pass, 1 fail`, leaving out what did not occur.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut first = true;
-        for (outcome, n) in Outcome::ALL.iter().zip(self.0).filter(|(_, n)| *n > 0) {
+        for (outcome, n) in Outcome::ALL.iter().zip(self.outcomes).filter(|(_, n)| *n > 0) {
             write!(f, "{}{n} {outcome}", if first { "" } else { ", " })?;
             first = false;
         }
@@ -113,10 +123,9 @@ impl Printer {
             progress.suspend(|| {
                 for item in batch.drain(..) {
                     let item = Item::from(&item);
-                    if let Item::Result(result) = item {
-                        tally.add(result.outcome);
-                    }
-                    if self.quiet && item.outcome() == Outcome::Pass {
+                    tally.add(item);
+                    let Some(outcome) = item.outcome() else { continue };
+                    if self.quiet && outcome == Outcome::Pass {
                         continue;
                     }
                     text.clear();
@@ -142,6 +151,7 @@ impl Printer {
         match (self.format, item) {
             (Format::Rows, Item::Result(result)) => row::write_result(text, result, colour, self.clock),
             (Format::Rows, Item::Verdict(verdict)) => row::write_verdict(text, verdict, colour, self.clock),
+            (_, Item::Over { .. }) => {}
             (Format::Array, item) => {
                 text.push_str(if first { "\n" } else { ",\n" });
                 text.push_str(&item.json()?);

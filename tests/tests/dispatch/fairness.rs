@@ -1,0 +1,114 @@
+//! No check can starve another of its type, and what is shed is shed where the load comes from, and counted.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use watchpost_model::{ReasonCode, TaskClass};
+use watchpost_tests::process::{Launch, SOON, until};
+use watchpost_tests::tcp_fixture::{Behaviour, loopback};
+
+use crate::rig::{Order, RunnerRig, endpoints, new_run, pool, told, until_health};
+
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guarantee_4_a_check_with_2000_endpoints_that_hang_does_not_starve_another() {
+    const WORKERS: usize = 8;
+    const QUEUE: usize = 500;
+    const ENDPOINTS: u32 = 2_000;
+    const RUNS: usize = 6;
+    let hangs = Behaviour::Silent.start_everywhere().await.unwrap();
+    let well = Behaviour::SaysAndCloses(b"ok".to_vec()).start(LOCALHOST).await.unwrap();
+    let big = format!("addresses: {}, parallel: {ENDPOINTS}", endpoints(hangs.port(), ENDPOINTS));
+    let yaml = format!(
+        "bastion: b1\npools: {{tcp: {{size: {WORKERS}, queue: {QUEUE}}}}}\nchecks:\n\
+         - {{id: big, tcp: {{address: '127.0.0.1:1', expect: ok}}, {big}, interval: 3s, timeout: 3s}}\n\
+         - {{id: small, tcp: {{address: '{}', expect: ok}}, interval: 1s, timeout: 1s}}\n",
+        well.address()
+    );
+    let args = ["--console", "127.0.0.1:0", "-o", "ndjson", "--grace", "10s"];
+    let mut up = Launch::new("up").config(&yaml).args(&args).start_ready().await;
+    let of_small = || up.results().iter().filter(|result| result.check.as_str() == "small").count();
+    until("the big check holds what it may", SOON, || (hangs.counts().open() == WORKERS * 3 / 4).then_some(())).await;
+    let begun = of_small();
+    until("runs of the small one", SOON, || (of_small() >= begun + RUNS).then_some(())).await;
+    assert_eq!(up.stop().await, 0, "{}", up.stderr());
+
+    let mut outcomes = BTreeMap::<(String, String), usize>::new();
+    for result in up.results() {
+        *outcomes.entry((result.check.to_string(), told(&result))).or_default() += 1;
+    }
+    let count = |check: &str, told: &str| outcomes.get(&(check.to_owned(), told.to_owned())).copied().unwrap_or(0);
+    let all = |check: &str| outcomes.iter().filter(|((of, _), _)| of == check).map(|(_, n)| n).sum::<usize>();
+    assert_eq!(count("small", "pass"), all("small"), "{outcomes:?}");
+    // What did not find room was the big one's own. The rest hung, or waited for those that hang.
+    assert_eq!(all("big") % ENDPOINTS as usize, 0, "{outcomes:?}");
+    let runs = all("big") / ENDPOINTS as usize;
+    assert!(count("big", "cancelled/overloaded") >= runs * (ENDPOINTS as usize - QUEUE - 2 * WORKERS), "{outcomes:?}");
+    assert!(count("big", "timeout/first_byte_timeout") > 0, "{outcomes:?}");
+    assert_eq!(hangs.counts().peak(), WORKERS * 3 / 4, "one check holds three quarters of the workers");
+}
+
+/// An order with a deadline that no test waits for.
+fn order(check: &str, address: SocketAddr) -> Order<'_> {
+    Order { check, run: new_run(check), address, class: TaskClass::Scheduled, deadline_ms: 60_000 }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guarantee_4_the_check_that_fills_the_queue_gives_way_and_it_is_counted_by_reason() {
+    const QUEUE: usize = 10;
+    const SENT: u32 = 20;
+    /// One runs, and one more than there is room for gives way to the small check's.
+    const SHED: usize = SENT as usize - 1 - QUEUE + 1;
+    let hangs = Behaviour::Silent.start_everywhere().await.unwrap();
+    let well = Behaviour::SaysAndCloses(b"ok".to_vec()).start(LOCALHOST).await.unwrap();
+    let rig = RunnerRig::start(&format!("pools: {{tcp: {{size: 2, per_check: 1, queue: {QUEUE}}}}}\n")).await;
+    let mut big = Vec::new();
+    for number in 0..SENT {
+        big.push(rig.send(order("big", SocketAddr::new(loopback(number), hangs.port()))).await);
+    }
+    let other = rig.send(order("other", SocketAddr::new(loopback(SENT), hangs.port()))).await;
+    until_health(&rig.runner, "both workers are out", |health| pool(health, "tcp")["busy"] == 2).await;
+    let small = rig.send(order("small", well.address())).await;
+    let shed = |health: &serde_json::Value| health["counts"]["shed"]["overloaded"] == SHED;
+    let health = until_health(&rig.runner, "somebody gave way", shed).await;
+    assert_eq!(pool(&health, "tcp")["waiting"], QUEUE, "{health}");
+    rig.cancel(&[other], &[]).await;
+    assert_eq!(told(&rig.result(small).await), "pass");
+    rig.observer.catch_up().await;
+    let results = rig.observer.results();
+    let overloaded = results.iter().filter(|result| told(result) == "cancelled/overloaded");
+    assert!(overloaded.clone().all(|result| big.contains(&result.task)), "{results:#?}");
+    assert_eq!((overloaded.count(), results.len()), (SHED, SHED + 2));
+
+    // A heartbeat goes out at the start and then every 15 s.
+    let counted = |code: ReasonCode| {
+        let heartbeat = rig.observer.heartbeats().pop()?;
+        (heartbeat.shed.get(&code).copied() == Some(SHED as u64)).then_some(heartbeat)
+    };
+    let heartbeat = until("the next heartbeat", SOON, || counted(ReasonCode::Overloaded)).await;
+    let pool = heartbeat.pools.iter().find(|pool| pool.check_type == watchpost_model::CheckType::Tcp).unwrap();
+    assert_eq!((pool.size, pool.idle, pool.busy, pool.rebuilding), (2, 1, 1, 0));
+    assert_eq!(pool.waiting, QUEUE as u64 - 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guarantee_4_what_somebody_asked_for_goes_before_what_the_schedule_fired() {
+    let hangs = Behaviour::Silent.start(LOCALHOST).await.unwrap();
+    let well = Behaviour::SaysAndCloses(b"ok".to_vec()).start(LOCALHOST).await.unwrap();
+    let rig = RunnerRig::start("pools: {tcp: {size: 1}}\n").await;
+    let first = rig.send(order("first", hangs.address())).await;
+    // Of the scheduled ones the earliest deadline goes first; whoever asked goes before them with a later one.
+    let (mut scheduled, ids) = (Vec::new(), ["a", "b", "c", "d"]);
+    for (number, check) in ids.into_iter().enumerate() {
+        let deadline_ms = 50_000 - number as i64 * 5_000;
+        scheduled.push(rig.send(Order { deadline_ms, ..order(check, well.address()) }).await);
+    }
+    let asked = rig.send(Order { class: TaskClass::AdHoc, ..order("asked", well.address()) }).await;
+    until_health(&rig.runner, "all wait", |health| pool(health, "tcp")["waiting"] == ids.len() + 1).await;
+    rig.cancel(&[first], &[]).await;
+    until("all results", SOON, || (rig.observer.results().len() == ids.len() + 2).then_some(())).await;
+    let order: Vec<_> = rig.observer.results().iter().map(|result| result.task).collect();
+    scheduled.reverse();
+    assert_eq!(order, [vec![first, asked], scheduled].concat());
+}
