@@ -79,6 +79,8 @@ pub(crate) struct Runner {
     pools: Vec<PoolOf>,
     /// Told `true`, the intakes unsubscribe, hand on what had arrived, and end.
     stop_intake: watch::Sender<bool>,
+    /// The same for requests to cancel, which are heard until the last task has ended.
+    stop_cancels: watch::Sender<bool>,
 }
 
 /// What belongs to one check type.
@@ -128,8 +130,9 @@ impl Runner {
         }
         let cancels = subscribe(&cx, cx.subjects.task_cancel(), None).await?;
         let dispatchers = pools.iter().map(|pool| pool.dispatcher.clone()).collect();
+        let (stop_cancels, stopped) = watch::channel(false);
         tokio::spawn(intake::take_cancels(Arc::clone(&cx), cancels, dispatchers, stopped));
-        Ok(Self { cx, pools, stop_intake })
+        Ok(Self { cx, pools, stop_intake, stop_cancels })
     }
 
     /// How its pools stand.

@@ -55,6 +55,7 @@ impl Runner {
                     }
                 }
                 DrainPhase::Done | DrainPhase::Expired => {
+                    self.stop_cancels.send_replace(true);
                     return Ok(RoleStop { abandoned: self.cx.admissions.abandoned(), flushed });
                 }
                 _ => self.wait_for_progress(&drain).await,
