@@ -22,7 +22,7 @@ pub fn judge(plan: &Plan, process: &History<'_>, settled: &BTreeMap<TaskId, Sett
     let id = process.id;
     let reloaded = plan.sets.len() > 1;
     // To the broker and on to the Runner, and the answer likewise.
-    let there_and_back_us = 4 * (plan.weather.step_us + plan.weather.jitter_us) + SLACK_US;
+    let there_and_back_us = 4 * plan.weather.hop_us() + SLACK_US;
     for (task, SettledTask { outcome, code, check, time_us, .. }) in settled {
         let explained = match outcome {
             // Its turn came too late.
@@ -43,7 +43,7 @@ pub fn judge(plan: &Plan, process: &History<'_>, settled: &BTreeMap<TaskId, Sett
 
 /// When everybody who asked is gone, what was asked for stops: the word crosses the bus, and the probe is dropped.
 pub fn judge_dropped(plan: &Plan, entries: &[Entry], findings: &mut Findings) {
-    let within_us = 2 * (plan.weather.step_us + plan.weather.jitter_us) + STOPS_WITHIN_US;
+    let within_us = 2 * plan.weather.hop_us() + STOPS_WITHIN_US;
     let (mut asked_for, mut live, mut nobody_since) = (BTreeSet::new(), 0, None);
     for Entry { at, process, event } in entries {
         match event {
