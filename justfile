@@ -43,3 +43,7 @@ soak TASKS="100000":
     bash deploy/fetch-nats-server.sh
     cargo build --locked -p watchpost
     WATCHPOST_SOAK_TASKS={{TASKS}} cargo test --locked -p watchpost-tests --test soak -- --nocapture
+
+# Simulates the whole agent in a network that fails: so many seeds, each a run of its own (docs/testing.md).
+simulate SEEDS="300":
+    WATCHPOST_SEEDS={{SEEDS}} cargo test --locked -p watchpost-tests --test simulation guarantee -- --nocapture

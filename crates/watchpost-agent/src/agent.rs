@@ -185,6 +185,7 @@ impl Agent {
             }
         };
         tokio::select! {
+            biased;
             error = actors => error,
             error = self.looked.helpers.broken() => error,
         }

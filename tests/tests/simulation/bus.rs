@@ -95,26 +95,20 @@ impl Bus for SimBus {
 }
 
 /// What a process says, for the log; given whether the bus took it.
-fn read_published(message: &Outgoing) -> Option<Box<dyn FnOnce(bool) -> Event>> {
+fn read_published(message: &Outgoing) -> Option<impl FnOnce(bool) -> Event + use<>> {
     let kind = message.subject.split('.').nth(2)?;
-    let read = (message.payload.as_ref(), Format::MsgPack);
-    match kind {
-        "task" => {
-            let task: Task = decode(read.0, read.1).unwrap();
-            let note = (&task).into();
-            Some(Box::new(move |sent| Event::TaskSent { task: note, sent }))
-        }
-        "result" => {
-            let result: TaskResult = decode(read.0, read.1).unwrap();
-            let note = (&result).into();
-            Some(Box::new(move |sent| Event::Reported { result: note, sent }))
-        }
-        "verdict" => {
-            let verdict: RunVerdict = decode(read.0, read.1).unwrap();
-            Some(Box::new(move |_| Event::Verdict(Box::new(verdict))))
-        }
-        _ => None,
-    }
+    let payload = &message.payload;
+    let event = match kind {
+        "task" => read(payload, |task: Task| Event::TaskSent { task: (&task).into(), sent: true }),
+        "result" => read(payload, |result: TaskResult| Event::Reported { result: (&result).into(), sent: true }),
+        "verdict" => read(payload, |verdict: RunVerdict| Event::Verdict(Box::new(verdict))),
+        _ => return None,
+    };
+    Some(move |taken| match event {
+        Event::TaskSent { task, .. } => Event::TaskSent { task, sent: taken },
+        Event::Reported { result, .. } => Event::Reported { result, sent: taken },
+        other => other,
+    })
 }
 
 /// What reaches a process, for the log.
@@ -123,17 +117,18 @@ pub fn read_arrived(message: &Message) -> Option<Event> {
         return None;
     }
     let subject: Vec<&str> = message.subject.split('.').collect();
-    match subject.get(2..)? {
-        ["task", _] => {
-            let task: Task = decode(&message.payload, Format::MsgPack).unwrap();
-            Some(Event::TaskHeard((&task).into()))
-        }
-        ["result", _] => {
-            let result: TaskResult = decode(&message.payload, Format::MsgPack).unwrap();
-            let by_runner = result.runner.is_some();
-            by_runner.then(|| Event::Answered((&result).into()))
-        }
-        ["control", ..] => Some(Event::CancelHeard(decode(&message.payload, Format::MsgPack).unwrap())),
-        _ => None,
-    }
+    let payload = &message.payload;
+    let event = match subject.get(2..)? {
+        ["task", _] => read(payload, |task: Task| Event::TaskHeard((&task).into())),
+        ["result", _] => read(payload, |result: TaskResult| Event::Answered((&result).into())),
+        ["control", ..] => read(payload, Event::CancelHeard),
+        _ => return None,
+    };
+    // What a Checker said itself comes back to it.
+    let own = matches!(&event, Event::Answered(result) if !result.by_runner);
+    (!own).then_some(event)
+}
+
+fn read<M: watchpost_model::Message>(payload: &[u8], note: impl FnOnce(M) -> Event) -> Event {
+    decode(payload, Format::MsgPack).map_or_else(|error| Event::Broken(error.to_string()), note)
 }

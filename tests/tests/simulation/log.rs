@@ -4,7 +4,9 @@ use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use watchpost_agent::{AgentStatus, Roles};
-use watchpost_model::{CancelTasks, CheckId, Outcome, RunId, RunVerdict, Task, TaskId, TaskResult, Timestamp};
+use watchpost_model::{
+    CancelTasks, CheckId, Outcome, RunId, RunVerdict, Task, TaskClass, TaskId, TaskResult, Timestamp,
+};
 
 /// A moment of simulated time, in µs since the simulation's start.
 pub type Us = u64;
@@ -21,6 +23,7 @@ pub struct Entry {
 }
 
 #[derive(Debug, Clone)]
+#[allow(dead_code, reason = "some of it is there to be printed and to be compared")]
 pub enum Event {
     Started(Roles),
     /// Everything of the process was dropped.
@@ -67,11 +70,17 @@ pub enum Event {
     },
     RequestMade {
         request: usize,
+        items: usize,
         limit_us: Us,
     },
     RequestTold {
         request: usize,
         result: ResultNote,
+    },
+    /// Nothing more comes of one of its items.
+    RequestOver {
+        request: usize,
+        item: usize,
     },
     /// The last result was told.
     RequestEnded {
@@ -88,7 +97,7 @@ pub enum Event {
         abandoned: Vec<TaskId>,
         flushed: bool,
     },
-    /// The agent said that one of its actors is gone.
+    /// The agent said that one of its actors is gone, or something that cannot be read.
     Broken(String),
 }
 
@@ -101,6 +110,8 @@ pub struct TaskNote {
     pub endpoint: String,
     pub deadline: Timestamp,
     pub answer_by: Timestamp,
+    /// Whether somebody asked for it.
+    pub adhoc: bool,
 }
 
 /// What the log keeps of a result: nothing that was measured, since that is never the same twice.
@@ -127,6 +138,7 @@ impl From<&Task> for TaskNote {
             endpoint: task.endpoint.name.clone(),
             deadline: task.deadline,
             answer_by: task.answer_by,
+            adhoc: task.class == TaskClass::AdHoc,
         }
     }
 }

@@ -8,8 +8,9 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "a test fails by panicking, and is told by the environment which seeds to try"
+    reason = "a test fails by panicking, prints what it found, and is told by the environment which seeds to try"
 )]
 
 mod bus;
@@ -23,6 +24,7 @@ mod probes;
 mod rng;
 mod run;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,8 +53,11 @@ fn guarantee_1_one_outcome_per_task_whatever_goes_wrong() {
                     if seed >= seeds {
                         break;
                     }
-                    let plan = Plan::of(seed);
-                    let found = oracle::judge(&plan, &run::run(&plan), &mut met_here).0;
+                    let found = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                        let plan = Plan::of(seed);
+                        oracle::judge(&plan, &run::run(&plan), &mut met_here).0
+                    }));
+                    let found = found.unwrap_or_else(|_| vec!["the simulation itself panicked".to_owned()]);
                     if !found.is_empty() {
                         failed.lock().unwrap().push((seed, found));
                     }

@@ -30,6 +30,13 @@ pub struct Weather {
     pub capacity: usize,
 }
 
+impl Weather {
+    /// How long a hop takes at most where nothing goes wrong: it ends at the end of a step.
+    pub fn hop_us(&self) -> Us {
+        2 * self.step_us + self.jitter_us
+    }
+}
+
 /// How a process is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {

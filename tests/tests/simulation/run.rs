@@ -314,6 +314,7 @@ async fn live(
 
 async fn ask_for(agent: Rc<Agent>, notes: Notes, request: Request) {
     let Request { number, items, limit, policy, dropped_after } = request;
+    let count = items.len();
     let item = |(i, check): (usize, Option<watchpost_model::Check>)| match check {
         Some(check) => RunItem::Check(Box::new(check)),
         None => RunItem::Invalid {
@@ -324,7 +325,7 @@ async fn ask_for(agent: Rc<Agent>, notes: Notes, request: Request) {
     };
     let items = items.into_iter().enumerate().map(item).collect();
     let Some(checker) = agent.checker() else { return };
-    notes.note(Event::RequestMade { request: number, limit_us: limit.as_micros() as Us });
+    notes.note(Event::RequestMade { request: number, items: count, limit_us: limit.as_micros() as Us });
     let Some(mut results) = notes.hear(checker.run_now(RunRequest { items, limit, policy }).await) else { return };
     let gone_at = dropped_after.map(|after| notes.time.at(notes.time.now_us() + after));
     loop {
@@ -338,8 +339,9 @@ async fn ask_for(agent: Rc<Agent>, notes: Notes, request: Request) {
             Some(Some(RunReport::Result(result))) => {
                 notes.note(Event::RequestTold { request: number, result: (&*result).into() });
             }
-            // What they say follows from the results and verdicts on the bus, which are judged.
-            Some(Some(RunReport::Verdict(_) | RunReport::Over { .. })) => {}
+            // What it says is what the verdict on the bus says, which is judged.
+            Some(Some(RunReport::Verdict(_))) => {}
+            Some(Some(RunReport::Over { item, .. })) => notes.note(Event::RequestOver { request: number, item }),
             Some(None) => return notes.note(Event::RequestEnded { request: number }),
             None => {
                 notes.note(Event::RequestDropped { request: number });

@@ -22,6 +22,7 @@ pub(super) async fn hand_over_answers(
 ) {
     loop {
         let first = tokio::select! {
+            biased;
             first = results.next() => first,
             // Whoever would hear the next one is not there any more.
             _ = &mut gone => None,

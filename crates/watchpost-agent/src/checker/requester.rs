@@ -14,8 +14,9 @@ pub(super) async fn watch(
     checker: mpsc::WeakSender<Event>,
 ) {
     tokio::select! {
-        () = results.closed() => super::publish::tell(&checker, Event::RequesterGone(id)).await,
+        biased;
         _ = ended => {}
+        () = results.closed() => super::publish::tell(&checker, Event::RequesterGone(id)).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a Runner has accepted and not yet reported.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -20,7 +20,8 @@ pub(crate) struct Admissions {
 #[derive(Default)]
 struct State {
     next: u64,
-    open: HashMap<u64, Entry>,
+    /// In the order in which they came, which is how a stop names them.
+    open: BTreeMap<u64, Entry>,
     /// How many of these have their outcome.
     ended: usize,
     /// Whether a stop has begun: from then on what is given up is named.

@@ -149,6 +149,7 @@ pub(super) async fn take_cancels(
 ) {
     loop {
         let message = tokio::select! {
+            biased;
             message = cancels.next() => message,
             _ = &mut gone => None,
         };

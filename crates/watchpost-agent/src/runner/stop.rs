@@ -70,6 +70,7 @@ impl Runner {
     async fn wait_for_progress(&self, drain: &Drain) {
         let due = drain.next_wake().map_or(Duration::ZERO, |at| at.since(self.cx.clock.tick()));
         tokio::select! {
+            biased;
             () = self.cx.admissions.changed().notified() => {}
             () = self.stop_intake.closed(), if self.stop_intake.receiver_count() > 0 => {}
             () = tokio::time::sleep(due) => {}

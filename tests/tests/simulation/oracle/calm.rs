@@ -6,10 +6,11 @@ use std::time::Duration;
 use watchpost_model::{BastionId, Outcome, RunId, TaskId, Timestamp};
 
 use super::super::host::DAY_ZERO_US;
-use super::super::log::{Event, Us};
+use super::super::log::{Entry, Event, Us};
 use super::super::plan::{MS, Plan};
 use super::Findings;
-use super::history::History;
+use super::history::{History, SLACK_US};
+use super::runners::STOPS_WITHIN_US;
 use super::tasks::SettledTask;
 
 /// Within this time of a change of the configuration it depends on µs whether a slot is kept.
@@ -20,9 +21,12 @@ const GRACE_ENOUGH: Duration = Duration::from_secs(2);
 pub fn judge(plan: &Plan, process: &History<'_>, settled: &BTreeMap<TaskId, SettledTask>, findings: &mut Findings) {
     let id = process.id;
     let reloaded = plan.sets.len() > 1;
-    for (task, SettledTask { outcome, code, check, .. }) in settled {
+    // To the broker and on to the Runner, and the answer likewise.
+    let there_and_back_us = 4 * plan.weather.hop_us() + SLACK_US;
+    for (task, SettledTask { outcome, code, check, time_us, .. }) in settled {
         let explained = match outcome {
-            Outcome::Lost => false,
+            // Its turn came too late.
+            Outcome::Lost => *time_us <= there_and_back_us,
             // What is left of a check that was replaced by one that is due more often.
             Outcome::Missed => code == "still_running" && reloaded,
             _ => true,
@@ -35,6 +39,27 @@ pub fn judge(plan: &Plan, process: &History<'_>, settled: &BTreeMap<TaskId, Sett
         findings.unless(process.stopped_cleanly(), || format!("p{id}: the stop was not clean: {stop_over:?}"));
     }
     judge_slots(plan, process, findings);
+}
+
+/// When everybody who asked is gone, what was asked for stops: the word crosses the bus, and the probe is dropped.
+pub fn judge_dropped(plan: &Plan, entries: &[Entry], findings: &mut Findings) {
+    let within_us = 2 * plan.weather.hop_us() + STOPS_WITHIN_US;
+    let (mut asked_for, mut live, mut nobody_since) = (BTreeSet::new(), 0, None);
+    for Entry { at, process, event } in entries {
+        match event {
+            Event::TaskSent { task, .. } if task.adhoc => drop(asked_for.insert(task.task)),
+            Event::RequestMade { .. } => (live, nobody_since) = (live + 1, None),
+            Event::RequestDropped { .. } | Event::RequestEnded { .. } => {
+                live -= 1;
+                nobody_since = (live == 0).then_some(*at);
+            }
+            Event::ProbeEnded { task, .. } if asked_for.contains(task) => {
+                let late = nobody_since.is_some_and(|since: Us| *at > since + within_us);
+                findings.unless(!late, || format!("p{process}: task {task} ran until {at}, and nobody waited for it"));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Each slot of each check has its run.
@@ -55,6 +80,10 @@ fn judge_slots(plan: &Plan, process: &History<'_>, findings: &mut Findings) {
     let ends = periods.iter().skip(1).map(|(at, _)| *at).chain([end]);
     for ((from, set), until) in periods.iter().zip(ends) {
         for check in plan.sets[*set].iter().filter(|check| check.is_scheduled()) {
+            // Of a group nothing is told but its verdict, which may not be known when a stop gives up.
+            if check.group().is_some() && !process.stopped_cleanly() {
+                continue;
+            }
             let interval = check.interval().get();
             let phase_us = watchpost_core::phase(check.id().as_str(), interval).as_micros() as i64;
             let interval_us = interval.as_micros() as i64;

@@ -5,7 +5,7 @@ use watchpost_model::{TaskId, Timestamp};
 
 use super::super::host::DAY_ZERO_US;
 use super::super::log::{Entry, Event, Us};
-use super::super::plan::{MS, Plan, S};
+use super::super::plan::{Action, MS, Plan, S};
 
 /// How far behind the moment at which it is due something may be: timers tick in ms.
 pub const SLACK_US: Us = 5 * MS;
@@ -23,7 +23,7 @@ pub struct History<'a> {
     /// When everything of it was dropped, or the simulation ended.
     pub ends_at: Us,
     pub stop: Option<Stop<'a>>,
-    /// Whether its time of day went back: then slots recur, and with them the ids of runs and tasks.
+    /// Whether a time of day went back: then slots recur, and with them the ids of runs and tasks.
     pub set_back: bool,
     /// Whether its time of day was ever set.
     pub set: bool,
@@ -43,7 +43,11 @@ impl<'a> History<'a> {
     pub fn of_all(plan: &Plan, entries: &'a [Entry]) -> Vec<Self> {
         let count = entries.iter().map(|entry| entry.process + 1).max().unwrap_or(0);
         let end = entries.last().map_or(plan.ends_at, |entry| entry.at);
-        (0..count).filter_map(|id| Self::of(id, end, entries)).collect()
+        let mut all: Vec<Self> = (0..count).filter_map(|id| Self::of(id, end, entries)).collect();
+        // What one Checker asked before its clock was set back, the next one may ask again.
+        let set_back = plan.actions.iter().any(|(_, action)| matches!(action, Action::SetDay { by_us: ..0, .. }));
+        all.iter_mut().for_each(|process| process.set_back = set_back);
+        all
     }
 
     fn of(id: usize, end: Us, entries: &'a [Entry]) -> Option<Self> {
@@ -77,8 +81,8 @@ impl<'a> History<'a> {
                 _ => {}
             }
         }
-        let (set, set_back) = (days.len() > 1, days.windows(2).any(|pair| pair[1].1 < pair[0].1));
-        Some(Self { roles, id, entries, stalls, days, ends_at, stop, set_back, set })
+        let set = days.len() > 1;
+        Some(Self { roles, id, entries, stalls, days, ends_at, stop, set_back: false, set })
     }
 
     pub fn has_checker(&self) -> bool {

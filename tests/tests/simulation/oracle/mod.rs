@@ -45,6 +45,10 @@ pub type Met = BTreeMap<String, u64>;
 /// Judges a simulation.
 pub fn judge(plan: &Plan, entries: &[Entry], met: &mut Met) -> Findings {
     let mut findings = Findings::default();
+    if plan.calm {
+        *met.entry("(calm seeds)".to_owned()).or_default() += 1;
+        calm::judge_dropped(plan, entries, &mut findings);
+    }
     for process in History::of_all(plan, entries) {
         if process.has_checker() {
             let settled = tasks::judge(&process, &mut findings);

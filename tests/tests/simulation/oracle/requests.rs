@@ -11,6 +11,8 @@ struct Request<'a> {
     made_at: Us,
     limit_us: Us,
     told: Vec<(Us, &'a ResultNote)>,
+    /// How often it was said that nothing more comes, for each item.
+    over: Vec<usize>,
     ended_at: Option<Us>,
     dropped: bool,
 }
@@ -19,13 +21,15 @@ pub fn judge(process: &History<'_>, findings: &mut Findings) {
     let mut requests = BTreeMap::<usize, Request<'_>>::new();
     for entry in &process.entries {
         match &entry.event {
-            Event::RequestMade { request, limit_us } => {
-                let made = Request { made_at: entry.at, limit_us: *limit_us, ..Request::default() };
+            Event::RequestMade { request, items, limit_us } => {
+                let over = vec![0; *items];
+                let made = Request { made_at: entry.at, limit_us: *limit_us, over, ..Request::default() };
                 requests.insert(*request, made);
             }
             Event::RequestTold { request, result } => {
                 requests.entry(*request).or_default().told.push((entry.at, result));
             }
+            Event::RequestOver { request, item } => requests.entry(*request).or_default().over[*item] += 1,
             Event::RequestEnded { request } => requests.entry(*request).or_default().ended_at = Some(entry.at),
             Event::RequestDropped { request } => requests.entry(*request).or_default().dropped = true,
             _ => {}
@@ -54,6 +58,9 @@ fn judge_settled(told: &str, process: &History<'_>, request: &Request<'_>, findi
     if request.dropped || request.ended_at.is_none() || process.set_back {
         return;
     }
+    findings.unless(request.over.iter().all(|times| *times == 1), || {
+        format!("{told}: its items were over {:?} times", request.over)
+    });
     let heard: BTreeSet<_> = request.told.iter().map(|(_, result)| result.task).collect();
     let runs: BTreeSet<_> = request.told.iter().map(|(_, result)| result.run).collect();
     for entry in &process.entries {

@@ -17,7 +17,7 @@ use super::Findings;
 use super::history::{History, SLACK_US};
 
 /// How soon a task that was cancelled is over.
-const STOPS_WITHIN_US: Us = 100 * MS;
+pub const STOPS_WITHIN_US: Us = 100 * MS;
 
 #[derive(Default)]
 struct Seen {
@@ -31,6 +31,7 @@ struct Seen {
 struct Running {
     task: TaskId,
     run: RunId,
+    deadline: Us,
 }
 
 pub fn judge(plan: &Plan, process: &History<'_>, findings: &mut Findings) {
@@ -60,7 +61,8 @@ pub fn judge(plan: &Plan, process: &History<'_>, findings: &mut Findings) {
                 tasks.entry(*task).or_default().began += 1;
                 let twice = at_work.values().any(|running| running.task == *task);
                 findings.unless(!twice, || format!("p{id}: task {task} has two workers"));
-                let before = at_work.insert(*worker, Running { task: *task, run: *run });
+                let deadline = process.moment_of(*until, Us::MAX);
+                let before = at_work.insert(*worker, Running { task: *task, run: *run, deadline });
                 findings.unless(before.is_none(), || format!("p{id}: worker {worker} has two tasks"));
                 findings
                     .unless(at_work.len() <= 2 * largest, || format!("p{id}: {} workers are at work", at_work.len()));
@@ -68,21 +70,26 @@ pub fn judge(plan: &Plan, process: &History<'_>, findings: &mut Findings) {
                 findings.unless(!stopped || plan_recurs(plan), || {
                     format!("p{id}: task {task} began at {at}, and was cancelled")
                 });
-                let late = process.moment_of(*until, Us::MAX) <= at && !process.set;
+                let late = deadline <= at && !process.set;
                 findings.unless(!late, || format!("p{id}: task {task} began after its deadline, {until}"));
             }
             Event::ProbeEnded { worker, .. } => {
-                at_work.remove(worker);
+                let Some(Running { task, deadline, .. }) = at_work.remove(worker) else { continue };
+                let late = at > process.noticed(deadline).saturating_add(SLACK_US) && !process.set;
+                findings.unless(!late, || format!("p{id}: task {task} ended at {at}, after its deadline"));
             }
             Event::Reported { result, sent } if result.by_runner => {
                 let seen = tasks.entry(result.task).or_default();
                 seen.reported += usize::from(*sent);
                 seen.outcomes.insert((result.outcome, result.code.clone()));
             }
+            Event::Broken(what) => findings.0.push(format!("p{id}: {what}")),
             Event::Looked(status) => {
                 judge_pools(id, status.pools.iter().flatten(), findings);
                 let unreported = status.counts.tasks_unreported;
                 findings.unless(unreported == 0, || format!("p{id}: {unreported} tasks were dropped without a report"));
+                let rebuilt = status.counts.actors_rebuilt;
+                findings.unless(rebuilt == 0, || format!("p{id}: {rebuilt} actors panicked"));
             }
             _ => {}
         }

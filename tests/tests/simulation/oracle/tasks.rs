@@ -6,8 +6,13 @@ use watchpost_agent::Roles;
 use watchpost_model::{CheckId, Outcome, RunId, TaskId};
 
 use super::super::log::{Event, ResultNote, TaskNote, Us};
+use super::super::plan::S;
 use super::Findings;
 use super::history::{History, SLACK_US};
+
+/// How much later than it was decided on a Checker's own result may be published, where the bus is slow: one that is
+/// killed in between has said nothing.
+const PUBLISHED_WITHIN_US: Us = 3 * S;
 
 /// A task that has its outcome.
 #[derive(Debug, Clone)]
@@ -19,6 +24,8 @@ pub struct SettledTask {
     pub code: String,
     /// 0 where no task was made of it.
     pub attempt: u32,
+    /// How long before its outcome was no longer waited for it was sent.
+    pub time_us: Us,
 }
 
 /// What the log has of one task.
@@ -43,6 +50,10 @@ pub fn judge(process: &History<'_>, findings: &mut Findings) -> BTreeMap<TaskId,
             Event::Reported { result, .. } if !result.by_runner => {
                 let decided_at = process.moment_of(result.decided_at, entry.at);
                 lives.entry(result.task).or_default().own.push((decided_at, result));
+            }
+            Event::Looked(status) => {
+                let rebuilt = status.counts.actors_rebuilt;
+                findings.unless(rebuilt == 0, || format!("p{}: {rebuilt} actors panicked", process.id));
             }
             Event::Broken(what) => findings.0.push(format!("p{}: {what}", process.id)),
             _ => {}
@@ -87,7 +98,8 @@ fn judge_one(process: &History<'_>, task: TaskId, life: &Life<'_>, findings: &mu
     judge_time(process, task, life, findings);
     let (_, by) = life.own.first().or(first)?;
     let ResultNote { run, check, endpoint, outcome, code, .. } = (*by).clone();
-    Some(SettledTask { run, check, endpoint, outcome, code, attempt: by.attempt })
+    let time_us = life.sent.last().map_or(0, |(at, note)| process.meant_by(note.answer_by, *at).saturating_sub(*at));
+    Some(SettledTask { run, check, endpoint, outcome, code, attempt: by.attempt, time_us })
 }
 
 /// Whether it was settled by when its outcome was waited for.
@@ -113,7 +125,7 @@ fn judge_time(process: &History<'_>, task: TaskId, life: &Life<'_>, findings: &m
             format!("p{id}: task {task} of check {} has no outcome after the stop, and was not named", note.check)
         });
     }
-    findings.unless(process.ends_at <= latest, || {
+    findings.unless(process.ends_at <= latest + PUBLISHED_WITHIN_US, || {
         format!("p{id}: task {task} of check {} has no outcome, and was to have one by {latest}", note.check)
     });
 }
@@ -149,6 +161,10 @@ fn judge_stop(process: &History<'_>, lives: &BTreeMap<TaskId, Life<'_>>, finding
     let Some((over_at, abandoned, flushed)) = stop.over else {
         return findings.unless(process.ends_at <= latest, || format!("p{id}: the stop did not end by {latest}"));
     };
+    let outstanding = stop.after.and_then(|status| status.checker).map_or(0, |checker| checker.outstanding);
+    findings.unless(outstanding == 0 || !process.stopped_cleanly(), || {
+        format!("p{id}: {outstanding} tasks are outstanding after a clean stop")
+    });
     findings.unless(over_at <= latest, || format!("p{id}: the stop ended at {over_at}, and was to by {latest}"));
     for (task, life) in lives {
         let sent_after = life.sent.iter().any(|(at, _)| *at > over_at);
