@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 
 use self::history::History;
 use super::log::Entry;
-use super::plan::Plan;
+use super::plan::{Plan, S};
 
 /// What does not hold.
 #[derive(Default)]
@@ -45,6 +45,7 @@ pub type Met = BTreeMap<String, u64>;
 /// Judges a simulation.
 pub fn judge(plan: &Plan, entries: &[Entry], met: &mut Met) -> Findings {
     let mut findings = Findings::default();
+    *met.entry("(simulated s)".to_owned()).or_default() += entries.last().map_or(0, |entry| entry.at / S);
     if plan.calm {
         *met.entry("(calm seeds)".to_owned()).or_default() += 1;
         calm::judge_dropped(plan, entries, &mut findings);
