@@ -189,6 +189,9 @@ impl HttpProbe {
         let reason = findings.reason();
         recorder.assertions(findings.reports);
         self.record_body(recorder, truncated, reason.is_some().then(|| hop.secrets()));
+        if hop.is_tls() {
+            response.close();
+        }
         reason.map_or_else(Verdict::pass, Verdict::fail)
     }
 
