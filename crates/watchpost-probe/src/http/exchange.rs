@@ -19,18 +19,27 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::task::coop::unconstrained;
 use tokio_rustls::TlsConnector;
 
 use super::hop::Hop;
-use super::roots::TlsRoots;
+use super::roots::Trusted;
 use super::stream::{Stream, Transport};
 use super::tls;
 use crate::recorder::{Recorder, Stage};
 
 /// The largest head of an answer, and the most that is read at once, in bytes.
 const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// What TLS needs to know before there is a connection.
+#[derive(Debug)]
+pub(crate) struct Secured<'a> {
+    /// Whom the certificate must be for.
+    pub(crate) name: ServerName<'static>,
+    pub(crate) trusted: &'a Trusted,
+}
 
 /// Why there is no answer, or no more of it.
 #[derive(Debug, thiserror::Error)]
@@ -51,37 +60,34 @@ pub(crate) struct Response {
     wire: Wire,
 }
 
-/// Connects to `address`, sends `hop` and waits for the head of the answer. The recorder is told
-/// when each phase begins.
+/// Connects to `address`, with TLS if it is `secured`, sends `hop` and waits for the head of the answer.
+/// The recorder is told when each phase begins.
 ///
 /// # Errors
 /// What went wrong, in the phase that the recorder is in then.
 pub(crate) async fn send(
     hop: &Hop,
     address: SocketAddr,
-    roots: &TlsRoots,
+    secured: Option<&Secured<'_>>,
     recorder: &Recorder,
 ) -> Result<Response, Broken> {
     let request = hop.request().map_err(Broken::Request)?;
     recorder.enter(Stage::Connect);
-    let transport = connect(hop, address, roots, recorder).await.map_err(Broken::Connect)?;
+    let transport = connect(address, secured, recorder).await.map_err(Broken::Connect)?;
     recorder.enter(Stage::FirstByte);
     ask(Stream::new(transport, recorder), request).await.map_err(Broken::Exchange)
 }
 
-async fn connect(hop: &Hop, address: SocketAddr, roots: &TlsRoots, recorder: &Recorder) -> io::Result<Transport> {
-    if !hop.is_tls() {
-        return TcpStream::connect(address).await.map(Transport::Plain);
-    }
-    // A name that no certificate can be for is not worth a connection.
-    let name = hop.server_name().map_err(io::Error::other)?;
-    let config = tls::client_config(roots, recorder).map_err(io::Error::other)?;
+async fn connect(address: SocketAddr, secured: Option<&Secured<'_>>, recorder: &Recorder) -> io::Result<Transport> {
     let stream = TcpStream::connect(address).await?;
+    let Some(secured) = secured else { return Ok(Transport::Plain(stream)) };
     // The last message of the handshake and the request are small and follow one another: the second
     // would wait until the peer has confirmed the first. A plain request goes out in one piece.
     stream.set_nodelay(true)?;
     recorder.enter(Stage::Tls);
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    let config = Arc::new(tls::client_config(secured.trusted, recorder));
+    let stream = TlsConnector::from(config).connect(secured.name.clone(), stream).await?;
+    tls::record_cipher(stream.get_ref().1, recorder);
     Ok(Transport::Tls(Box::new(stream)))
 }
 
