@@ -1,6 +1,7 @@
 //! From what the operating system says about a connection to a verdict and a sentence.
 
 use std::io;
+use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 
 use watchpost_model::{Reason, ReasonCode};
 
@@ -57,15 +58,20 @@ pub(crate) fn closed(whom: &str, position: &Position) -> Verdict {
 /// A machine that cannot open another connection says nothing about the target, so its checks are
 /// cancelled and do not count against it.
 fn our_own(error: &io::Error, position: &Position) -> Option<Verdict> {
-    // With IPv6 the same error means that this machine has no address of that family.
-    let out_of_ports =
-        error.kind() == io::ErrorKind::AddrNotAvailable && position.address.is_some_and(|address| address.is_ipv4());
+    let out_of_ports = error.kind() == io::ErrorKind::AddrNotAvailable && position.address.is_some_and(has_own_address);
     if !is_out_of_means(error) && !out_of_ports {
         return None;
     }
     let what = if out_of_ports { "no local port is free".to_owned() } else { plain(error) };
     let reason = Reason::new(ReasonCode::Overloaded, format!("this machine could not open another connection: {what}"));
     Some(Verdict::cancelled(reason))
+}
+
+/// Whether this machine has an address from which `address` could be reached, if a port were free. Where it
+/// has none, connecting by IPv6 fails with the same error as where no port is free. A datagram socket has
+/// ports of its own, and connecting it sends nothing.
+fn has_own_address(address: SocketAddr) -> bool {
+    address.is_ipv4() || UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).and_then(|socket| socket.connect(address)).is_ok()
 }
 
 /// Whether this machine lacks memory, descriptors or buffers.
@@ -86,6 +92,7 @@ pub(crate) fn when(position: &Position) -> String {
         Stage::Tls => format!("during the TLS handshake, after {spent}"),
         Stage::Send => "while the check was sending".to_owned(),
         Stage::FirstByte => format!("before the first byte of an answer, after {spent}"),
+        Stage::Head => format!("in the head of the answer, {spent} after its first byte"),
         Stage::Receive => format!("in the middle of the answer, after {} bytes", position.received),
     }
 }
@@ -134,5 +141,25 @@ mod tests {
         }
         let refused = of_io(&io::Error::from_raw_os_error(111), "10.0.3.7:443", &at(Stage::Connect));
         assert_eq!(refused.reason.unwrap().message, "10.0.3.7:443 refused the connection after 30 ms");
+    }
+
+    /// A link-local address that does not name its link cannot be reached from anywhere.
+    #[test]
+    fn ports_are_used_up_only_where_there_is_an_address_to_connect_from() {
+        for (address, outcome, code) in
+            [("[::1]:443", Outcome::Cancelled, "overloaded"), ("[fe80::1]:443", Outcome::Error, "connect_unreachable")]
+        {
+            if address.starts_with("[::1]") && UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+                continue;
+            }
+            let position = Position {
+                stage: Stage::Connect,
+                for_how_long: Duration::from_millis(30),
+                address: Some(address.parse().unwrap()),
+                received: 0,
+            };
+            let verdict = of_io(&io::Error::from_raw_os_error(99), address, &position);
+            assert_eq!((verdict.outcome, verdict.reason.unwrap().code.as_str()), (outcome, code), "{address}");
+        }
     }
 }

@@ -9,7 +9,7 @@
 //!   answer than its caps allow, compressed or not.
 //! - What the target does is data in a [`Verdict`], never an `Err` and never a panic.
 //! - Probes keep no connection, no TLS session and no answer from one check to the next. What they
-//!   do keep is bounded: names for their time to live, compiled patterns, a client.
+//!   do keep is bounded: names for their time to live, compiled patterns, certificate authorities.
 //!
 //! ```
 //! use watchpost_model::{Check, CheckType, Endpoint, Firing, Outcome, RunId, Task, TaskClass};

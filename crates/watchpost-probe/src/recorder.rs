@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use watchpost_model::{AssertionReport, HttpEvidence, PhasesUs, Reason, ReasonCode, TlsEvidence};
 
-/// What a probe is doing. Each stage but the first is also a phase whose time is reported.
+/// What a probe is doing. The time of each stage but the first is reported, as a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Nothing that reaches out yet.
@@ -25,6 +25,8 @@ pub enum Stage {
     Send,
     /// Waiting for the first byte of the answer.
     FirstByte,
+    /// Reading the head of the answer, where it has one. Its time is part of the phase `receive`.
+    Head,
     /// Reading the answer.
     Receive,
 }
@@ -192,6 +194,7 @@ impl Recorder {
             Stage::Tls => (ReasonCode::TlsTimeout, String::from("no complete TLS handshake")),
             Stage::Send => (ReasonCode::FirstByteTimeout, String::from("the peer did not take what was sent")),
             Stage::FirstByte => (ReasonCode::FirstByteTimeout, String::from("no first byte")),
+            Stage::Head => (ReasonCode::ReceiveTimeout, String::from("the head of the answer was not complete")),
             Stage::Receive => (ReasonCode::ReceiveTimeout, String::from("the answer was not complete")),
         };
         message.push_str(&format!(" within {limit:?}"));
@@ -225,7 +228,7 @@ impl State {
             Stage::Tls => &mut phases.tls,
             Stage::Send => &mut phases.send,
             Stage::FirstByte => &mut phases.first_byte,
-            Stage::Receive => &mut phases.receive,
+            Stage::Head | Stage::Receive => &mut phases.receive,
         };
         *phase = Some(phase.unwrap_or(0) + micros(now.duration_since(since)));
     }
@@ -303,6 +306,7 @@ mod tests {
             (Stage::Connect, "connect_timeout"),
             (Stage::Tls, "tls_timeout"),
             (Stage::FirstByte, "first_byte_timeout"),
+            (Stage::Head, "receive_timeout"),
             (Stage::Receive, "receive_timeout"),
         ] {
             recorder.enter(stage);

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what cannot be set up fails its test")]
 
 mod dns;
+mod exchange;
 mod http;
 mod limits;
 mod redirects;

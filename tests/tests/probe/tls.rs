@@ -39,7 +39,8 @@ async fn a_trusted_server_passes_with_what_its_certificate_says() {
     assert!(parts <= phases.total.unwrap() && phases.tls.unwrap() > phases.connect.unwrap(), "{phases:?}");
     let tls = ran.evidence.tls.unwrap();
     assert_eq!(tls.not_after.unwrap().to_string(), "2099-01-01T00:00:00Z");
-    assert_eq!((tls.version.as_deref(), tls.cipher), (Some("TLSv1.3"), None));
+    let suites = (tls.version.as_deref(), tls.cipher.as_deref());
+    assert_eq!(suites, (Some("TLSv1.3"), Some("TLS_AES_256_GCM_SHA384")));
     assert_eq!((tls.sans, tls.chain), (vec![HOST.to_owned()], vec![format!("CN={HOST}")]));
     assert!(tls.issuer.unwrap().contains("Watchpost test authority"));
     assert!(ran.evidence.metrics["tls_days_left"] > 10_000.0);
@@ -73,7 +74,9 @@ async fn an_older_protocol_version_is_reported_as_such() {
     let server = TlsFixture::start_with(loopback(2), "a", old).await.unwrap();
     let ran = trusting(&authority).run(&get(""), server.address()).await;
     ran.assert_passed();
-    assert_eq!(ran.evidence.tls.unwrap().version.as_deref(), Some("TLSv1.2"));
+    let tls = ran.evidence.tls.unwrap();
+    let suites = (tls.version.as_deref(), tls.cipher.as_deref());
+    assert_eq!(suites, (Some("TLSv1.2"), Some("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384")));
 }
 
 #[tokio::test]
@@ -113,6 +116,18 @@ async fn an_address_in_the_url_is_verified_as_an_address() {
     let server = TlsFixture::start(loopback(2), "a", &authority, Certificate::Valid, "127.0.0.2").await.unwrap();
     let json = format!(r#"{{"http": {{"url": "https://{}/ok"}}}}"#, server.address());
     trusting(&authority).run(&json, None).await.assert_passed();
+}
+
+/// There is no name server here: the host is refused before it would be resolved.
+#[tokio::test]
+async fn a_host_that_no_certificate_can_be_for_is_no_target() {
+    let server = Behaviour::Silent.start(loopback(2)).await.unwrap();
+    for endpoint in [None, Some(server.address())] {
+        let ran = Bench::new().run(r#"{"http": {"url": "https://a..b/"}}"#, endpoint).await;
+        ran.assert_ended(Outcome::Error, "invalid_target");
+        assert_eq!(ran.message(), "no certificate can be for `a..b`, the host of the URL");
+    }
+    assert_eq!(server.counts().accepted(), 0);
 }
 
 #[tokio::test]

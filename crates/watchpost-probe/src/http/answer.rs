@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use http::response::Parts;
 use http::{HeaderMap, StatusCode, Version};
 use sha2::{Digest, Sha256};
+use tokio::task::coop::{consume_budget, unconstrained};
 use watchpost_model::HttpEvidence;
 
 use super::decode::{Decoder, Fault};
@@ -17,6 +18,8 @@ use crate::secret::{REDACTED, Secrets, is_secret_header, without_userinfo};
 
 /// The most of a body that is read, after decompression.
 pub(crate) const BODY_BYTES_MAX: usize = 128 * 1024;
+/// The most of a body that is read as it comes: what does not grow when it is unpacked has an end as well.
+const ARRIVED_BYTES_MAX: u64 = (BODY_BYTES_MAX + 64 * 1024) as u64;
 /// The most headers that are reported.
 const HEADERS_MAX: usize = 64;
 /// The most bytes of header names and values that are reported.
@@ -78,7 +81,8 @@ pub(crate) enum Unread {
     Packed(Fault),
 }
 
-/// Reads the body, unpacked, up to the cap into `body`, which is empty. Returns whether it went on.
+/// Reads the body, unpacked, up to the cap into `body`, which is empty. Returns whether it went on, or may
+/// have: what comes packed is read to a second cap, whatever is in it.
 ///
 /// # Errors
 /// When the body ends before it is complete, or is not what its encoding says.
@@ -93,10 +97,12 @@ pub(crate) async fn read_body(
     let announced = response.content_length();
     let mut arrived = 0;
     loop {
+        // Small pieces may come out of what was read at once, without any more reading.
+        consume_budget().await;
         let full = body.len() >= BODY_BYTES_MAX;
         let next = if full {
             // What has come already may show that this was all. It is not worth waiting for more.
-            response.chunk().now_or_never().unwrap_or_else(|| Ok(Some(Bytes::new())))
+            unconstrained(response.chunk()).now_or_never().unwrap_or_else(|| Ok(Some(Bytes::new())))
         } else {
             response.chunk().await
         };
@@ -112,7 +118,7 @@ pub(crate) async fn read_body(
         if body.len() == BODY_BYTES_MAX && !goes_on && announced == Some(arrived) && decoder.is_complete() {
             return Ok(false);
         }
-        if goes_on || full {
+        if goes_on || full || arrived > ARRIVED_BYTES_MAX {
             return Ok(true);
         }
     }

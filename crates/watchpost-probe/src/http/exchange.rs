@@ -4,27 +4,42 @@
 //! for the answer drives the connection in the same task: nothing is spawned, no other thread has to
 //! be woken, and dropping the future closes the socket at once.
 
-use std::io;
+use std::error::Error as _;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::{io, iter};
 
 use bytes::Bytes;
+use http::Request;
 use http::response::Parts;
 use http::uri::InvalidUri;
 use http_body_util::Full;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::task::coop::unconstrained;
 use tokio_rustls::TlsConnector;
 
 use super::hop::Hop;
-use super::roots::TlsRoots;
-use super::stream::Stream;
+use super::roots::Trusted;
+use super::stream::{Stream, Transport};
 use super::tls;
 use crate::recorder::{Recorder, Stage};
+
+/// The largest head of an answer, and the most that is read at once, in bytes.
+const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// What TLS needs to know before there is a connection.
+#[derive(Debug)]
+pub(crate) struct Secured<'a> {
+    /// Whom the certificate must be for.
+    pub(crate) name: ServerName<'static>,
+    pub(crate) trusted: &'a Trusted,
+}
 
 /// Why there is no answer, or no more of it.
 #[derive(Debug, thiserror::Error)]
@@ -45,46 +60,46 @@ pub(crate) struct Response {
     wire: Wire,
 }
 
-/// Connects to `address`, sends `hop` and waits for the head of the answer. The recorder is told
-/// when each phase begins.
+/// Connects to `address`, with TLS if it is `secured`, sends `hop` and waits for the head of the answer.
+/// The recorder is told when each phase begins.
 ///
 /// # Errors
 /// What went wrong, in the phase that the recorder is in then.
 pub(crate) async fn send(
     hop: &Hop,
     address: SocketAddr,
-    roots: &TlsRoots,
+    secured: Option<&Secured<'_>>,
     recorder: &Recorder,
 ) -> Result<Response, Broken> {
     let request = hop.request().map_err(Broken::Request)?;
     recorder.enter(Stage::Connect);
-    let stream = connect(hop, address, roots, recorder).await.map_err(Broken::Connect)?;
+    let transport = connect(address, secured, recorder).await.map_err(Broken::Connect)?;
     recorder.enter(Stage::FirstByte);
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Broken::Exchange)?;
-    let mut wire = Wire(Some(Box::new(connection)));
-    let mut answer = std::pin::pin!(sender.send_request(request));
-    let answer = std::future::poll_fn(|cx| {
-        wire.drive(cx);
-        answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-    });
-    let (head, body) = answer.await.map_err(Broken::Exchange)?.into_parts();
-    Ok(Response { head, body, wire })
+    ask(Stream::new(transport, recorder), request).await.map_err(Broken::Exchange)
 }
 
-async fn connect(hop: &Hop, address: SocketAddr, roots: &TlsRoots, recorder: &Recorder) -> io::Result<Stream> {
-    if !hop.is_tls() {
-        return TcpStream::connect(address).await.map(Stream::Plain);
-    }
-    // A name that no certificate can be for is not worth a connection.
-    let name = hop.server_name().map_err(io::Error::other)?;
-    let config = tls::client_config(roots, recorder).map_err(io::Error::other)?;
+async fn connect(address: SocketAddr, secured: Option<&Secured<'_>>, recorder: &Recorder) -> io::Result<Transport> {
     let stream = TcpStream::connect(address).await?;
+    let Some(secured) = secured else { return Ok(Transport::Plain(stream)) };
     // The last message of the handshake and the request are small and follow one another: the second
     // would wait until the peer has confirmed the first. A plain request goes out in one piece.
     stream.set_nodelay(true)?;
     recorder.enter(Stage::Tls);
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-    Ok(Stream::Tls(Box::new(stream)))
+    let config = Arc::new(tls::client_config(secured.trusted, recorder));
+    let stream = TlsConnector::from(config).connect(secured.name.clone(), stream).await?;
+    tls::record_cipher(stream.get_ref().1, recorder);
+    Ok(Transport::Tls(Box::new(stream)))
+}
+
+async fn ask(stream: Stream, request: Request<Full<Bytes>>) -> Result<Response, hyper::Error> {
+    let mut http = http1::Builder::new();
+    http.max_buf_size(READ_BYTES_MAX);
+    let (mut sender, connection) = http.handshake(TokioIo::new(stream)).await?;
+    let mut wire = Wire { connection: Some(Box::new(connection)), has_ended: false, failed: None };
+    let mut answer = pin!(unconstrained(sender.send_request(request)));
+    let answer = std::future::poll_fn(|cx| wire.drive_until(cx, || answer.as_mut().poll(&mut unheard())));
+    let (head, body) = answer.await?.into_parts();
+    Ok(Response { head, body, wire })
 }
 
 impl Response {
@@ -107,14 +122,13 @@ impl Response {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, hyper::Error>> {
         loop {
             // Asked first, since asking is what lets the connection read on.
-            let mut frame = self.poll_frame();
+            let mut frame = poll_frame(&mut self.body);
             if frame.is_pending() {
-                self.wire.drive(cx);
-                frame = self.poll_frame();
+                frame = self.wire.drive_until(cx, || poll_frame(&mut self.body));
             }
             match ready!(frame) {
                 None => return Poll::Ready(Ok(None)),
-                Some(Err(error)) => return Poll::Ready(Err(error)),
+                Some(Err(error)) => return Poll::Ready(Err(self.wire.cause_of(error))),
                 Some(Ok(frame)) => {
                     // What follows the body is of no interest.
                     if let Ok(data) = frame.into_data() {
@@ -125,28 +139,142 @@ impl Response {
         }
     }
 
-    fn poll_frame(&mut self) -> Poll<Option<Result<hyper::body::Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(&mut Context::from_waker(Waker::noop()))
+    /// Takes leave of the peer in the way of TLS, if the exchange has come to its end. This waits for
+    /// nothing: a peer that takes no more does not hear it.
+    pub(crate) fn close(mut self) {
+        if self.wire.has_ended
+            && let Some(connection) = &mut self.wire.connection
+        {
+            // All that is left for a connection that has ended is to be shut down.
+            let _unheard = Pin::new(&mut **connection).poll(&mut unheard());
+        }
     }
 }
 
-/// The connection that carries the exchange, until it has ended.
+fn poll_frame(body: &mut Incoming) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    Pin::new(body).poll_frame(&mut unheard())
+}
+
+/// For what is looked at, and not waited for.
+fn unheard() -> Context<'static> {
+    Context::from_waker(Waker::noop())
+}
+
+/// The connection that carries the exchange. It stays open until this is dropped, so that closing it is
+/// no part of the answer, and a server that closes as well mostly does so first.
 ///
-/// Invariant: nothing but driving it brings an answer or a piece of a body, and it is driven right
-/// before these are looked at. So they need no waker of their own: what wakes the connection will do.
+/// Invariant: nothing but driving it brings an answer or a piece of a body, and these are looked at right
+/// after it was driven. So they need no waker of their own: what wakes the connection will do. This holds
+/// only if they never say "not yet" for another reason, as tokio's channels do to a task that has done
+/// much already: hence `unconstrained` above. (hyper's channel for bodies is not one of tokio's.)
 #[derive(Debug)]
-struct Wire(Option<Box<Connection>>);
+struct Wire {
+    connection: Option<Box<Connection>>,
+    has_ended: bool,
+    /// What it ended with, where neither the request nor the body was told.
+    failed: Option<hyper::Error>,
+}
 
 type Connection = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
 
 impl Wire {
-    /// Lets the connection do what can be done now. What it ends with, it tells the request or the
-    /// body, whichever is waiting.
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(connection) = &mut self.0
-            && Pin::new(&mut **connection).poll(cx).is_ready()
+    /// Lets the connection do what can be done now, and then looks at what is waited for.
+    fn drive_until<T>(&mut self, cx: &mut Context<'_>, mut look: impl FnMut() -> Poll<T>) -> Poll<T> {
+        if let Some(connection) = &mut self.connection
+            && !self.has_ended
+            && let Poll::Ready(ended) = connection.poll_without_shutdown(cx)
         {
-            self.0 = None;
+            self.has_ended = true;
+            self.failed = ended.err();
         }
+        let seen = look();
+        if seen.is_pending() && self.has_ended {
+            // Nothing will wake this task any more. Dropped connections tell who still waits for them.
+            self.connection = None;
+            return look();
+        }
+        seen
+    }
+
+    /// What is behind `error`: hyper tells a body less of a failed connection than it tells the connection.
+    fn cause_of(&mut self, error: hyper::Error) -> hyper::Error {
+        let mut sources = iter::successors(error.source(), |&error| error.source());
+        if sources.any(|source| source.is::<io::Error>()) {
+            return error;
+        }
+        self.failed.take().unwrap_or(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    /// A connection whose ends hold as few bytes as possible, and a POST with more than they do.
+    async fn narrow() -> (TcpStream, TcpStream, Request<Full<Bytes>>) {
+        let server = TcpSocket::new_v4().unwrap();
+        server.set_recv_buffer_size(4096).unwrap();
+        server.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener: TcpListener = server.listen(1).unwrap();
+        let client = TcpSocket::new_v4().unwrap();
+        client.set_send_buffer_size(4096).unwrap();
+        let client = client.connect(listener.local_addr().unwrap()).await.unwrap();
+        let request = Request::post("/").header("connection", "close").body(Full::from(vec![b'x'; 1 << 20])).unwrap();
+        (client, listener.accept().await.unwrap().0, request)
+    }
+
+    async fn asked(client: TcpStream, request: Request<Full<Bytes>>) -> (Recorder, Result<Response, hyper::Error>) {
+        let recorder = Recorder::new();
+        let stream = Stream::new(Transport::Plain(client), &recorder);
+        let answer = tokio::time::timeout(LIMIT, ask(stream, request)).await;
+        (recorder, answer.unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_waits_for_the_request_is_the_answer() {
+        let (client, mut server, _) = narrow().await;
+        server.write_all(b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy").await.unwrap();
+        client.readable().await.unwrap();
+        let started = Instant::now();
+        let (recorder, answer) = asked(client, Request::get("/").body(Full::default()).unwrap()).await;
+        let mut answer = answer.unwrap();
+        assert_eq!((answer.head.status.as_u16(), recorder.position().stage), (503, Stage::Head));
+        assert_eq!(answer.chunk().await.unwrap().unwrap(), "busy");
+        assert_eq!(server.read_u8().await.unwrap(), b'G');
+        // A time-out looks once more when the time is over, which must not be what found the answer.
+        assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
+    }
+
+    /// hyper notices the reset when it writes, while it does not read since it has something to hand over.
+    #[tokio::test]
+    async fn a_body_that_ends_with_its_connection_tells_why() {
+        let (client, mut server, request) = narrow().await;
+        let answering = async {
+            server.read_u8().await.unwrap();
+            server.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 100\r\n\r\n").await.unwrap();
+        };
+        let ((_, answer), ()) = tokio::join!(asked(client, request), answering);
+        let mut answer = answer.unwrap();
+        server.write_all(b"begun").await.unwrap();
+        server.set_zero_linger().unwrap();
+        drop(server);
+        assert_eq!(answer.chunk().await.unwrap().unwrap(), "begun");
+        let error = tokio::time::timeout(LIMIT, answer.chunk()).await.unwrap().unwrap_err();
+        let io = iter::successors(error.source(), |&e| e.source()).find_map(|e| e.downcast_ref::<io::Error>());
+        assert!(io.is_some_and(|io| io.raw_os_error().is_some()), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_without_a_word_is_not_waited_for() {
+        let (client, server, request) = narrow().await;
+        drop(server);
+        assert!(asked(client, request).await.1.is_err());
     }
 }

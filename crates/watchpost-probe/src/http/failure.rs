@@ -82,8 +82,6 @@ pub(crate) fn of_request(broken: &Broken, hop: &Hop, recorder: &Recorder) -> Ver
             let message = format!("cannot connect to {whom}: {}", causes.detail());
             Verdict::error(Reason::new(ReasonCode::ConnectError, message))
         }
-        // hyper reports a body that ends too early as an I/O error of its own making.
-        _ if causes.http.is_some_and(hyper::Error::is_incomplete_message) => failure::closed(&whom, &position),
         _ => {
             let message =
                 format!("the answer of {whom} cannot be read {}: {}", failure::when(&position), causes.detail());

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, HOST,
-    HeaderMap, HeaderName, HeaderValue, RANGE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
+    CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE, USER_AGENT,
 };
 use http::uri::InvalidUri;
 use http::{Method, Request, StatusCode, Uri};
@@ -152,6 +152,11 @@ impl Hop {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = target;
         *request.headers_mut() = self.headers.clone();
+        // These mean to send something, and servers may insist on knowing how much (RFC 9110, section 8.6).
+        let is_empty = self.body.as_ref().is_none_or(Bytes::is_empty);
+        if is_empty && [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         Ok(request)
     }
 
@@ -264,6 +269,26 @@ mod tests {
         }
         let own = hop(r#"{"url": "http://a.example", "headers": {"Host": "b.example"}}"#).request().unwrap();
         assert_eq!(own.headers()[HOST], "b.example");
+    }
+
+    #[test]
+    fn a_method_that_sends_something_says_that_it_is_nothing() {
+        let length = |hop: &Hop| hop.request().unwrap().headers().get(CONTENT_LENGTH).cloned();
+        for (method, body, told) in [
+            ("POST", "", true),
+            ("PUT", "", true),
+            ("PATCH", r#", "body": """#, true),
+            ("POST", r#", "body": "x""#, false),
+            ("GET", "", false),
+            ("HEAD", "", false),
+            ("DELETE", "", false),
+        ] {
+            let from = hop(&format!(r#"{{"url": "http://a/", "method": "{method}"{body}}}"#));
+            // Where there is a body, hyper says how long it is.
+            assert_eq!(length(&from).is_some_and(|length| length == "0"), told, "{method}{body}");
+            assert!(length(&to(&from, 303, "/b").unwrap()).is_none());
+            assert_eq!(length(&to(&from, 307, "http://b/").unwrap()), length(&from));
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use http::header::LOCATION;
 use watchpost_model::{HttpSettings, ProbeSettings, Reason, ReasonCode, Task};
 
 use self::answer::Unread;
-use self::exchange::{Broken, Response};
+use self::exchange::{Broken, Response, Secured};
 use self::hop::{Destination, Hop};
 pub use self::roots::TlsRoots;
 use crate::assertions::{Answer, Findings};
@@ -118,11 +118,7 @@ impl HttpProbe {
 
     /// Sends one request and waits for the head of its answer.
     async fn send(&self, hop: &Hop, endpoint: Option<SocketAddr>, recorder: &Recorder) -> Result<Response, Verdict> {
-        // Reading the system's roots takes time that must not count as the target's handshake.
-        if hop.is_tls() && self.roots.verifier().is_err() {
-            let message = "this machine has no certificate authorities by which it could verify a certificate";
-            return Err(Verdict::cancelled(Reason::new(ReasonCode::NoTrustRoots, message)));
-        }
+        let secured = self.secured(hop)?;
         let addresses = match (endpoint, hop.destination()) {
             (Some(address), _) | (None, Destination::Address(address)) => vec![address],
             (None, Destination::Name(name, port)) => {
@@ -135,7 +131,7 @@ impl HttpProbe {
         let mut first_failure = None;
         for address in addresses {
             recorder.connected_to(address);
-            let broken = match exchange::send(hop, address, &self.roots, recorder).await {
+            let broken = match exchange::send(hop, address, secured.as_ref(), recorder).await {
                 Ok(response) => return Ok(response),
                 Err(broken) => broken,
             };
@@ -153,6 +149,23 @@ impl HttpProbe {
         Err(first_failure.unwrap_or_else(|| {
             Verdict::error(Reason::new(ReasonCode::DnsNoAddress, format!("{} has no address", hop.host())))
         }))
+    }
+
+    /// What a hop by TLS needs beforehand. Nothing is resolved or connected without it, and reading the
+    /// system's roots takes time that must not count as the target's handshake.
+    fn secured(&self, hop: &Hop) -> Result<Option<Secured<'_>>, Verdict> {
+        if !hop.is_tls() {
+            return Ok(None);
+        }
+        let name = hop.server_name().map_err(|_| {
+            let message = format!("no certificate can be for `{}`, the host of the URL", hop.host());
+            Verdict::error(Reason::new(ReasonCode::InvalidTarget, message))
+        })?;
+        let trusted = self.roots.trusted().map_err(|_| {
+            let message = "this machine has no certificate authorities by which it could verify a certificate";
+            Verdict::cancelled(Reason::new(ReasonCode::NoTrustRoots, message))
+        })?;
+        Ok(Some(Secured { name, trusted }))
     }
 
     /// Reads the body and holds the answer against what is expected.
@@ -189,6 +202,9 @@ impl HttpProbe {
         let reason = findings.reason();
         recorder.assertions(findings.reports);
         self.record_body(recorder, truncated, reason.is_some().then(|| hop.secrets()));
+        if hop.is_tls() {
+            response.close();
+        }
         reason.map_or_else(Verdict::pass, Verdict::fail)
     }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use rustls::ClientConfig;
 use rustls::client::WebPkiServerVerifier;
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 
+use super::tls;
 use crate::lazy::Lazy;
 
 /// The certificate authorities that TLS checks trust. Clones share what was loaded; the system's are
@@ -16,8 +17,16 @@ pub struct TlsRoots(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     source: Source,
-    provider: Arc<CryptoProvider>,
-    verifier: Lazy<Arc<WebPkiServerVerifier>, NoRoots>,
+    trusted: Lazy<Trusted, NoRoots>,
+}
+
+/// What was loaded.
+#[derive(Debug)]
+pub(crate) struct Trusted {
+    /// Verifies certificates against the roots.
+    pub(crate) verifier: Arc<WebPkiServerVerifier>,
+    /// What the configuration of each handshake starts from.
+    pub(crate) template: ClientConfig,
 }
 
 /// There is no certificate authority that could be trusted.
@@ -48,43 +57,43 @@ impl TlsRoots {
     }
 
     fn from_source(source: Source) -> Self {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        Self(Arc::new(Inner { source, provider, verifier: Lazy::default() }))
+        Self(Arc::new(Inner { source, trusted: Lazy::default() }))
     }
 
-    /// The cryptography that everything uses.
-    pub(crate) fn provider(&self) -> &Arc<CryptoProvider> {
-        &self.0.provider
-    }
-
-    /// What verifies certificates against these roots.
+    /// What it takes to verify certificates against these roots.
     ///
     /// # Errors
     /// When there are none, or were none some seconds ago.
-    pub(crate) fn verifier(&self) -> Result<&Arc<WebPkiServerVerifier>, NoRoots> {
-        self.0.verifier.get(|| self.0.load())
+    pub(crate) fn trusted(&self) -> Result<&Trusted, NoRoots> {
+        self.0.trusted.get(|| self.0.source.load())
     }
 }
 
-impl Inner {
-    fn load(&self) -> Result<Arc<WebPkiServerVerifier>, NoRoots> {
+impl Source {
+    fn load(&self) -> Result<Trusted, NoRoots> {
         let mut store = rustls::RootCertStore::empty();
-        let (good, bad) = match &self.source {
-            Source::System => {
+        let (good, bad) = match self {
+            Self::System => {
                 let loaded = rustls_native_certs::load_native_certs();
                 for error in &loaded.errors {
                     tracing::warn!(%error, "some of the system's certificate authorities cannot be read");
                 }
                 store.add_parsable_certificates(loaded.certs)
             }
-            Source::Only(certificates) => store.add_parsable_certificates(certificates.iter().cloned()),
+            Self::Only(certificates) => store.add_parsable_certificates(certificates.iter().cloned()),
         };
         tracing::debug!(good, bad, "certificate authorities loaded");
-        WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&self.provider)).build().map_err(
-            |error| {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider))
+            .build()
+            .map_err(|error| {
                 tracing::warn!(%error, "no certificate authority is trusted, so no TLS check can run");
                 NoRoots
-            },
-        )
+            })?;
+        let template = tls::template(provider, Arc::clone(&verifier)).map_err(|error| {
+            tracing::error!(%error, "TLS cannot be set up, so no TLS check can run");
+            NoRoots
+        })?;
+        Ok(Trusted { verifier, template })
     }
 }

@@ -1,35 +1,94 @@
-//! A connection to a server, with TLS or without.
+//! A connection to a server, with TLS or without, on which one request is answered.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::recorder::{Recorder, Stage};
+
 /// What an exchange reads from and writes to.
+///
+/// Nothing is read before something was written: some servers answer whoever connects, and hyper takes
+/// an answer to nothing for an error. The recorder is told of the first byte that is read.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub(crate) struct Stream {
+    transport: Transport,
+    progress: Progress,
+    recorder: Recorder,
+}
+
+/// How the bytes travel.
+#[derive(Debug)]
+pub(crate) enum Transport {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Silent,
+    Asked,
+    Answered,
+}
+
+impl Stream {
+    pub(crate) fn new(transport: Transport, recorder: &Recorder) -> Self {
+        Self { transport, progress: Progress::Silent, recorder: recorder.clone() }
+    }
+
+    /// Notes that something was written. Whoever wanted to read was put off until now, and nobody else
+    /// sees to it that the task is woken for that.
+    fn asked(&mut self, cx: &mut Context<'_>) {
+        if self.progress != Progress::Silent {
+            return;
+        }
+        self.progress = Progress::Asked;
+        let is_answered = match &self.transport {
+            Transport::Plain(tcp) => tcp.poll_read_ready(cx).is_ready(),
+            Transport::Tls(tls) => {
+                let (tcp, session) = tls.get_ref();
+                // What has been decrypted does not show on the socket any more.
+                !session.wants_read() || tcp.poll_read_ready(cx).is_ready()
+            }
+        };
+        if is_answered {
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        let this = self.get_mut();
+        if this.progress == Progress::Silent {
+            return Poll::Pending;
         }
+        let had = buf.filled().len();
+        ready!(match &mut this.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        })?;
+        if this.progress == Progress::Asked && buf.filled().len() > had {
+            this.progress = Progress::Answered;
+            this.recorder.enter(Stage::Head);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
+        let this = self.get_mut();
+        let written = ready!(match &mut this.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        })?;
+        this.asked(cx);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(
@@ -37,31 +96,34 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
-        }
+        let this = self.get_mut();
+        let written = ready!(match &mut this.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+        })?;
+        this.asked(cx);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+        match &self.transport {
+            Transport::Plain(stream) => stream.is_write_vectored(),
+            Transport::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
+        match &mut self.get_mut().transport {
             // It is closed right after, which says the same to the peer for one system call less.
-            Self::Plain(_) => Poll::Ready(Ok(())),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Plain(_) => Poll::Ready(Ok(())),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -3,39 +3,58 @@
 
 use std::sync::Arc;
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme};
 
 use super::certificate;
-use super::roots::TlsRoots;
+use super::roots::Trusted;
 use crate::recorder::Recorder;
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
 
 /// The configuration of one handshake, which reports to `recorder`.
+pub(crate) fn client_config(trusted: &Trusted, recorder: &Recorder) -> ClientConfig {
+    let mut config = trusted.template.clone();
+    let verifier = RecordingVerifier { webpki: Arc::clone(&trusted.verifier), recorder: recorder.clone() };
+    // Not dangerous: the verifier records, and leaves the verdict to webpki.
+    config.dangerous().set_certificate_verifier(Arc::new(verifier));
+    config
+}
+
+/// What all handshakes have in common. Making it costs more than a copy, since it comes with a store for
+/// sessions, which is thrown away.
 ///
 /// # Errors
 /// When the cryptography does not support the protocol versions, which would be a defect.
-pub(crate) fn client_config(roots: &TlsRoots, recorder: &Recorder) -> Result<ClientConfig, Error> {
-    let verifier = RecordingVerifier { roots: roots.clone(), recorder: recorder.clone() };
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(roots.provider()))
+pub(crate) fn template(
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<WebPkiServerVerifier>,
+) -> Result<ClientConfig, Error> {
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        // Not dangerous: the verifier records, and leaves the verdict to webpki.
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_webpki_verifier(verifier)
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
+/// Notes the cipher suite that was agreed on, by the name that it has in IANA's registry.
+pub(crate) fn record_cipher(session: &ClientConnection, recorder: &Recorder) {
+    if let Some(name) = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()) {
+        // rustls calls the suites of TLS 1.3 `TLS13_…`, IANA `TLS_…`.
+        let name = name.strip_prefix("TLS13_").map_or_else(|| name.to_owned(), |rest| format!("TLS_{rest}"));
+        recorder.amend_tls(|tls| tls.cipher = Some(name));
+    }
+}
+
 /// Records the certificates and lets webpki decide.
 #[derive(Debug)]
 struct RecordingVerifier {
-    roots: TlsRoots,
+    webpki: Arc<WebPkiServerVerifier>,
     recorder: Recorder,
 }
 
@@ -60,11 +79,7 @@ impl ServerCertVerifier for RecordingVerifier {
             self.recorder.metric("tls_days_left", seconds_left / SECONDS_PER_DAY);
         }
         self.recorder.tls(evidence);
-        match self.roots.verifier() {
-            Ok(webpki) => webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
-            // The probe has made sure that there are roots before it connected.
-            Err(_) => Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
-        }
+        self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
     // The handshake proves with one of these two that the server has the key, and only then is it
@@ -76,8 +91,7 @@ impl ServerCertVerifier for RecordingVerifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         self.record_version("TLSv1.2");
-        let algorithms = &self.roots.provider().signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
+        self.webpki.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -87,11 +101,10 @@ impl ServerCertVerifier for RecordingVerifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         self.record_version("TLSv1.3");
-        let algorithms = &self.roots.provider().signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
+        self.webpki.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.roots.provider().signature_verification_algorithms.supported_schemes()
+        self.webpki.supported_verify_schemes()
     }
 }
