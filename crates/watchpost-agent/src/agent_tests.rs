@@ -1,6 +1,9 @@
 //! Actors that panic in the midst of their work.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[path = "agent_tests/faults.rs"]
+mod faults;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::{Semaphore, mpsc};
 use watchpost_bus::InProcessBus;
@@ -14,10 +17,16 @@ const WORKERS: usize = 2;
 const TASKS: usize = 6;
 const LIMIT: Duration = Duration::from_secs(2);
 
+/// As `actor.rs` has it: the tenth panic within a minute is survived, and this one is not.
+const PANICS_TOO_MANY: usize = 11;
+
 /// Passes once it is let through.
+#[derive(Clone)]
 struct Gated {
     gate: Arc<Semaphore>,
     started: Arc<AtomicUsize>,
+    /// Whether the result of the next one that passes cannot be made.
+    poison: Arc<AtomicBool>,
 }
 
 impl Probe for Gated {
@@ -26,6 +35,7 @@ impl Probe for Gated {
             self.started.fetch_add(1, Ordering::SeqCst);
             let permit = self.gate.acquire().await.unwrap();
             permit.forget();
+            faults::PANICS_NEXT.set(self.poison.swap(false, Ordering::SeqCst));
             Verdict::pass()
         })
     }
@@ -35,26 +45,32 @@ struct Rig {
     agent: Agent,
     gate: Arc<Semaphore>,
     started: Arc<AtomicUsize>,
+    poison: Arc<AtomicBool>,
 }
 
 impl Rig {
     async fn start() -> Self {
-        let (gate, started) = (Arc::new(Semaphore::new(0)), Arc::<AtomicUsize>::default());
-        let made = (Arc::clone(&gate), Arc::clone(&started));
-        let probes = ProbeSet::default().with(
-            CheckType::Tcp,
-            Arc::new(move || Box::new(Gated { gate: Arc::clone(&made.0), started: Arc::clone(&made.1) })),
-        );
+        let (bus, clock) = (Arc::new(InProcessBus::new()), Arc::new(SystemClock::default()));
+        Self::with(Roles::Both, &[CheckType::Tcp], bus, clock).await
+    }
+
+    async fn with(roles: Roles, types: &[CheckType], bus: SharedBus, clock: Arc<dyn Clock>) -> Self {
+        let gated = Gated { gate: Arc::new(Semaphore::new(0)), started: Arc::default(), poison: Arc::default() };
         let mut settings = AgentSettings::new("b".parse().unwrap(), "r".parse().unwrap());
-        let pool = PoolSettings { size: WORKERS, per_check_max: Some(WORKERS), ..PoolSettings::default() };
-        settings.pools = [(CheckType::Tcp, pool)].into();
-        let deps = Deps {
-            bus: Arc::new(InProcessBus::new()),
-            clock: Arc::new(SystemClock::default()),
-            resolver: Resolver::system(),
-            probes,
-        };
-        Self { agent: Agent::start(settings, Roles::Both, deps).await.unwrap(), gate, started }
+        let mut probes = ProbeSet::default();
+        for check_type in types {
+            let made = gated.clone();
+            probes = probes.with(*check_type, Arc::new(move || Box::new(made.clone())));
+            let pool = PoolSettings { size: WORKERS, per_check_max: Some(WORKERS), ..PoolSettings::default() };
+            settings.pools.insert(*check_type, pool);
+        }
+        let deps = Deps { bus, clock, resolver: Resolver::system(), probes };
+        let Gated { gate, started, poison } = gated;
+        Self { agent: Agent::start(settings, roles, deps).await.unwrap(), gate, started, poison }
+    }
+
+    async fn panic_dispatcher(&self, check_type: CheckType, with_task_in_hand: bool) {
+        self.agent.looked.runner.as_ref().unwrap().panic_dispatcher(check_type, with_task_in_hand).await;
     }
 
     async fn run(&self) -> mpsc::Receiver<RunReport> {
@@ -104,7 +120,7 @@ fn guarantee_1_a_dispatcher_that_panics_keeps_its_workers_and_its_tasks() {
             started == WORKERS && status.pools.as_ref().unwrap()[0].waiting == TASKS - WORKERS
         };
         rig.until("some run and the others wait", waits).await;
-        rig.agent.looked.runner.as_ref().unwrap().panic_dispatchers(false).await;
+        rig.panic_dispatcher(CheckType::Tcp, false).await;
         rig.gate.add_permits(TASKS);
         let results = all(results).await;
         assert_eq!(results.len(), TASKS);
@@ -118,7 +134,7 @@ fn guarantee_1_a_dispatcher_that_panics_keeps_its_workers_and_its_tasks() {
 fn guarantee_2_a_worker_that_a_panic_took_with_it_is_made_anew_and_its_task_is_lost_not_forgotten() {
     run_system(async {
         let rig = Rig::start().await;
-        rig.agent.looked.runner.as_ref().unwrap().panic_dispatchers(true).await;
+        rig.panic_dispatcher(CheckType::Tcp, true).await;
         let results = rig.run().await;
         rig.gate.add_permits(TASKS);
         let results = all(results).await;
@@ -156,22 +172,20 @@ fn guarantee_1_a_checker_that_panics_knows_every_task_that_it_sent() {
 
 #[test]
 fn an_agent_that_gave_up_an_actor_says_which_so_that_its_process_can_end() {
-    // As `actor.rs` has it: the tenth panic within a minute is survived, and the eleventh is not.
-    const PANICS: usize = 11;
     run_system(async {
         for broken in ["Checker", "Dispatcher"] {
             let rig = Rig::start().await;
             let whole = tokio::time::timeout(Duration::from_millis(50), rig.agent.broken()).await;
             assert!(whole.is_err(), "nothing is broken yet: {whole:?}");
-            for _ in 0..PANICS {
+            for _ in 0..PANICS_TOO_MANY {
                 match broken {
                     "Checker" => rig.agent.checker().unwrap().panic().await,
-                    _ => rig.agent.looked.runner.as_ref().unwrap().panic_dispatchers(false).await,
+                    _ => rig.panic_dispatcher(CheckType::Tcp, false).await,
                 }
             }
             let told = tokio::time::timeout(LIMIT * 10, rig.agent.broken()).await.expect("it is told");
             assert!(matches!(told, AgentError::ActorGone(actor) if actor == broken), "{told}");
-            assert_eq!(rig.agent.looked.stats.counts().actors_rebuilt, PANICS as u64);
+            assert_eq!(rig.agent.looked.stats.counts().actors_rebuilt, PANICS_TOO_MANY as u64);
             // What is left of it can still be asked to stop, and says the same.
             let stopped = rig.agent.stop(LIMIT).await;
             assert!(matches!(stopped.gone, Some(AgentError::ActorGone(actor)) if actor == broken), "{stopped:?}");

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use watchpost_agent::Roles;
+use watchpost_agent::{Clock, Roles};
 use watchpost_bus::Bus;
-use watchpost_model::{Outcome, TaskResult, Timestamp};
+use watchpost_model::{Format, Outcome, Task, TaskResult, Timestamp, decode};
 use watchpost_tests::process::{SOON, until};
 
 use crate::local::{Local, Setup, all, gated, in_system};
@@ -165,5 +165,36 @@ fn a_clock_that_is_set_lengthens_and_shortens_no_wait_for_an_outcome() {
         assert_eq!(told(&result), "lost/runner_silent");
         // The task was sent some moments before it was heard.
         assert!(took >= (TIMEOUT + GRACE) * 3 / 4, "{by_us} µs: {took:?}");
+    });
+}
+
+#[test]
+fn guarantee_3_a_clock_that_is_set_between_two_waves_of_a_run_lengthens_and_shortens_no_deadline() {
+    const TIMEOUT: Duration = Duration::from_secs(120);
+    side_by_side([HOUR_US, -HOUR_US], |by_us| async move {
+        let (probes, gate) = gated();
+        let local = Setup::new(probes, 2).start().await;
+        let mut tasks = local.bus.subscribe("watchpost.b1.task.*", None).await.unwrap();
+        let mut next = async || -> Task {
+            let message = tokio::time::timeout(SOON, tasks.next()).await.expect("a task").unwrap();
+            decode(&message.payload, Format::MsgPack).unwrap()
+        };
+        let left_us = |until: Timestamp| until.as_microsecond() - local.clock.now().as_microsecond();
+        let tcp = r#""tcp": {"address": "127.0.0.1:9"}, "addresses": ["127.0.0.1", "127.0.0.3"]"#;
+        let waves = format!(r#"{{"id": "waves", {tcp}, "parallel": 1, "interval": "5m", "timeout": "2m"}}"#);
+        let results = local.run(&[waves], TIMEOUT * 2).await;
+        let first = next().await;
+        let (work_us, answer_us) = (left_us(first.deadline), left_us(first.answer_by));
+        gate.until_started(1).await;
+        local.clock.turn(by_us);
+        gate.open(1);
+        let second = next().await;
+        // What is left by the clock as it is now is what was left before, less what has passed.
+        let lost_us = work_us - left_us(second.deadline);
+        assert!((0..SOON.as_micros() as i64).contains(&lost_us), "{by_us} µs: {lost_us} µs less");
+        let lost_us = answer_us - left_us(second.answer_by);
+        assert!((0..SOON.as_micros() as i64).contains(&lost_us), "{by_us} µs: {lost_us} µs less");
+        gate.open(1);
+        assert_eq!(all(results).await.iter().map(told).collect::<Vec<_>>(), ["pass", "pass"]);
     });
 }

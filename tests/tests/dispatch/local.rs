@@ -46,17 +46,19 @@ pub struct Setup {
     pub pool: PoolSettings,
     pub answer_grace: Duration,
     pub clock: SetClock,
+    pub resolver: Resolver,
 }
 
 impl Setup {
     /// Both roles, `size` workers for each type, and room for many tasks.
     pub fn new(probes: ProbeSet, size: usize) -> Self {
         let pool = PoolSettings { size, per_check_max: Some(size), ..PoolSettings::default() };
-        Self { roles: Roles::Both, probes, pool, answer_grace: Duration::from_secs(2), clock: SetClock::default() }
+        let (answer_grace, clock) = (Duration::from_secs(2), SetClock::default());
+        Self { roles: Roles::Both, probes, pool, answer_grace, clock, resolver: Resolver::system() }
     }
 
     pub async fn start(self) -> Local {
-        let Self { roles, probes, pool, answer_grace, clock } = self;
+        let Self { roles, probes, pool, answer_grace, clock, resolver } = self;
         let mut settings = AgentSettings::new("b1".parse().unwrap(), "r1".parse().unwrap());
         settings.pools = CheckType::ALL.iter().map(|check_type| (*check_type, pool)).collect();
         settings.answer_grace = answer_grace;
@@ -67,7 +69,7 @@ impl Setup {
         let deps = Deps {
             bus: Arc::clone(&bus) as Arc<dyn Bus>,
             clock: Arc::clone(&clock) as Arc<dyn watchpost_agent::Clock>,
-            resolver: Resolver::system(),
+            resolver,
             probes,
         };
         Local { agent: Agent::start(settings, roles, deps).await.unwrap(), clock, bus, heard }
@@ -115,8 +117,17 @@ impl Local {
     /// Runs checks at once.
     pub async fn run(&self, checks: &[String], limit: Duration) -> tokio::sync::mpsc::Receiver<RunReport> {
         let items = checks.iter().map(|json| RunItem::Check(Box::new(check(json)))).collect();
-        let request = RunRequest { items, limit, policy: GroupPolicy::CollectAll };
+        self.ask(RunRequest { items, limit, policy: GroupPolicy::CollectAll }).await
+    }
+
+    /// Asks for what is to be run at once.
+    pub async fn ask(&self, request: RunRequest) -> tokio::sync::mpsc::Receiver<RunReport> {
         self.agent.checker().unwrap().run_now(request).await.unwrap()
+    }
+
+    /// Waits until `number` verdicts were heard.
+    pub async fn until_verdicts(&self, number: usize) -> Vec<RunVerdict> {
+        until(&format!("{number} verdicts"), SOON, || Some(self.verdicts()).filter(|all| all.len() >= number)).await
     }
 
     /// Waits until nothing is outstanding and every worker is home.

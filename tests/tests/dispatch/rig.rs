@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use watchpost_agent::{Clock, SystemClock};
 use watchpost_model::{
-    CancelCause, CancelTasks, Check, Endpoint, Firing, Format, RunId, Task, TaskClass, TaskId, TaskResult, Timestamp,
-    V1, encode,
+    CancelCause, CancelTasks, Check, Endpoint, Firing, Format, RunId, RunVerdict, Task, TaskClass, TaskId, TaskResult,
+    Timestamp, V1, encode,
 };
 use watchpost_tests::nats_server::NatsServer;
 use watchpost_tests::observer::Observer;
@@ -21,6 +21,14 @@ pub fn told(result: &TaskResult) -> String {
     match &result.reason {
         None => result.outcome.to_string(),
         Some(reason) => format!("{}/{}", result.outcome, reason.code),
+    }
+}
+
+/// The same of a verdict.
+pub fn told_of_run(verdict: &RunVerdict) -> String {
+    match &verdict.reason {
+        None => verdict.outcome.to_string(),
+        Some(reason) => format!("{}/{}", verdict.outcome, reason.code),
     }
 }
 

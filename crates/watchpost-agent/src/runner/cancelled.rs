@@ -1,24 +1,27 @@
-//! Requests to cancel that came before their tasks.
+//! What was cancelled a moment ago: tasks that are still to come, and tasks that may come again.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use watchpost_core::Tick;
 use watchpost_model::{Reason, RunId, Task, TaskId};
 
-/// How long a request is remembered: far longer than a task can be on its way from bus to Dispatcher.
+/// How long it is remembered: far longer than a task can be on its way from bus to Dispatcher.
 const KEPT_FOR: Duration = Duration::from_secs(10);
-/// How many ids are remembered. Beyond it the oldest are forgotten, and their tasks end by their deadline.
+/// How many ids of each kind are remembered. Beyond it the oldest are forgotten: what was to be cancelled ends by
+/// its deadline then.
 const KEPT_MAX: usize = 65_536;
 
-/// What was to be cancelled and was not here. Tasks and requests to cancel them come on different
-/// subjects, so that a request can overtake its tasks.
+/// What of the tasks that were cancelled matters to those that arrive.
 #[derive(Debug, Default)]
-pub(super) struct CancelledAhead {
-    reasons: HashMap<Id, Arc<Reason>>,
-    /// Invariant: has each key of `reasons` once, the oldest first.
-    oldest: VecDeque<(Tick, Id)>,
+pub(super) struct Cancelled {
+    /// What was not here. Tasks and requests to cancel them come on different subjects, so that a request can
+    /// overtake its tasks.
+    ahead: Recent<Id, Arc<Reason>>,
+    /// What was here, and has its one result.
+    told: Recent<TaskId, ()>,
 }
 
 /// What a request names.
@@ -28,32 +31,71 @@ pub(super) enum Id {
     Run(RunId),
 }
 
-impl CancelledAhead {
-    /// Remembers that `id` is to be cancelled.
-    pub(super) fn note(&mut self, now: Tick, id: Id, reason: &Arc<Reason>) {
-        self.forget(now);
-        if self.reasons.insert(id, Arc::clone(reason)).is_none() {
-            self.oldest.push_back((now, id));
-        }
-        if self.oldest.len() > KEPT_MAX
-            && let Some((_, id)) = self.oldest.pop_front()
-        {
-            self.reasons.remove(&id);
-        }
+/// Why a task that arrives is not to be run.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NotRun {
+    /// It was cancelled before it came, and nobody has said so yet.
+    Cancelled(Reason),
+    /// It was cancelled here and has its result: this is a duplicate.
+    Told,
+}
+
+impl Cancelled {
+    /// Remembers that `id`, which is not here, is to be cancelled.
+    pub(super) fn note_ahead(&mut self, now: Tick, id: Id, reason: &Arc<Reason>) {
+        self.ahead.note(now, id, Arc::clone(reason));
+    }
+
+    /// Remembers that the result of a cancelled task is told, or about to be.
+    pub(super) fn note_told(&mut self, now: Tick, task: TaskId) {
+        self.told.note(now, task, ());
     }
 
     /// Why a task that arrives is not to be run, if it is not.
-    pub(super) fn reason(&mut self, now: Tick, task: &Task) -> Option<Reason> {
+    pub(super) fn why_not(&mut self, now: Tick, task: &Task) -> Option<NotRun> {
+        self.ahead.forget(now);
+        self.told.forget(now);
+        if self.told.kept.contains_key(&task.task) {
+            return Some(NotRun::Told);
+        }
+        let ahead = &self.ahead.kept;
+        let reason = ahead.get(&Id::Task(task.task)).or_else(|| ahead.get(&Id::Run(task.run)));
+        reason.map(|reason| NotRun::Cancelled(Reason::clone(reason)))
+    }
+}
+
+/// Things by their names, for [`KEPT_FOR`], [`KEPT_MAX`] of them.
+#[derive(Debug)]
+struct Recent<K, V> {
+    kept: HashMap<K, V>,
+    /// Invariant: has each key of `kept` once, the oldest first.
+    oldest: VecDeque<(Tick, K)>,
+}
+
+impl<K, V> Default for Recent<K, V> {
+    fn default() -> Self {
+        Self { kept: HashMap::new(), oldest: VecDeque::new() }
+    }
+}
+
+impl<K: Copy + Eq + Hash, V> Recent<K, V> {
+    fn note(&mut self, now: Tick, key: K, value: V) {
         self.forget(now);
-        let reason = self.reasons.get(&Id::Task(task.task)).or_else(|| self.reasons.get(&Id::Run(task.run)));
-        reason.map(|reason| Reason::clone(reason))
+        if self.kept.insert(key, value).is_none() {
+            self.oldest.push_back((now, key));
+        }
+        if self.oldest.len() > KEPT_MAX
+            && let Some((_, key)) = self.oldest.pop_front()
+        {
+            self.kept.remove(&key);
+        }
     }
 
     fn forget(&mut self, now: Tick) {
-        while let Some((noted, id)) = self.oldest.front()
+        while let Some((noted, key)) = self.oldest.front()
             && now.since(*noted) > KEPT_FOR
         {
-            self.reasons.remove(id);
+            self.kept.remove(key);
             self.oldest.pop_front();
         }
     }
@@ -72,19 +114,19 @@ mod tests {
 
     #[test]
     fn requests_are_remembered_for_a_while_and_in_bounded_number() {
-        let mut ahead = CancelledAhead::default();
+        let mut cancelled = Cancelled::default();
         let reason = Arc::new(Reason::new(ReasonCode::GroupFailed, "a sibling failed"));
         for second in 0..20 {
-            ahead.note(Tick::from_secs(second), Id::Run(run(0)), &reason);
-            ahead.note(Tick::from_secs(second), Id::Run(run(second.cast_signed())), &reason);
+            cancelled.note_ahead(Tick::from_secs(second), Id::Run(run(0)), &reason);
+            cancelled.note_ahead(Tick::from_secs(second), Id::Run(run(second.cast_signed())), &reason);
         }
-        assert!(ahead.oldest.len() <= 12, "{}", ahead.oldest.len());
-        assert_eq!(ahead.oldest.len(), ahead.reasons.len());
+        assert!(cancelled.ahead.oldest.len() <= 12, "{}", cancelled.ahead.oldest.len());
+        assert_eq!(cancelled.ahead.oldest.len(), cancelled.ahead.kept.len());
         for number in 0..KEPT_MAX as i64 + 100 {
-            ahead.note(Tick::from_secs(20), Id::Run(run(1_000 + number)), &reason);
+            cancelled.note_ahead(Tick::from_secs(20), Id::Run(run(1_000 + number)), &reason);
         }
-        assert_eq!((ahead.oldest.len(), ahead.reasons.len()), (KEPT_MAX, KEPT_MAX));
-        ahead.forget(Tick::from_secs(31));
-        assert_eq!((ahead.oldest.len(), ahead.reasons.len()), (0, 0));
+        assert_eq!((cancelled.ahead.oldest.len(), cancelled.ahead.kept.len()), (KEPT_MAX, KEPT_MAX));
+        cancelled.ahead.forget(Tick::from_secs(31));
+        assert_eq!((cancelled.ahead.oldest.len(), cancelled.ahead.kept.len()), (0, 0));
     }
 }

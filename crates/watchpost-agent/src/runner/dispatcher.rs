@@ -12,7 +12,7 @@ use watchpost_model::{CancelTasks, CheckId, CheckType, Outcome, Reason, ReasonCo
 use watchpost_probe::ProbeFactory;
 
 use super::RunnerContext;
-use super::cancelled::{CancelledAhead, Id};
+use super::cancelled::{Cancelled, Id, NotRun};
 use super::execute::{Execute, execute};
 use super::intake::Job;
 use super::report::{Report, ReportSender};
@@ -75,7 +75,7 @@ pub(super) struct Dispatcher {
     running: BTreeMap<TaskId, Running>,
     /// What waits or runs, by its run.
     of_run: BTreeMap<RunId, BTreeSet<TaskId>>,
-    cancelled_ahead: CancelledAhead,
+    cancelled: Cancelled,
     reports: ReportSender,
     /// Where tasks come home to. Weak, since it must not keep itself alive.
     home: mpsc::WeakSender<Event>,
@@ -115,7 +115,7 @@ pub(super) fn start(
         steps: VecDeque::new(),
         running: BTreeMap::new(),
         of_run: BTreeMap::new(),
-        cancelled_ahead: CancelledAhead::default(),
+        cancelled: Cancelled::default(),
         reports,
         home: address.downgrade(),
         #[cfg(test)]
@@ -195,8 +195,13 @@ impl Dispatcher {
         let now = self.cx.clock.tick();
         // One that is here already is a duplicate and no more, also where it was cancelled.
         if !self.pool.holds(job.task.task) {
-            if let Some(reason) = self.cancelled_ahead.reason(now, &job.task) {
-                return self.refuse(job, Duration::ZERO, reason);
+            match self.cancelled.why_not(now, &job.task) {
+                Some(NotRun::Told) => return self.drop_duplicate(job),
+                Some(NotRun::Cancelled(reason)) => {
+                    self.cancelled.note_told(now, job.task.task);
+                    return self.refuse(job, Duration::ZERO, reason);
+                }
+                None => {}
             }
             self.of_run.entry(job.task.run).or_default().insert(job.task.task);
         }
@@ -238,11 +243,14 @@ impl Dispatcher {
         for task in named {
             if let Some(running) = self.running.get_mut(&task) {
                 running.stop(Reason::clone(&reason));
+                self.cancelled.note_told(now, task);
                 continue;
             }
             let mut steps = Vec::new();
-            if !self.pool.cancel(now, task, &mut steps) {
-                self.cancelled_ahead.note(now, Id::Task(task), &reason);
+            if self.pool.cancel(now, task, &mut steps) {
+                self.cancelled.note_told(now, task);
+            } else {
+                self.cancelled.note_ahead(now, Id::Task(task), &reason);
             }
             for step in steps {
                 match step {
@@ -254,7 +262,7 @@ impl Dispatcher {
             }
         }
         for run in &cancel.runs {
-            self.cancelled_ahead.note(now, Id::Run(*run), &reason);
+            self.cancelled.note_ahead(now, Id::Run(*run), &reason);
         }
         self.carry_out();
     }
@@ -282,12 +290,7 @@ impl Dispatcher {
         while let Some(step) = self.steps.pop_front() {
             match step {
                 Step::Start { key, job, worker, waited } => self.start(key, job, worker, waited),
-                Step::Refuse { job, refusal: Refusal::Duplicate, .. } => {
-                    // The one that is here already will be reported.
-                    self.cx.stats.tasks_duplicate.increment();
-                    tracing::debug!(task = %job.task.task, check = %job.task.check, "a duplicate was dropped");
-                    job.admission.reported();
-                }
+                Step::Refuse { job, refusal: Refusal::Duplicate, .. } => self.drop_duplicate(job),
                 Step::Refuse { job, refusal, waited, .. } => {
                     let reason = self.reason_of(refusal, &job, waited);
                     self.refuse(job, waited, reason);
@@ -337,6 +340,13 @@ impl Dispatcher {
             }
             Refusal::Closed | Refusal::Cancelled | Refusal::Duplicate => shutting_down(),
         }
+    }
+
+    /// The one that is or was here is reported.
+    fn drop_duplicate(&self, job: Job) {
+        self.cx.stats.tasks_duplicate.increment();
+        tracing::debug!(task = %job.task.task, check = %job.task.check, "a duplicate was dropped");
+        job.admission.reported();
     }
 
     fn refuse(&mut self, job: Job, waited: Duration, reason: Reason) {

@@ -149,8 +149,8 @@ impl Runner {
     }
 
     #[cfg(test)]
-    pub(crate) async fn panic_dispatchers(&self, with_task_in_hand: bool) {
-        for pool in &self.pools {
+    pub(crate) async fn panic_dispatcher(&self, check_type: CheckType, with_task_in_hand: bool) {
+        for pool in self.pools.iter().filter(|pool| pool.check_type == check_type) {
             pool.dispatcher.send(Event::Panic { with_task_in_hand }).await.unwrap();
         }
     }
