@@ -22,14 +22,16 @@ fn json(id: usize, addresses: &str) -> String {
 fn guarantee_3_when_a_requester_of_20_000_goes_away_each_is_told_soon() {
     const ITEMS: usize = 20_000;
     const WORKERS: usize = 64;
-    // About 2 s without optimisation. Work that grows with the square of their number takes minutes.
-    const AT_MOST: Duration = Duration::from_secs(15);
+    // To begin them takes as long as there are many. To end them takes about twice as long, and ten times where
+    // each one that ends looks at all the others.
+    const TIMES_MAX: u32 = 5;
     in_system(async {
         let (probes, gate) = gated();
         let mut setup = Setup::new(probes, WORKERS);
         setup.pool.queue_max = ITEMS;
         let local = setup.start().await;
         let checks: Vec<String> = (0..ITEMS).map(|id| json(id, r#"["127.0.0.1"]"#)).collect();
+        let begun = Instant::now();
         let reports = local.run(&checks, LONG).await;
         let end = Instant::now() + SOON;
         while local.status().await.pools.unwrap()[0].waiting < ITEMS - WORKERS {
@@ -37,14 +39,16 @@ fn guarantee_3_when_a_requester_of_20_000_goes_away_each_is_told_soon() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         gate.until_started(WORKERS).await;
+        let to_begin = begun.elapsed();
         let begun = Instant::now();
         drop(reports);
         let results = local.until_results(ITEMS).await;
         let took = begun.elapsed();
+        println!("XX {to_begin:?} {took:?}");
         assert!(results.iter().all(|result| told(result) == "cancelled/requester_gone"));
-        assert!(took < AT_MOST, "{took:?}");
+        assert!(took < to_begin * TIMES_MAX, "{took:?}, and it took {to_begin:?} to begin them");
         local.until_at_rest().await;
-        assert_eq!((local.results().len(), gate.started()), (ITEMS, WORKERS));
+        assert_eq!(local.results().len(), ITEMS);
     });
 }
 
