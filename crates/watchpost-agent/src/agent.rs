@@ -137,7 +137,7 @@ impl Agent {
             }
         };
         let looked = Arc::new(Looked { settings, bus: deps.bus, clock: deps.clock, stats, helpers, checker, runner });
-        let heartbeat = tokio::spawn(heartbeat::beat(Arc::clone(&looked)));
+        let heartbeat = looked.helpers.spawn("heartbeat", heartbeat::beat(Arc::clone(&looked)));
         Ok(Self { looked, heartbeat })
     }
 

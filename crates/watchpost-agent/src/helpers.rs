@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::AgentError;
 
@@ -20,14 +21,14 @@ impl Default for Helpers {
 
 impl Helpers {
     /// Starts one, which is called `name` if it panics.
-    pub(crate) fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         let died = Arc::clone(&self.0);
         tokio::spawn(async move {
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
                 tracing::error!(task = name, "a task of the agent panicked, which is a defect of Watchpost");
                 died.send_replace(Some(name));
             }
-        });
+        })
     }
 
     /// Waits until one has panicked.

@@ -67,7 +67,7 @@ impl Checker {
         self.requests_seen += 1;
         let id = self.requests_seen;
         let (ended, request_ended) = oneshot::channel();
-        tokio::spawn(requester::watch(id, results.clone(), request_ended, self.me.clone()));
+        self.cx.helpers.spawn("requester", requester::watch(id, results.clone(), request_ended, self.me.clone()));
         let now = self.cx.clock.tick();
         // Outcomes of many tasks that end at the same moment take their time to come in.
         let many = REPORT_RESERVE_EACH * u32::try_from(items.len()).unwrap_or(u32::MAX);

@@ -92,7 +92,7 @@ impl Checker {
         // Where the queue is full `done` is dropped, which tells.
         let _full = self.outbox.try_send(Outbound::Flush { limit, done });
         let me = self.me.clone();
-        tokio::spawn(async move {
+        self.cx.helpers.spawn("flush", async move {
             let sent = flushed.await.unwrap_or(false);
             if !sent {
                 tokio::time::sleep(FLUSH_AGAIN_AFTER).await;
