@@ -1,7 +1,10 @@
 //! The HTTP fixture behind TLS, with certificates good and bad.
 
+use std::fs::{self, Permissions};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -10,6 +13,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ServerConfig, crypto};
 
 use crate::http_fixture::Handler;
+use crate::server_process::hand_over;
 use crate::tcp_fixture::{Counts, Server};
 
 /// What kind of certificate a server shows.
@@ -31,6 +35,7 @@ pub enum Certificate {
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
+    pem: String,
 }
 
 impl Authority {
@@ -43,8 +48,9 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "Watchpost test authority");
         let key = KeyPair::generate()?;
-        let certificate = params.self_signed(&key)?.der().clone();
-        Ok(Self { issuer: Issuer::new(params, key), certificate })
+        let certificate = params.self_signed(&key)?;
+        let pem = certificate.pem();
+        Ok(Self { issuer: Issuer::new(params, key), certificate: certificate.der().clone(), pem })
     }
 
     /// Its certificate in DER form, for who is to trust it.
@@ -57,6 +63,25 @@ impl Authority {
     /// # Errors
     /// When no certificate can be made.
     pub fn server_config(&self, kind: Certificate, host: &str) -> Result<ServerConfig, Box<dyn std::error::Error>> {
+        let (certificate, key) = self.certificate(kind, host)?;
+        let key = PrivateKeyDer::try_from(key.serialize_der())?;
+        let provider = Arc::new(crypto::ring::default_provider());
+        Ok(ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)?)
+    }
+
+    /// The files of a server with a certificate for `host`, or one that is wrong for it.
+    ///
+    /// # Errors
+    /// When no certificate can be made.
+    pub fn files(&self, kind: Certificate, host: &str) -> Result<PemFiles, rcgen::Error> {
+        let (certificate, key) = self.certificate(kind, host)?;
+        Ok(PemFiles { authority: self.pem.clone(), certificate: certificate.pem(), key: key.serialize_pem() })
+    }
+
+    fn certificate(&self, kind: Certificate, host: &str) -> Result<(rcgen::Certificate, KeyPair), rcgen::Error> {
         let name = if kind == Certificate::WrongHost { "another.example" } else { host };
         let mut params = CertificateParams::new(vec![name.to_owned()])?;
         params.distinguished_name.push(DnType::CommonName, name);
@@ -72,12 +97,40 @@ impl Authority {
             Certificate::SelfSigned => params.self_signed(&key)?,
             _ => params.signed_by(&key, &self.issuer)?,
         };
-        let key = PrivateKeyDer::try_from(key.serialize_der())?;
-        let provider = Arc::new(crypto::ring::default_provider());
-        Ok(ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)?)
+        Ok((certificate, key))
+    }
+}
+
+/// What a server process reads its certificate from.
+#[derive(Debug)]
+pub struct PemFiles {
+    authority: String,
+    certificate: String,
+    key: String,
+}
+
+impl PemFiles {
+    /// The name of the file with the authority's certificate.
+    pub const AUTHORITY: &'static str = "authority.pem";
+    /// The name of the file with the server's certificate.
+    pub const CERTIFICATE: &'static str = "certificate.pem";
+    /// The name of the file with the server's key.
+    pub const KEY: &'static str = "key.pem";
+
+    /// Writes the files into the folder of a server, which only it can read.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    #[expect(clippy::expect_used, reason = "a test whose files cannot be written has failed")]
+    pub fn write_to(&self, folder: &Path) {
+        for (name, pem) in
+            [(Self::AUTHORITY, &self.authority), (Self::CERTIFICATE, &self.certificate), (Self::KEY, &self.key)]
+        {
+            let file = folder.join(name);
+            fs::write(&file, pem).expect("a file for the server");
+            fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("the file's mode");
+            hand_over(&file);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::http::HttpSettings;
 use crate::id::CheckId;
 use crate::message::V1;
 use crate::probe::{CheckType, ProbeSettings};
+use crate::redis::RedisSettings;
 use crate::target::{Addresses, Target};
 use crate::tcp::TcpSettings;
 use crate::time::{Interval, Timeout};
@@ -43,6 +44,9 @@ pub struct CheckDocument {
     /// A TCP check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpSettings>,
+    /// A check of a Redis server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis: Option<RedisSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -91,6 +95,7 @@ impl CheckDocument {
             id,
             http: None,
             tcp: None,
+            redis: None,
             group: None,
             interval: None,
             timeout: None,

@@ -1,8 +1,12 @@
 //! What a check saw on its way to an outcome, for whoever wants to know why.
 
+mod databases;
+
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
+
+pub use self::databases::RedisEvidence;
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -75,6 +79,8 @@ impl Phase {
 pub enum TypeEvidence {
     /// Of an exchange of texts.
     Dialogue(DialogueEvidence),
+    /// Of a Redis server.
+    Redis(RedisEvidence),
 }
 
 /// What a peer said in an exchange of texts.

@@ -8,6 +8,7 @@ use crate::Invalid;
 use crate::document::CheckDocument;
 use crate::expect::{ASSERTIONS_MAX, Expect};
 use crate::http::HttpSettings;
+use crate::redis::RedisSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
 
@@ -113,6 +114,8 @@ check_types! {
     Http(HttpSettings) = http,
     /// A TCP connection, optionally with an exchange of text.
     Tcp(TcpSettings) = tcp,
+    /// A Redis server, or one that speaks its protocol.
+    Redis(RedisSettings) = redis,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

@@ -206,16 +206,16 @@ impl Findings {
     }
 }
 
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", shorten(text, QUOTED_CHARS_MAX))
 }
 
-fn slashed(pattern: &Pattern) -> String {
+pub(crate) fn slashed(pattern: &Pattern) -> String {
     format!("/{}/", shorten(pattern.as_str(), QUOTED_CHARS_MAX))
 }
 
 /// The beginning of `bytes` as quoted text.
-fn excerpt(bytes: &[u8]) -> String {
+pub(crate) fn excerpt(bytes: &[u8]) -> String {
     let shown = bytes.get(..QUOTED_BYTES_MAX).unwrap_or(bytes);
     format!("\"{}\"", shorten(&String::from_utf8_lossy(shown), QUOTED_CHARS_MAX))
 }

@@ -38,6 +38,7 @@
 //! ```
 
 mod assertions;
+mod broken;
 mod context;
 mod failure;
 mod http;
@@ -45,10 +46,13 @@ mod lazy;
 mod network;
 mod patterns;
 mod recorder;
+mod redis;
 mod resolver;
 mod secret;
 mod tcp;
 mod tls;
+mod value;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -122,6 +126,7 @@ impl ProbeSet {
         Self::default()
             .with(CheckType::Http, context.factory(crate::http::HttpProbe::new))
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
+            .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

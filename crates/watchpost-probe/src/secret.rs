@@ -72,6 +72,13 @@ impl Secrets {
         secrets
     }
 
+    /// Those that are `values` themselves.
+    pub(crate) fn of_values<'a>(values: impl Iterator<Item = &'a str>) -> Self {
+        let mut secrets = Self::default();
+        values.for_each(|value| secrets.add(value.as_bytes()));
+        secrets
+    }
+
     fn add_basic(&mut self, encoded: &str) {
         let decoded = base64(encoded);
         if let Some(colon) = decoded.iter().position(|byte| *byte == b':') {

@@ -8,6 +8,7 @@ mod exchange;
 mod http;
 mod limits;
 mod redirects;
+mod redis;
 mod tcp;
 mod tls;
 
