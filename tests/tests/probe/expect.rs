@@ -15,7 +15,7 @@ async fn answered(body: &str, expect: &str) -> Ran {
         body.len()
     );
     let server =
-        Behaviour::SaysAndCloses([head.as_bytes(), body.as_bytes()].concat()).start(loopback(1)).await.unwrap();
+        Behaviour::Says([head.as_bytes(), body.as_bytes()].concat()).start(loopback(1)).await.unwrap();
     let address: SocketAddr = server.address();
     let json = format!(
         r#"{{"http": {{"url": "http://svc.example/", "headers": {{"X-Token": "{SECRET}"}}}}, "expect": {expect}}}"#
@@ -35,7 +35,7 @@ async fn expressions_hold_or_say_what_they_saw() {
         ("body.json.items.all(i, i.state == 'up')", Some(r#", body.json.items[1].state = "down""#)),
         ("tls.days_left > 14", Some("`tls.days_left > 14` does not hold: tls.days_left: the answer came without TLS")),
         ("body.json.none == 1", Some("`body.json.none == 1` does not hold: body.json.none: ")),
-        ("headers['set-cookie'] == 'x'", Some(r#"does not hold: headers['set-cookie'] = "[redacted]""#)),
+        ("headers['set-cookie'] == 'x'", Some(r#"does not hold: headers["set-cookie"] = "[redacted]""#)),
         ("body.json.echo == 'x'", Some(r#"does not hold: body.json.echo = "[redacted]""#)),
     ] {
         let ran = answered(body, &format!(r#"{{"that": "{expression}"}}"#)).await;
