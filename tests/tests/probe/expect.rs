@@ -14,8 +14,7 @@ async fn answered(body: &str, expect: &str) -> Ran {
         "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nX-Kind: a\r\nX-Kind: b\r\nSet-Cookie: sid={SECRET}\r\nConnection: close\r\n\r\n",
         body.len()
     );
-    let server =
-        Behaviour::Says([head.as_bytes(), body.as_bytes()].concat()).start(loopback(1)).await.unwrap();
+    let server = Behaviour::Says([head.as_bytes(), body.as_bytes()].concat()).start(loopback(1)).await.unwrap();
     let address: SocketAddr = server.address();
     let json = format!(
         r#"{{"http": {{"url": "http://svc.example/", "headers": {{"X-Token": "{SECRET}"}}}}, "expect": {expect}}}"#
