@@ -47,6 +47,7 @@ mod lazy;
 mod network;
 mod patterns;
 mod recorder;
+mod redaction;
 mod resolver;
 mod secret;
 mod tcp;
@@ -61,6 +62,7 @@ use self::context::ProbeContext;
 
 pub use context::ProbeOptions;
 pub use recorder::{Evidence, Recorder, Stage};
+pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};
 pub use tls::TlsRoots;
 

@@ -12,6 +12,8 @@ use watchpost_model::{
     AssertionReport, HopReport, HttpEvidence, Phase, PhaseSpan, PhasesUs, Reason, ReasonCode, TlsEvidence, TypeEvidence,
 };
 
+use crate::redaction::Redaction;
+
 /// The most hops that are reported: the request, and as many redirects or steps as there may be.
 const HOPS_MAX: usize = 32;
 /// The most phases of one hop that are reported.
@@ -73,6 +75,7 @@ struct State {
     received: u64,
     /// The hop that is under way.
     hop: HopReport,
+    redaction: Redaction,
     evidence: Evidence,
 }
 
@@ -92,6 +95,7 @@ impl Recorder {
             since: Some(now),
             received: 0,
             hop: HopReport::default(),
+            redaction: Redaction::default(),
             evidence: Evidence::default(),
         };
         Self(Arc::new(Mutex::new(state)))
@@ -179,6 +183,11 @@ impl Recorder {
         self.0.lock().evidence.assertions = reports;
     }
 
+    /// Hides what is to be hidden when everything is taken out.
+    pub(crate) fn redact_by(&self, redaction: &Redaction) {
+        self.0.lock().redaction.clone_from(redaction);
+    }
+
     /// Notes evidence of the check's type.
     pub fn of_type(&self, evidence: TypeEvidence) {
         self.0.lock().evidence.of_type = Some(evidence);
@@ -264,6 +273,9 @@ impl Recorder {
         state.end_hop();
         let mut evidence = std::mem::take(&mut state.evidence);
         evidence.phases.total = Some(micros(now.duration_since(state.started)));
+        let redaction = state.redaction.clone();
+        drop(state);
+        redaction.apply(&mut evidence);
         evidence
     }
 }
