@@ -1,0 +1,3 @@
+//! The rows of the table, a file for each area.
+
+pub mod http_status;
