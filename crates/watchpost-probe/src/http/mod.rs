@@ -14,6 +14,7 @@ mod tls;
 
 use std::net::SocketAddr;
 
+use http::StatusCode;
 use http::header::LOCATION;
 use watchpost_model::{HttpSettings, ProbeSettings, Reason, ReasonCode, Task};
 
@@ -84,6 +85,14 @@ impl HttpProbe {
             let endpoint = task.endpoint.address.and_then(|address| hop.at_instance(&first, address));
             let response = self.send(hop, endpoint, recorder).await?;
             let status = response.head.status;
+            if status == StatusCode::SWITCHING_PROTOCOLS && !hop.asks_for_upgrade() {
+                recorder.http(answer::head(&response.head, &redirects, hop.secrets()));
+                let whom = failure::peer(hop, &recorder.position());
+                return error(
+                    ReasonCode::ProtocolError,
+                    format!("{whom} switched to another protocol (status 101), which the check did not ask for"),
+                );
+            }
             if settings.max_redirects == 0 || !hop::is_redirect(status) {
                 return Ok((response, redirected.unwrap_or(first), redirects));
             }
