@@ -76,7 +76,19 @@ macro_rules! row_files {
 }
 
 row_files! {
+    http_bodies,
+    http_endings,
+    http_expect,
+    http_heads,
+    http_redirects,
+    http_requests,
     http_status,
+    lacking,
+    names,
+    packed_bodies,
+    tcp,
+    tls,
+    unreachable,
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub async fn conform(rows: Vec<Row>) {
     let mut launch = Launch::new("check").args(&["--timeout", ALL, "-o", "ndjson"]).file(CA, &authority.pem());
     let folder = launch.folder().to_str().expect("a path that is text").to_owned();
     let ca = format!("{folder}/{CA}");
+    // A row may say otherwise, and so comes later.
+    launch = launch.env("SSL_CERT_FILE", &ca);
     let mut zone = Zone::new();
     let mut settings = BTreeSet::new();
     let mut ready = Vec::new();
@@ -64,12 +66,15 @@ pub async fn conform(rows: Vec<Row>) {
         ready.push(prepared);
     }
     let dns = DnsServer::answering(move |question, over| names::reply(&zone, question, over)).await.expect("DNS");
-    let mut yaml = format!("dns: {{ nameservers: ['{}'] }}\n", dns.address());
+    let mut yaml = String::new();
+    if !settings.iter().any(|line| line.starts_with("dns:")) {
+        writeln!(yaml, "dns: {{ nameservers: ['{}'] }}", dns.address()).expect("a string");
+    }
     settings.iter().for_each(|line| writeln!(yaml, "{line}").expect("a string"));
     yaml.push_str("checks:\n");
     ready.iter().for_each(|row| yaml.push_str(&row.yaml));
 
-    let mut watchpost = launch.env("SSL_CERT_FILE", &ca).config(&yaml).start();
+    let mut watchpost = launch.config(&yaml).start();
     let code = watchpost.ended(ENDED).await;
     let (stdout, stderr) = (watchpost.stdout(), watchpost.stderr());
     assert!(matches!(code, 0 | 1), "watchpost ended with {code}:\n{stderr}\n{yaml}");

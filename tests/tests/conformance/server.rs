@@ -31,6 +31,8 @@ pub enum Step {
     HearSome,
     /// Says this. Words in braces are filled in where it is text.
     Say(Vec<u8>),
+    /// Does nothing for so long: for what must take at least that.
+    Wait(Duration),
     /// Says the same without end, as fast as it is read.
     SayForEver(Vec<u8>),
     /// Says the same without end, slowly.
@@ -78,6 +80,7 @@ pub struct Running {
     /// Further words, and what they stand for.
     pub words: Vec<(&'static str, String)>,
     /// What must live as long as the server.
+    #[expect(dead_code, reason = "nobody looks at it")]
     pub keep: Box<dyn Any>,
 }
 
@@ -232,6 +235,7 @@ async fn take(step: &Step, stream: &mut impl Transport) -> io::Result<bool> {
             stream.write_all(bytes).await?;
             stream.flush().await?;
         }
+        Step::Wait(pause) => tokio::time::sleep(*pause).await,
         Step::SayForEver(bytes) => loop {
             stream.write_all(bytes).await?;
         },
