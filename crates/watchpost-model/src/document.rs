@@ -13,7 +13,7 @@ use crate::group::{self, GroupRules, GroupSettings, Overlap, RunPolicy, VerdictR
 use crate::http::HttpSettings;
 use crate::id::CheckId;
 use crate::message::V1;
-use crate::probe::ProbeSettings;
+use crate::probe::{CheckType, ProbeSettings};
 use crate::target::{Addresses, Target};
 use crate::tcp::TcpSettings;
 use crate::time::{Interval, Timeout};
@@ -103,6 +103,13 @@ impl CheckDocument {
             expect: Expect::default(),
         }
     }
+
+    /// A check named `id` with these settings and every other default.
+    pub fn probing(id: CheckId, settings: ProbeSettings) -> Self {
+        let mut document = Self::new(id);
+        settings.put_into(&mut document);
+        document
+    }
 }
 
 fn yes() -> bool {
@@ -130,12 +137,10 @@ impl TryFrom<CheckDocument> for Check {
     }
 }
 
-fn valid(document: CheckDocument) -> Result<Check, String> {
+fn valid(mut document: CheckDocument) -> Result<Check, String> {
+    let settings = ProbeSettings::take_from(&mut document);
     let CheckDocument {
-        v: V1,
         id,
-        http,
-        tcp,
         group,
         interval,
         timeout,
@@ -146,22 +151,35 @@ fn valid(document: CheckDocument) -> Result<Check, String> {
         verdict,
         parallel,
         expect,
+        ..
     } = document;
     let (interval, timeout) = times(interval, timeout, scheduled)?;
-    let body = match (http, tcp, group) {
-        (Some(http), None, None) => probe_body(ProbeSettings::Http(http), addresses, expect)?,
-        (None, Some(tcp), None) => probe_body(ProbeSettings::Tcp(tcp), addresses, expect)?,
-        (None, None, Some(group)) => group_body(group, &addresses, &expect)?,
-        (None, None, None) => return Err("it has no type: expected one of `http:`, `tcp:` or `group:`".into()),
-        (http, tcp, group) => {
-            let given = [("`http:`", http.is_some()), ("`tcp:`", tcp.is_some()), ("`group:`", group.is_some())];
-            let given: Vec<_> = given.into_iter().filter_map(|(word, is_given)| is_given.then_some(word)).collect();
-            return Err(format!("it has {}: expected exactly one type", given.join(" and ")));
+    let body = match (single(settings)?, group) {
+        (Some(settings), None) => probe_body(settings, addresses, expect)?,
+        (None, Some(group)) => group_body(group, &addresses, &expect)?,
+        (None, None) => {
+            return Err(format!("it has no type: expected one of {} or `group:`", words(&CheckType::ALL)));
+        }
+        (Some(settings), Some(_)) => {
+            return Err(format!("it has `{}:` and `group:`: expected exactly one type", settings.check_type()));
         }
     };
     let rules = GroupRules { policy, verdict, parallel };
     validate_rules(&rules, &body)?;
     Ok(Check { id, interval, timeout, scheduled, overlap, rules, body })
+}
+
+/// The settings of the only type that is given, if one is.
+fn single(mut given: Vec<ProbeSettings>) -> Result<Option<ProbeSettings>, String> {
+    if given.len() > 1 {
+        let types: Vec<_> = given.iter().map(|settings| format!("`{}:`", settings.check_type())).collect();
+        return Err(format!("it has {}: expected exactly one type", types.join(" and ")));
+    }
+    Ok(given.pop())
+}
+
+fn words(types: &[CheckType]) -> String {
+    types.iter().map(|check_type| format!("`{check_type}:`")).collect::<Vec<_>>().join(", ")
 }
 
 fn times(interval: Option<Interval>, timeout: Option<Timeout>, scheduled: bool) -> Result<(Interval, Timeout), String> {
@@ -183,7 +201,7 @@ fn times(interval: Option<Interval>, timeout: Option<Timeout>, scheduled: bool) 
 
 fn probe_body(settings: ProbeSettings, addresses: Addresses, expect: Expect) -> Result<CheckBody, String> {
     settings.validate(&expect).map_err(|e| e.to_string())?;
-    let target = Target { host_port: settings.host_port(), addresses };
+    let target = Target { name: settings.target_name(), host_port: settings.host_port(), addresses };
     validate_addresses(&settings, &target)?;
     validate_size(&settings, &expect)?;
     Ok(CheckBody::Probe(ProbeBody { target, settings: Arc::new(settings), expect: Arc::new(expect) }))
@@ -224,19 +242,23 @@ fn validate_rules(rules: &GroupRules, body: &CheckBody) -> Result<(), String> {
 }
 
 fn validate_addresses(settings: &ProbeSettings, target: &Target) -> Result<(), String> {
+    let Some(host_port) = &target.host_port else {
+        return match target.addresses.is_default() {
+            true => Ok(()),
+            false => Err(format!("`addresses` has no meaning for a check of the type {}", settings.check_type())),
+        };
+    };
     let Addresses::List(list) = &target.addresses else { return Ok(()) };
     let mut seen = HashSet::with_capacity(list.len());
-    if let Some(twice) = list.iter().map(|a| a.resolve(target.host_port.port())).find(|a| !seen.insert(*a)) {
+    if let Some(twice) = list.iter().map(|a| a.resolve(host_port.port())).find(|a| !seen.insert(*a)) {
         return Err(format!("`addresses` lists {twice} twice: expected each endpoint once"));
     }
-    // TLS verifies the host that the URL names. Where that is an address, connecting to another one
-    // under its name could only fail.
-    if let (ProbeSettings::Http(http), Some(ip)) = (settings, target.host_port.ip())
-        && http.url.is_https()
-    {
+    // TLS verifies the host that the settings name. Where that is an address, connecting to another
+    // one under its name could only fail.
+    if let (true, Some(ip)) = (settings.verifies_host(), host_port.ip()) {
         return Err(format!(
-            "its url names the address {ip} and `addresses` lists others, whose certificates could not be verified: \
-             expected a host name in the url"
+            "it names the address {ip} and `addresses` lists others, whose certificates could not be verified: \
+             expected a host name"
         ));
     }
     Ok(())
@@ -263,10 +285,7 @@ impl From<Check> for CheckDocument {
         match body {
             CheckBody::Group { members } => document.group = Some(GroupSettings { checks: members }),
             CheckBody::Probe(probe) => {
-                match Arc::unwrap_or_clone(probe.settings) {
-                    ProbeSettings::Http(http) => document.http = Some(http),
-                    ProbeSettings::Tcp(tcp) => document.tcp = Some(tcp),
-                }
+                Arc::unwrap_or_clone(probe.settings).put_into(&mut document);
                 document.addresses = probe.target.addresses;
                 document.expect = Arc::unwrap_or_clone(probe.expect);
             }

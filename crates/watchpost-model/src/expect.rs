@@ -206,8 +206,11 @@ impl Expect {
         *self == Self::default()
     }
 
-    /// Whether anything is expected that only an HTTP answer has.
-    pub(crate) fn first_http_only_key(&self) -> Option<&'static str> {
+    /// The keys that every type has.
+    pub(crate) const OF_EVERY_TYPE: &'static [&'static str] = &["max_latency"];
+
+    /// The first key in use that is neither one of `known` nor one that every type has.
+    pub(crate) fn first_key_that_is_not_of(&self, known: &[&str]) -> Option<&'static str> {
         [
             ("status", self.status.is_some()),
             ("body_contains", !self.body_contains.is_empty()),
@@ -215,7 +218,7 @@ impl Expect {
             ("header", !self.header.is_empty()),
         ]
         .into_iter()
-        .find_map(|(key, used)| used.then_some(key))
+        .find_map(|(key, used)| (used && !known.contains(&key)).then_some(key))
     }
 
     pub(crate) fn assertion_count(&self) -> usize {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::HeaderName;
+use crate::network::{RouteSettings, TlsSettings};
+use crate::probe::TypeSettings;
 use crate::target::HostPort;
 use crate::text::text_type;
 
@@ -139,15 +141,41 @@ pub struct HttpSettings {
     #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "redirects")]
     #[schemars(range(max = 10))]
     pub max_redirects: u8,
+    /// How TLS is spoken, where the URL asks for it.
+    #[serde(default, skip_serializing_if = "TlsSettings::is_default")]
+    pub tls: TlsSettings,
+    /// By which way the target is reached.
+    #[serde(default, skip_serializing_if = "RouteSettings::is_default")]
+    pub route: RouteSettings,
 }
 
 impl HttpSettings {
     /// A GET of `url` that follows no redirect.
     pub fn get(url: HttpUrl) -> Self {
-        Self { url, method: HttpMethod::default(), headers: BTreeMap::new(), body: None, max_redirects: 0 }
+        Self {
+            url,
+            method: HttpMethod::default(),
+            headers: BTreeMap::new(),
+            body: None,
+            max_redirects: 0,
+            tls: TlsSettings::default(),
+            route: RouteSettings::default(),
+        }
+    }
+}
+
+impl TypeSettings for HttpSettings {
+    const EXPECTS: &'static [&'static str] = &["status", "body_contains", "body_matches", "header"];
+
+    fn host_port(&self) -> Option<HostPort> {
+        Some(self.url.host_port())
     }
 
-    pub(crate) fn validate(&self) -> Result<(), String> {
+    fn target_name(&self) -> String {
+        self.url.to_string()
+    }
+
+    fn validate(&self) -> Result<(), String> {
         if self.headers.len() > HEADERS_MAX {
             return Err(format!("`http.headers` has {} entries: expected at most {HEADERS_MAX}", self.headers.len()));
         }
@@ -157,6 +185,10 @@ impl HttpSettings {
             }
         }
         Ok(())
+    }
+
+    fn verifies_host(&self) -> bool {
+        self.url.is_https()
     }
 }
 

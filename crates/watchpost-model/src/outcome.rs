@@ -168,6 +168,10 @@ reason_codes! {
     NoFreeWorker = "no_free_worker",
     /// A queue was full.
     Overloaded = "overloaded",
+    /// A file that the check names cannot be read or used on the machine that runs it.
+    FileUnusable = "file_unusable",
+    /// This machine has no such address as the check is to connect from.
+    SourceAddressUnusable = "source_address_unusable",
     /// This machine has no certificate authorities, so no certificate can be verified.
     NoTrustRoots = "no_trust_roots",
     /// A sibling in the task group failed, and the group fails fast.

@@ -5,31 +5,139 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
+use crate::document::CheckDocument;
 use crate::expect::{ASSERTIONS_MAX, Expect};
 use crate::http::HttpSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
 
-/// A kind of check. Each has a worker pool of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CheckType {
-    /// An HTTP or HTTPS request.
-    Http,
-    /// A TCP connection, optionally with an exchange of text.
-    Tcp,
+/// What the settings of every check type tell about themselves.
+pub(crate) trait TypeSettings {
+    /// The short forms of expectations that mean something to the type, apart from those that every
+    /// type has: their keys in [`Expect`].
+    const EXPECTS: &'static [&'static str];
+
+    /// The host and port that they point at. `None` where there is none: a command, a socket in the
+    /// file system, a job that reports by itself.
+    fn host_port(&self) -> Option<HostPort>;
+
+    /// What to call the target in results: the URL, or host and port, or the command.
+    fn target_name(&self) -> String;
+
+    /// What holds between the parts, beyond what each part's own type guarantees.
+    ///
+    /// # Errors
+    /// What does not, with the key that is at fault.
+    fn validate(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Whether a certificate is held against the host that they name, so that the check cannot be
+    /// pointed at other addresses where that host is an address itself.
+    fn verifies_host(&self) -> bool {
+        false
+    }
 }
 
-impl CheckType {
-    /// Every type.
-    pub const ALL: [Self; 2] = [Self::Http, Self::Tcp];
-
-    /// The word in configuration, subjects and results.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Tcp => "tcp",
+/// Makes of one list of types everything that goes through all of them.
+macro_rules! check_types {
+    ($($(#[$doc:meta])* $variant:ident($settings:ty) = $word:ident,)*) => {
+        /// A kind of check. Each has a worker pool of its own.
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+        )]
+        #[serde(rename_all = "snake_case")]
+        pub enum CheckType {
+            $($(#[$doc])* $variant,)*
         }
+
+        impl CheckType {
+            /// Every type.
+            pub const ALL: [Self; [$(Self::$variant),*].len()] = [$(Self::$variant),*];
+
+            /// The word in configuration, subjects and results.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => stringify!($word),)*
+                }
+            }
+
+            /// The keys of [`Expect`] that mean something to the type only.
+            pub(crate) fn expects(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$variant => <$settings as TypeSettings>::EXPECTS,)*
+                }
+            }
+        }
+
+        /// What a check does, by type: `{"http": {…}}`.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum ProbeSettings {
+            $(#[doc = concat!("Settings of a check of the type `", stringify!($word), "`.")] $variant($settings),)*
+        }
+
+        impl ProbeSettings {
+            /// The type whose settings these are.
+            pub fn check_type(&self) -> CheckType {
+                match self {
+                    $(Self::$variant(_) => CheckType::$variant,)*
+                }
+            }
+
+            fn of_type(&self) -> &dyn Told {
+                match self {
+                    $(Self::$variant(settings) => settings,)*
+                }
+            }
+
+            /// Takes the settings of every type that a document has.
+            pub(crate) fn take_from(document: &mut CheckDocument) -> Vec<Self> {
+                let mut taken = Vec::new();
+                $(taken.extend(document.$word.take().map(Self::$variant));)*
+                taken
+            }
+
+            /// Puts the settings where a document has them.
+            pub(crate) fn put_into(self, document: &mut CheckDocument) {
+                match self {
+                    $(Self::$variant(settings) => document.$word = Some(settings),)*
+                }
+            }
+        }
+    };
+}
+
+check_types! {
+    /// An HTTP or HTTPS request.
+    Http(HttpSettings) = http,
+    /// A TCP connection, optionally with an exchange of text.
+    Tcp(TcpSettings) = tcp,
+}
+
+/// [`TypeSettings`] without its constant, which no `dyn` type can have.
+trait Told {
+    fn host_port(&self) -> Option<HostPort>;
+    fn target_name(&self) -> String;
+    fn validate(&self) -> Result<(), String>;
+    fn verifies_host(&self) -> bool;
+}
+
+impl<T: TypeSettings> Told for T {
+    fn host_port(&self) -> Option<HostPort> {
+        TypeSettings::host_port(self)
+    }
+
+    fn target_name(&self) -> String {
+        TypeSettings::target_name(self)
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        TypeSettings::validate(self)
+    }
+
+    fn verifies_host(&self) -> bool {
+        TypeSettings::verifies_host(self)
     }
 }
 
@@ -39,52 +147,31 @@ impl fmt::Display for CheckType {
     }
 }
 
-/// What a check does, by type: `{"http": {…}}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ProbeSettings {
-    /// Settings of an `http` check.
-    Http(HttpSettings),
-    /// Settings of a `tcp` check.
-    Tcp(TcpSettings),
-}
-
 impl ProbeSettings {
-    /// The type whose settings these are.
-    pub fn check_type(&self) -> CheckType {
-        match self {
-            Self::Http(_) => CheckType::Http,
-            Self::Tcp(_) => CheckType::Tcp,
-        }
+    /// The host and port that the settings point at; `None` where the type has none.
+    pub fn host_port(&self) -> Option<HostPort> {
+        self.of_type().host_port()
     }
 
-    /// The host and port that the settings point at.
-    pub fn host_port(&self) -> HostPort {
-        match self {
-            Self::Http(http) => http.url.host_port(),
-            Self::Tcp(tcp) => tcp.address.clone(),
-        }
-    }
-
-    /// What to call the target in results: the URL, or host and port.
+    /// What to call the target in results: the URL, or host and port, or the command.
     pub fn target_name(&self) -> String {
-        match self {
-            Self::Http(http) => http.url.to_string(),
-            Self::Tcp(tcp) => tcp.address.to_string(),
-        }
+        self.of_type().target_name()
+    }
+
+    /// Whether a certificate is held against the host that the settings name.
+    pub(crate) fn verifies_host(&self) -> bool {
+        self.of_type().verifies_host()
     }
 
     /// What holds between the parts, beyond what each part's own type guarantees.
     pub(crate) fn validate(&self, expect: &Expect) -> Result<(), Invalid> {
-        match self {
-            Self::Http(http) => http.validate().map_err(Invalid::new)?,
-            Self::Tcp(_) => {
-                if let Some(key) = expect.first_http_only_key() {
-                    return Err(Invalid::new(format!(
-                        "`expect.{key}` has no meaning for a tcp check: expected `tcp.expect` or `expect.max_latency`"
-                    )));
-                }
-            }
+        self.of_type().validate().map_err(Invalid::new)?;
+        let check_type = self.check_type();
+        if let Some(key) = expect.first_key_that_is_not_of(check_type.expects()) {
+            return Err(Invalid::new(format!(
+                "`expect.{key}` has no meaning for a check of the type {check_type}: expected {} there",
+                keys(check_type)
+            )));
         }
         if expect.assertion_count() > ASSERTIONS_MAX {
             return Err(Invalid::new(format!(
@@ -94,4 +181,12 @@ impl ProbeSettings {
         }
         Ok(())
     }
+}
+
+/// What can be expected of a type, in words.
+fn keys(check_type: CheckType) -> String {
+    let mut words: Vec<_> =
+        check_type.expects().iter().chain(Expect::OF_EVERY_TYPE).map(|key| format!("`{key}`")).collect();
+    let last = words.pop().unwrap_or_default();
+    if words.is_empty() { last } else { format!("{} or {last}", words.join(", ")) }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::codec::Message;
+use crate::evidence::{HopReport, TypeEvidence};
 use crate::id::{BastionId, CheckId, RunId, RunnerId, TaskId};
 use crate::message::V1;
 use crate::outcome::{Outcome, Reason};
@@ -55,6 +56,9 @@ pub struct TaskResult {
     /// How long each phase took, in µs.
     #[serde(default)]
     pub phases_us: PhasesUs,
+    /// The hops that the check went through, each with its phases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hops: Vec<HopReport>,
     /// What was expected and what was seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assertions: Vec<AssertionReport>,
@@ -64,6 +68,9 @@ pub struct TaskResult {
     /// Evidence of a TLS handshake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsEvidence>,
+    /// Evidence of the check's type, where that is not `http`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<TypeEvidence>,
     /// Numbers by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,

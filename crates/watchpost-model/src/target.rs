@@ -10,6 +10,8 @@ use crate::Invalid;
 
 /// The most addresses in a static list.
 pub const ADDRESSES_MAX: usize = 10_000;
+/// The longest name of an endpoint, in bytes.
+const ENDPOINT_BYTES_MAX: usize = 512;
 /// The longest host name, in bytes (RFC 1035, section 2.3.4).
 const HOST_BYTES_MAX: usize = 253;
 
@@ -263,8 +265,10 @@ impl schemars::JsonSchema for Addresses {
 /// What a check points at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The name or address, and port, that the check's settings name.
-    pub host_port: HostPort,
+    /// How results call it.
+    pub name: String,
+    /// The name or address, and port, that the check's settings name; `None` where they name none.
+    pub host_port: Option<HostPort>,
     /// Which of its addresses are checked.
     pub addresses: Addresses,
 }
@@ -272,15 +276,21 @@ pub struct Target {
 impl Target {
     /// The endpoints that are known without asking anybody; `None` when a name must be resolved first.
     pub fn static_endpoints(&self) -> Option<Vec<Endpoint>> {
-        match (&self.addresses, self.host_port.ip()) {
+        let Some(host_port) = &self.host_port else { return Some(vec![Endpoint::named(&self.name)]) };
+        match (&self.addresses, host_port.ip()) {
             (Addresses::List(list), _) => {
-                let port = self.host_port.port();
+                let port = host_port.port();
                 Some(list.iter().map(|address| Endpoint::at(address.resolve(port))).collect())
             }
-            (_, Some(ip)) => Some(vec![Endpoint::at(SocketAddr::new(ip, self.host_port.port()))]),
-            (Addresses::Any, None) => Some(vec![Endpoint::unresolved(&self.host_port)]),
+            (_, Some(ip)) => Some(vec![Endpoint::at(SocketAddr::new(ip, host_port.port()))]),
+            (Addresses::Any, None) => Some(vec![Endpoint::unresolved(host_port)]),
             (Addresses::All, None) => None,
         }
+    }
+
+    /// How the target as a whole is called where it stands for its endpoints.
+    pub fn endpoint_name(&self) -> String {
+        self.host_port.as_ref().map_or_else(|| Endpoint::named(&self.name).name, HostPort::to_string)
     }
 }
 
@@ -306,10 +316,16 @@ impl Endpoint {
     pub fn unresolved(host_port: &HostPort) -> Self {
         Self { name: host_port.to_string(), address: None }
     }
+
+    /// The endpoint that has no address.
+    pub fn named(name: &str) -> Self {
+        let end = name.floor_char_boundary(ENDPOINT_BYTES_MAX);
+        Self { name: name.get(..end).unwrap_or_default().to_owned(), address: None }
+    }
 }
 
 fn endpoint_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    crate::text::deserialize(deserializer, "the endpoint's name", 512)
+    crate::text::deserialize(deserializer, "the endpoint's name", ENDPOINT_BYTES_MAX)
 }
 
 #[cfg(test)]
@@ -328,7 +344,7 @@ mod tests {
     }
 
     fn target(host_port: &str, addresses: Addresses) -> Target {
-        Target { host_port: host_port.parse().unwrap(), addresses }
+        Target { name: host_port.to_owned(), host_port: Some(host_port.parse().unwrap()), addresses }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::expect::Pattern;
+use crate::network::RouteSettings;
+use crate::probe::TypeSettings;
 use crate::target::HostPort;
 use crate::text::text_type;
 
@@ -26,11 +28,26 @@ pub struct TcpSettings {
     /// A regular expression that what the peer sends must match; at most 64 KiB are read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Pattern>,
+    /// By which way the target is reached.
+    #[serde(default, skip_serializing_if = "RouteSettings::is_default")]
+    pub route: RouteSettings,
 }
 
 impl TcpSettings {
     /// Connects to `address` and does no more.
     pub fn connect(address: HostPort) -> Self {
-        Self { address, send: None, expect: None }
+        Self { address, send: None, expect: None, route: RouteSettings::default() }
+    }
+}
+
+impl TypeSettings for TcpSettings {
+    const EXPECTS: &'static [&'static str] = &[];
+
+    fn host_port(&self) -> Option<HostPort> {
+        Some(self.address.clone())
+    }
+
+    fn target_name(&self) -> String {
+        self.address.to_string()
     }
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use watchpost_model::{
-    AssertionReport, Expect, HeaderExpect, HeaderName, Latency, Pattern, Reason, ReasonCode, shorten,
+    AssertionReport, Expect, HeaderExpect, HeaderName, Latency, Pattern, Reason, ReasonCode, Task, shorten,
 };
 
+use crate::Verdict;
 use crate::patterns::Patterns;
-use crate::recorder::Spent;
+use crate::recorder::{Recorder, Spent};
 use crate::secret::{REDACTED, Secrets, is_secret_header, without_userinfo};
 
 /// How much of a text is quoted in a report.
@@ -38,6 +39,22 @@ impl Answer<'_> {
     }
 }
 
+/// Ends a check whose target has answered: holds what every type can be asked against what was seen,
+/// reports it, and makes the verdict. `facts` tells what expressions can ask of this type, as a JSON
+/// object; it is called only where one does.
+pub(crate) fn conclude(
+    task: &Task,
+    recorder: &Recorder,
+    mut findings: Findings,
+    _facts: impl FnOnce() -> serde_json::Value,
+) -> Verdict {
+    recorder.leave();
+    findings.latency(task.expect.max_latency, recorder.elapsed());
+    let reason = findings.reason();
+    recorder.assertions(findings.reports);
+    reason.map_or_else(Verdict::pass, Verdict::fail)
+}
+
 /// Reports on assertions, and the reason of the first that does not hold.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
@@ -57,7 +74,7 @@ impl Findings {
     }
 
     /// Notes an assertion; `told` is the sentence for people where it does not hold.
-    fn note(
+    pub(crate) fn note(
         &mut self,
         code: ReasonCode,
         expr: String,

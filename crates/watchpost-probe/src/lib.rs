@@ -38,23 +38,29 @@
 //! ```
 
 mod assertions;
+mod context;
 mod failure;
 mod http;
 mod lazy;
+mod network;
 mod patterns;
 mod recorder;
 mod resolver;
 mod secret;
 mod tcp;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use watchpost_model::{CheckType, Outcome, Reason, Task};
 
-pub use crate::http::TlsRoots;
+use self::context::ProbeContext;
+
+pub use context::ProbeOptions;
 pub use recorder::{Evidence, Recorder, Stage};
 pub use resolver::{ResolveError, Resolver};
+pub use tls::TlsRoots;
 
 /// A future in a box, so that [`Probe`] can be used as `dyn Probe`.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -110,26 +116,23 @@ pub type ProbeFactory = Arc<dyn Fn() -> Box<dyn Probe> + Send + Sync>;
 pub struct ProbeSet(BTreeMap<CheckType, ProbeFactory>);
 
 impl ProbeSet {
+    /// The probes of every type.
+    pub fn new(options: &ProbeOptions) -> Self {
+        let context = ProbeContext::new(options);
+        Self::default()
+            .with(CheckType::Http, context.factory(crate::http::HttpProbe::new))
+            .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
+    }
+
     /// The probes of every type, which resolve names through `resolver` and trust the certificate
     /// authorities of the system.
     pub fn standard(resolver: &Resolver) -> Self {
-        Self::standard_with_roots(resolver, &TlsRoots::system())
+        Self::new(&ProbeOptions::new(resolver))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust `roots`.
     pub fn standard_with_roots(resolver: &Resolver, roots: &TlsRoots) -> Self {
-        let patterns = patterns::Patterns::default();
-        let (for_http, roots) = ((resolver.clone(), patterns.clone()), roots.clone());
-        let http: ProbeFactory = Arc::new(move || {
-            let (resolver, patterns) = for_http.clone();
-            Box::new(crate::http::HttpProbe::new(resolver, roots.clone(), patterns))
-        });
-        let for_tcp = (resolver.clone(), patterns);
-        let tcp: ProbeFactory = Arc::new(move || {
-            let (resolver, patterns) = for_tcp.clone();
-            Box::new(tcp::TcpProbe::new(resolver, patterns))
-        });
-        Self::default().with(CheckType::Http, http).with(CheckType::Tcp, tcp)
+        Self::new(&ProbeOptions { roots: roots.clone(), ..ProbeOptions::new(resolver) })
     }
 
     /// The same set with `factory` for `check_type`.

@@ -3,12 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use watchpost_model::{AssertionReport, HttpEvidence, PhasesUs, Reason, ReasonCode, TlsEvidence};
+use watchpost_model::{
+    AssertionReport, HopReport, HttpEvidence, Phase, PhaseSpan, PhasesUs, Reason, ReasonCode, TlsEvidence, TypeEvidence,
+};
+
+/// The most hops that are reported: the request, and as many redirects or steps as there may be.
+const HOPS_MAX: usize = 32;
+/// The most phases of one hop that are reported.
+const SPANS_MAX: usize = 32;
 
 /// What a probe is doing. The time of each stage but the first is reported, as a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +46,16 @@ pub struct Evidence {
     /// How long each phase took, of several hops the last one's; `total` covers them all. A phase
     /// that was cut short, or that ended in an error, shows the time that it took until then.
     pub phases: PhasesUs,
+    /// The hops, each with its phases; the last one is the one that `phases` speaks of.
+    pub hops: Vec<HopReport>,
     /// What was expected and what was seen.
     pub assertions: Vec<AssertionReport>,
     /// What an HTTP server answered.
     pub http: Option<HttpEvidence>,
     /// What a TLS handshake showed.
     pub tls: Option<TlsEvidence>,
+    /// Evidence of the check's type.
+    pub of_type: Option<TypeEvidence>,
     /// Numbers by name.
     pub metrics: BTreeMap<String, f64>,
 }
@@ -60,6 +71,8 @@ struct State {
     /// When `stage` began; `None` once it is over and the next one has not begun.
     since: Option<Instant>,
     received: u64,
+    /// The hop that is under way.
+    hop: HopReport,
     evidence: Evidence,
 }
 
@@ -73,8 +86,14 @@ impl Recorder {
     /// A recorder whose total time starts now.
     pub fn new() -> Self {
         let now = Instant::now();
-        let state =
-            State { started: now, stage: Stage::Start, since: Some(now), received: 0, evidence: Evidence::default() };
+        let state = State {
+            started: now,
+            stage: Stage::Start,
+            since: Some(now),
+            received: 0,
+            hop: HopReport::default(),
+            evidence: Evidence::default(),
+        };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -93,15 +112,26 @@ impl Recorder {
         self.0.lock().close(now);
     }
 
-    /// Forgets the phases and the evidence of the hop that a redirect ended. The total goes on, and
-    /// its answer stays until there is another: it says how the check got to where it is.
-    pub fn next_hop(&self) {
+    /// Notes what the hop asks for, and begins another hop if this one has come to anything. The phases
+    /// and the evidence of the hop before are over then. The total goes on, and so does the answer until
+    /// there is another: it says how the check got to where it is.
+    pub fn hop(&self, target: impl Into<String>) {
         let now = Instant::now();
         let mut state = self.0.lock();
-        state.evidence = Evidence { http: state.evidence.http.take(), ..Evidence::default() };
-        state.stage = Stage::Start;
-        state.since = Some(now);
-        state.received = 0;
+        state.close(now);
+        if state.end_hop() {
+            let Evidence { hops, http, of_type, .. } = std::mem::take(&mut state.evidence);
+            state.evidence = Evidence { hops, http, of_type, ..Evidence::default() };
+            state.stage = Stage::Start;
+            state.since = Some(now);
+            state.received = 0;
+        }
+        state.hop.target = target.into();
+    }
+
+    /// Notes the addresses that the name of the hop resolved to, in the order in which they are tried.
+    pub fn resolved(&self, addresses: &[IpAddr]) {
+        self.0.lock().hop.resolved = addresses.to_vec();
     }
 
     /// Notes the address that is being connected to, or is connected.
@@ -120,7 +150,9 @@ impl Recorder {
 
     /// Notes what an HTTP server answered.
     pub fn http(&self, evidence: HttpEvidence) {
-        self.0.lock().evidence.http = Some(evidence);
+        let mut state = self.0.lock();
+        state.hop.status = Some(evidence.status);
+        state.evidence.http = Some(evidence);
     }
 
     /// Adds to what an HTTP server answered, if it has.
@@ -145,6 +177,11 @@ impl Recorder {
     /// Notes what was expected and what was seen.
     pub fn assertions(&self, reports: Vec<AssertionReport>) {
         self.0.lock().evidence.assertions = reports;
+    }
+
+    /// Notes evidence of the check's type.
+    pub fn of_type(&self, evidence: TypeEvidence) {
+        self.0.lock().evidence.of_type = Some(evidence);
     }
 
     /// Notes a number.
@@ -211,6 +248,7 @@ impl Recorder {
         let now = Instant::now();
         let mut state = self.0.lock();
         state.close(now);
+        state.end_hop();
         let mut evidence = std::mem::take(&mut state.evidence);
         evidence.phases.total = Some(micros(now.duration_since(state.started)));
         evidence
@@ -220,17 +258,40 @@ impl Recorder {
 impl State {
     fn close(&mut self, now: Instant) {
         let Some(since) = self.since.take() else { return };
+        let took_us = micros(now.duration_since(since));
         let phases = &mut self.evidence.phases;
-        let phase = match self.stage {
+        let (phase, total) = match self.stage {
             Stage::Start => return,
-            Stage::Dns => &mut phases.dns,
-            Stage::Connect => &mut phases.connect,
-            Stage::Tls => &mut phases.tls,
-            Stage::Send => &mut phases.send,
-            Stage::FirstByte => &mut phases.first_byte,
-            Stage::Head | Stage::Receive => &mut phases.receive,
+            Stage::Dns => (Phase::Dns, &mut phases.dns),
+            Stage::Connect => (Phase::Connect, &mut phases.connect),
+            Stage::Tls => (Phase::Tls, &mut phases.tls),
+            Stage::Send => (Phase::Send, &mut phases.send),
+            Stage::FirstByte => (Phase::FirstByte, &mut phases.first_byte),
+            Stage::Head | Stage::Receive => (Phase::Receive, &mut phases.receive),
         };
-        *phase = Some(phase.unwrap_or(0) + micros(now.duration_since(since)));
+        *total = Some(total.unwrap_or(0) + took_us);
+        let start_us = micros(since.duration_since(self.started));
+        let spans = &mut self.hop.spans;
+        let has_room = spans.len() < SPANS_MAX;
+        match spans.last_mut() {
+            // What is read in several pieces is one phase.
+            Some(last) if last.phase == phase => last.took_us = start_us.saturating_sub(last.start_us) + took_us,
+            _ if has_room => spans.push(PhaseSpan { phase, start_us, took_us }),
+            _ => {}
+        }
+    }
+
+    /// Puts the hop that is under way to those that are over; `false` where it has not come to anything.
+    fn end_hop(&mut self) -> bool {
+        if self.hop.spans.is_empty() {
+            return false;
+        }
+        let mut hop = std::mem::take(&mut self.hop);
+        hop.address = self.evidence.address;
+        if self.evidence.hops.len() < HOPS_MAX {
+            self.evidence.hops.push(hop);
+        }
+        true
     }
 
     /// What was achieved, in the order in which it happened.
@@ -334,14 +395,38 @@ mod tests {
     #[test]
     fn a_new_hop_keeps_the_total_and_the_answer_that_led_to_it() {
         let recorder = Recorder::new();
+        recorder.hop("http://a/");
         recorder.enter(Stage::Connect);
         recorder.http(HttpEvidence { status: 302, ..HttpEvidence::default() });
         recorder.tls(TlsEvidence::default());
-        recorder.next_hop();
+        recorder.hop("http://b/");
         let evidence = recorder.finish();
         assert_eq!(evidence.phases, PhasesUs { total: evidence.phases.total, ..PhasesUs::default() });
         assert!(evidence.phases.total.is_some() && evidence.tls.is_none());
         assert_eq!(evidence.http.map(|http| http.status), Some(302));
+        let [hop] = evidence.hops.as_slice() else { panic!("{:?}", evidence.hops) };
+        assert_eq!((hop.target.as_str(), hop.status), ("http://a/", Some(302)));
+    }
+
+    #[test]
+    fn the_phases_of_a_hop_follow_one_another() {
+        let recorder = Recorder::new();
+        recorder.hop("a:1");
+        for stage in [Stage::Dns, Stage::Connect, Stage::FirstByte, Stage::Head, Stage::Receive] {
+            recorder.enter(stage);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let evidence = recorder.finish();
+        let spans = &evidence.hops[0].spans;
+        let phases: Vec<_> = spans.iter().map(|span| span.phase.as_str()).collect();
+        assert_eq!(phases, ["dns", "connect", "first_byte", "receive"]);
+        for pair in spans.windows(2) {
+            assert!(
+                pair[0].took_us >= 1_000 && pair[0].start_us + pair[0].took_us <= pair[1].start_us + 1,
+                "{spans:?}"
+            );
+        }
+        assert!(spans[3].took_us >= 2_000, "{spans:?}");
     }
 
     #[test]

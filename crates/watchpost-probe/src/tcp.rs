@@ -1,18 +1,18 @@
 //! The `tcp` check type: connect, then optionally send, then optionally wait for an answer.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use regex::bytes::Regex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use watchpost_model::{Pattern, ProbeSettings, Reason, ReasonCode, Task, TcpSettings};
+use watchpost_model::{Pattern, ProbeSettings, Task, TcpSettings};
 
-use crate::assertions::Findings;
+use crate::assertions::{Findings, conclude};
+use crate::context::ProbeContext;
+use crate::network::Destination;
 use crate::patterns::Patterns;
 use crate::recorder::{Recorder, Stage};
-use crate::resolver::Resolver;
 use crate::{BoxFuture, Probe, Verdict, failure};
 
 /// The most of an answer that is read.
@@ -25,67 +25,35 @@ const QUIET: Duration = Duration::from_millis(20);
 /// Executes `tcp` checks.
 #[derive(Debug)]
 pub(crate) struct TcpProbe {
-    resolver: Resolver,
-    patterns: Patterns,
+    context: ProbeContext,
 }
 
 impl TcpProbe {
-    pub(crate) fn new(resolver: Resolver, patterns: Patterns) -> Self {
-        Self { resolver, patterns }
+    pub(crate) fn new(context: ProbeContext) -> Self {
+        Self { context }
     }
 
     async fn check(&self, task: &Task, recorder: &Recorder) -> Verdict {
         let ProbeSettings::Tcp(settings) = &*task.probe else {
             return failure::bad_task();
         };
-        let mut stream = match self.connect(task, settings, recorder).await {
+        recorder.hop(settings.address.to_string());
+        let to = Destination {
+            host: settings.address.host(),
+            port: settings.address.port(),
+            endpoint: task.endpoint.address,
+            route: &settings.route,
+        };
+        let mut stream = match self.context.network.connect(to, recorder).await {
             Ok(stream) => stream,
             Err(verdict) => return verdict,
         };
         let mut findings = Findings::default();
-        if let Err(error) = exchange(&mut stream, settings, recorder, &self.patterns, &mut findings).await {
+        if let Err(error) = exchange(&mut stream, settings, recorder, &self.context.patterns, &mut findings).await {
             let position = recorder.position();
-            return failure::of_io(&error, &peer(settings, &position.address), &position);
+            return failure::of_io(&error, &to.whom(position.address), &position);
         }
-        recorder.leave();
-        findings.latency(task.expect.max_latency, recorder.elapsed());
-        let reason = findings.reason();
-        recorder.assertions(findings.reports);
-        reason.map_or_else(Verdict::pass, Verdict::fail)
-    }
-
-    /// Connects to the endpoint, or to the first address of the name that accepts.
-    async fn connect(&self, task: &Task, settings: &TcpSettings, recorder: &Recorder) -> Result<TcpStream, Verdict> {
-        let addresses = match task.endpoint.address {
-            Some(address) => vec![address],
-            None => {
-                recorder.enter(Stage::Dns);
-                let found = self.resolver.lookup(settings.address.host()).await;
-                let found = found.map_err(|e| e.verdict())?;
-                found.into_iter().map(|ip| SocketAddr::new(ip, settings.address.port())).collect()
-            }
-        };
-        recorder.enter(Stage::Connect);
-        let preferred = addresses.first().copied();
-        let mut first_failure = None;
-        for address in addresses {
-            recorder.connected_to(address);
-            match TcpStream::connect(address).await.and_then(|stream| prepare(stream, settings)) {
-                Ok(stream) => return Ok(stream),
-                Err(error) => {
-                    let position = recorder.position();
-                    let verdict = || failure::of_io(&error, &peer(settings, &position.address), &position);
-                    // The first is reported: it concerns the address that clients prefer.
-                    first_failure.get_or_insert_with(verdict);
-                }
-            }
-        }
-        if let Some(preferred) = preferred {
-            recorder.connected_to(preferred);
-        }
-        Err(first_failure.unwrap_or_else(|| {
-            Verdict::error(Reason::new(ReasonCode::DnsNoAddress, format!("{} has no address", settings.address)))
-        }))
+        conclude(task, recorder, findings, || serde_json::json!({}))
     }
 }
 
@@ -99,21 +67,12 @@ impl Probe for TcpProbe {
 /// orderly close by us leaves a TIME_WAIT of a minute for each check, which at many checks a second
 /// uses up the local ports. But a reset may destroy what was sent before the peer has read it, so
 /// what is sent without waiting for an answer ends in an orderly way.
-fn prepare(stream: TcpStream, settings: &TcpSettings) -> io::Result<TcpStream> {
+fn prepare(stream: &TcpStream, settings: &TcpSettings) -> io::Result<()> {
     stream.set_nodelay(true)?;
     if settings.send.is_none() || settings.expect.is_some() {
         stream.set_zero_linger()?;
     }
-    Ok(stream)
-}
-
-/// The peer as sentences call it: the address, and the name where that is another.
-fn peer(settings: &TcpSettings, address: &Option<SocketAddr>) -> String {
-    match address {
-        Some(address) if settings.address.ip().is_none() => format!("{address} ({})", settings.address.host()),
-        Some(address) => address.to_string(),
-        None => settings.address.to_string(),
-    }
+    Ok(())
 }
 
 async fn exchange(
@@ -123,6 +82,7 @@ async fn exchange(
     patterns: &Patterns,
     findings: &mut Findings,
 ) -> io::Result<()> {
+    prepare(stream, settings)?;
     if let Some(send) = &settings.send {
         recorder.enter(Stage::Send);
         stream.write_all(send.as_str().as_bytes()).await?;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use watchpost_agent::RunItem;
-use watchpost_model::{Addresses, Check, CheckDocument, CheckId, HttpSettings, TcpSettings, Timeout};
+use watchpost_model::{
+    Addresses, Check, CheckDocument, CheckId, HttpSettings, Invalid, ProbeSettings, TcpSettings, Timeout,
+};
 
 /// What to run for `text`, the `number`th target. A text that is no target becomes an item that
 /// ends as an error: it is reported among the others, not instead of them.
@@ -16,31 +18,31 @@ pub fn parse(text: &str, number: usize, timeout: Duration, all_addresses: bool) 
 }
 
 fn check(text: &str, id: CheckId, timeout: Duration, all_addresses: bool) -> Result<Check, String> {
-    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
-    let (http, tcp) = match scheme {
-        Some("http" | "https") => (Some(HttpSettings::get(text.parse().map_err(|e| format!("{e}"))?)), None),
-        Some("tcp") => {
-            let address = text.trim_start_matches("tcp://").trim_end_matches('/');
-            (None, Some(TcpSettings::connect(address.parse().map_err(|e| format!("{e}"))?)))
-        }
-        Some(other) => {
-            return Err(format!("there is no check for `{other}://`: expected http://, https:// or tcp://"));
-        }
-        None => {
-            let text = watchpost_model::shorten(text, 80);
-            return Err(format!("`{text}` is not a target: expected for example https://{text} or tcp://{text}:443"));
-        }
-    };
     let document = CheckDocument {
-        http,
-        tcp,
         // It is run once: no interval bounds its timeout.
         scheduled: false,
         timeout: Some(Timeout::new(timeout).map_err(|e| e.to_string())?),
         addresses: if all_addresses { Addresses::All } else { Addresses::Any },
-        ..CheckDocument::new(id)
+        ..CheckDocument::probing(id, settings(text)?)
     };
     Check::try_from(document).map_err(|e| e.to_string())
+}
+
+/// What `text` asks for; which type it is shows in how it begins.
+fn settings(text: &str) -> Result<ProbeSettings, String> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        let text = watchpost_model::shorten(text, 80);
+        return Err(format!("`{text}` is not a target: expected for example https://{text} or tcp://{text}:443"));
+    };
+    match scheme {
+        "http" | "https" => Ok(ProbeSettings::Http(HttpSettings::get(parsed(text)?))),
+        "tcp" => Ok(ProbeSettings::Tcp(TcpSettings::connect(parsed(rest.trim_end_matches('/'))?))),
+        other => Err(format!("there is no check for `{other}://`: expected http://, https:// or tcp://")),
+    }
+}
+
+fn parsed<T: std::str::FromStr<Err = Invalid>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|e: Invalid| e.to_string())
 }
 
 #[cfg(test)]

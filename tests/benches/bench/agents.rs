@@ -133,7 +133,7 @@ pub fn tasks(check: &Check, count: usize) -> Vec<Outgoing> {
     let now = SystemClock::default().now();
     let deadline = now.checked_add(LOAD_LIMIT).expect("a time of day");
     let body = check.probe().expect("no group");
-    let host_port = &body.target.host_port;
+    let host_port = body.target.host_port.as_ref().expect("a place");
     let address = (host_port.ip().expect("an address"), host_port.port()).into();
     let outgoing = |i: usize| {
         let scheduled_at = now.checked_add(Duration::from_micros(i as u64)).expect("a time of day");

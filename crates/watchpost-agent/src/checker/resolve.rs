@@ -59,7 +59,7 @@ impl Checker {
 }
 
 async fn look_up(resolver: &Resolver, check: &Check, limit: Duration) -> Endpoints {
-    let Some(host_port) = check.probe().map(|probe| &probe.target.host_port) else {
+    let Some(host_port) = check.probe().and_then(|probe| probe.target.host_port.as_ref()) else {
         return Err((Outcome::Error, Reason::new(ReasonCode::NoEndpoints, "the check has no target")));
     };
     let Ok(looked_up) = tokio::time::timeout(limit, resolver.lookup(host_port.host())).await else {

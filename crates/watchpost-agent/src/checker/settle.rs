@@ -44,7 +44,7 @@ impl Origin {
     /// Of a run of a probe that no task was made of: the whole target stands for its endpoints.
     fn of_run(fired: &Fired) -> Option<Self> {
         let probe = fired.check.probe()?;
-        let endpoint = probe.target.host_port.to_string();
+        let endpoint = probe.target.endpoint_name();
         let target = TargetReport { name: probe.target_name(), endpoint, address: None };
         Some(Self {
             check: fired.check.id().clone(),
@@ -254,9 +254,11 @@ impl Checker {
             outcome,
             reason: Some(reason),
             phases_us: PhasesUs::default(),
+            hops: Vec::new(),
             assertions: Vec::new(),
             http: None,
             tls: None,
+            evidence: None,
             metrics: BTreeMap::new(),
             config_generation: origin.config_generation,
         }

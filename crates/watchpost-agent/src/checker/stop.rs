@@ -127,7 +127,7 @@ impl Run {
         const NOT_ITS_TURN: &str = "its turn in the group had not come";
         match &self.members {
             Members::Resolving(_) => {
-                let target = check.probe().map(|probe| probe.target.host_port.to_string());
+                let target = check.probe().map(|probe| probe.target.endpoint_name());
                 vec![abandoned(target.unwrap_or_default(), "its name was still being resolved")]
             }
             Members::Endpoints(endpoints) => {

@@ -48,9 +48,11 @@ impl Report {
         result.started_at = Some(started_at);
         result.target.address = evidence.address.or(result.target.address);
         result.phases_us = evidence.phases;
+        result.hops = evidence.hops;
         result.assertions = evidence.assertions;
         result.http = evidence.http;
         result.tls = evidence.tls;
+        result.evidence = evidence.of_type;
         result.metrics = evidence.metrics;
         Self::new(job, &result)
     }
@@ -104,9 +106,11 @@ fn bare(cx: &RunnerContext, task: &Task, waited: Duration, outcome: Outcome, rea
         outcome,
         reason,
         phases_us: watchpost_model::PhasesUs::default(),
+        hops: Vec::new(),
         assertions: Vec::new(),
         http: None,
         tls: None,
+        evidence: None,
         metrics: std::collections::BTreeMap::new(),
         config_generation: task.config_generation,
     }

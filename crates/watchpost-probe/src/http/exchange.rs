@@ -5,9 +5,7 @@
 //! be woken, and dropping the future closes the socket at once.
 
 use std::error::Error as _;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::{io, iter};
 
@@ -19,35 +17,24 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::task::coop::unconstrained;
-use tokio_rustls::TlsConnector;
 
 use super::hop::Hop;
-use super::roots::Trusted;
 use super::stream::{Stream, Transport};
-use super::tls;
 use crate::recorder::{Recorder, Stage};
+use crate::tls::Handshake;
 
 /// The largest head of an answer, and the most that is read at once, in bytes.
 const READ_BYTES_MAX: usize = 64 * 1024;
-
-/// What TLS needs to know before there is a connection.
-#[derive(Debug)]
-pub(crate) struct Secured<'a> {
-    /// Whom the certificate must be for.
-    pub(crate) name: ServerName<'static>,
-    pub(crate) trusted: &'a Trusted,
-}
 
 /// Why there is no answer, or no more of it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
     #[error("the request cannot be written")]
     Request(#[source] InvalidUri),
-    #[error("there is no connection that the request could be sent on")]
-    Connect(#[source] io::Error),
+    #[error("the TLS handshake failed")]
+    Tls(#[source] io::Error),
     #[error("the exchange failed")]
     Exchange(#[source] hyper::Error),
 }
@@ -60,35 +47,29 @@ pub(crate) struct Response {
     wire: Wire,
 }
 
-/// Connects to `address`, with TLS if it is `secured`, sends `hop` and waits for the head of the answer.
-/// The recorder is told when each phase begins.
+/// Sends `hop` over a connection that was made for it, with TLS where there is a `handshake`, and waits
+/// for the head of the answer. The recorder is told when each phase begins.
 ///
 /// # Errors
 /// What went wrong, in the phase that the recorder is in then.
 pub(crate) async fn send(
     hop: &Hop,
-    address: SocketAddr,
-    secured: Option<&Secured<'_>>,
+    connection: TcpStream,
+    handshake: Option<Handshake>,
     recorder: &Recorder,
 ) -> Result<Response, Broken> {
     let request = hop.request().map_err(Broken::Request)?;
-    recorder.enter(Stage::Connect);
-    let transport = connect(address, secured, recorder).await.map_err(Broken::Connect)?;
+    let transport = secure(connection, handshake, recorder).await.map_err(Broken::Tls)?;
     recorder.enter(Stage::FirstByte);
     ask(Stream::new(transport, recorder), request).await.map_err(Broken::Exchange)
 }
 
-async fn connect(address: SocketAddr, secured: Option<&Secured<'_>>, recorder: &Recorder) -> io::Result<Transport> {
-    let stream = TcpStream::connect(address).await?;
-    let Some(secured) = secured else { return Ok(Transport::Plain(stream)) };
+async fn secure(stream: TcpStream, handshake: Option<Handshake>, recorder: &Recorder) -> io::Result<Transport> {
+    let Some(handshake) = handshake else { return Ok(Transport::Plain(stream)) };
     // The last message of the handshake and the request are small and follow one another: the second
     // would wait until the peer has confirmed the first. A plain request goes out in one piece.
     stream.set_nodelay(true)?;
-    recorder.enter(Stage::Tls);
-    let config = Arc::new(tls::client_config(secured.trusted, recorder));
-    let stream = TlsConnector::from(config).connect(secured.name.clone(), stream).await?;
-    tls::record_cipher(stream.get_ref().1, recorder);
-    Ok(Transport::Tls(Box::new(stream)))
+    Ok(Transport::Tls(Box::new(handshake.shake(stream, recorder).await?)))
 }
 
 async fn ask(stream: Stream, request: Request<Full<Bytes>>) -> Result<Response, hyper::Error> {

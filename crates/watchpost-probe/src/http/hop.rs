@@ -1,6 +1,6 @@
 //! One request of a check: the first, or one that a redirect leads to.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::header::{
@@ -10,10 +10,10 @@ use http::header::{
 use http::uri::InvalidUri;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::Full;
-use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use url::{Host, Position, Url};
-use watchpost_model::{HttpSettings, shorten};
+use watchpost_model::{HttpSettings, RouteSettings, shorten};
 
+use crate::network::Destination;
 use crate::secret::{Secrets, is_secret_header, reference_without_userinfo};
 
 /// The longest destination of a redirect that is followed.
@@ -34,13 +34,6 @@ pub(crate) struct Hop {
     own_host: bool,
     /// What the check sends and no result shows.
     secrets: Secrets,
-}
-
-/// Where a hop goes, as far as it is known without asking a name server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Destination<'a> {
-    Address(SocketAddr),
-    Name(&'a str, u16),
 }
 
 impl Hop {
@@ -92,15 +85,15 @@ impl Hop {
         self.headers.contains_key(UPGRADE)
     }
 
-    /// Where the URL itself leads.
-    pub(crate) fn destination(&self) -> Destination<'_> {
-        let port = self.port();
-        match self.url.host() {
-            Some(Host::Ipv4(ip)) => Destination::Address(SocketAddr::new(IpAddr::V4(ip), port)),
-            Some(Host::Ipv6(ip)) => Destination::Address(SocketAddr::new(IpAddr::V6(ip), port)),
-            Some(Host::Domain(name)) => Destination::Name(name, port),
-            None => Destination::Name("", port),
-        }
+    /// The host without the brackets of an IPv6 address.
+    pub(crate) fn host_plain(&self) -> &str {
+        let host = self.host();
+        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+    }
+
+    /// Where it goes, and by which way.
+    pub(crate) fn destination<'a>(&'a self, endpoint: Option<SocketAddr>, route: &'a RouteSettings) -> Destination<'a> {
+        Destination { host: self.host_plain(), port: self.port(), endpoint, route }
     }
 
     /// Where this hop goes so that it stays with the instance that is checked at `endpoint`, if it
@@ -132,19 +125,6 @@ impl Hop {
     /// What the check sends and no result shows.
     pub(crate) fn secrets(&self) -> &Secrets {
         &self.secrets
-    }
-
-    /// Whom a certificate must be for.
-    ///
-    /// # Errors
-    /// When no certificate can be for such a name.
-    pub(crate) fn server_name(&self) -> Result<ServerName<'static>, InvalidDnsNameError> {
-        match self.url.host() {
-            Some(Host::Ipv4(ip)) => Ok(IpAddr::V4(ip).into()),
-            Some(Host::Ipv6(ip)) => Ok(IpAddr::V6(ip).into()),
-            Some(Host::Domain(name)) => name.to_owned().try_into(),
-            None => String::new().try_into(),
-        }
     }
 
     /// What goes over the connection.
@@ -297,13 +277,12 @@ mod tests {
     }
 
     #[test]
-    fn certificates_must_be_for_the_host_of_the_url() {
+    fn a_host_is_told_without_brackets() {
         for (url, name) in
             [("https://a_b.example/", "a_b.example"), ("https://10.0.0.1:1/", "10.0.0.1"), ("https://[::1]/", "::1")]
         {
-            assert_eq!(hop(&format!(r#"{{"url": "{url}"}}"#)).server_name().unwrap().to_str(), name);
+            assert_eq!(hop(&format!(r#"{{"url": "{url}"}}"#)).host_plain(), name);
         }
-        assert!(hop(r#"{"url": "https://a..b/"}"#).server_name().is_err());
     }
 
     #[test]

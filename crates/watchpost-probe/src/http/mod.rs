@@ -3,14 +3,11 @@
 //! `hop` is what is asked, `exchange` asks it, `answer` reads and keeps what comes back within bounds.
 
 mod answer;
-mod certificate;
 mod decode;
 mod exchange;
 mod failure;
 mod hop;
-mod roots;
 mod stream;
-mod tls;
 
 use std::net::SocketAddr;
 
@@ -19,13 +16,11 @@ use http::header::LOCATION;
 use watchpost_model::{HttpSettings, ProbeSettings, Reason, ReasonCode, Task};
 
 use self::answer::Unread;
-use self::exchange::{Broken, Response, Secured};
-use self::hop::{Destination, Hop};
-pub use self::roots::TlsRoots;
+use self::exchange::{Broken, Response};
+use self::hop::Hop;
 use crate::assertions::{Answer, Findings};
-use crate::patterns::Patterns;
+use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
-use crate::resolver::Resolver;
 use crate::secret::Secrets;
 use crate::{BoxFuture, Probe, Verdict};
 
@@ -35,15 +30,13 @@ const BUFFER_BYTES_KEPT: usize = 16 * 1024;
 /// Executes `http` checks.
 #[derive(Debug)]
 pub(crate) struct HttpProbe {
-    resolver: Resolver,
-    roots: TlsRoots,
-    patterns: Patterns,
+    context: ProbeContext,
     body: Vec<u8>,
 }
 
 impl HttpProbe {
-    pub(crate) fn new(resolver: Resolver, roots: TlsRoots, patterns: Patterns) -> Self {
-        Self { resolver, roots, patterns, body: Vec::new() }
+    pub(crate) fn new(context: ProbeContext) -> Self {
+        Self { context, body: Vec::new() }
     }
 
     async fn check(&mut self, task: &Task, recorder: &Recorder) -> Verdict {
@@ -83,7 +76,7 @@ impl HttpProbe {
             let hop = redirected.as_ref().unwrap_or(&first);
             // A redirect within the host that is checked must not leave the instance that is checked.
             let endpoint = task.endpoint.address.and_then(|address| hop.at_instance(&first, address));
-            let response = self.send(hop, endpoint, recorder).await?;
+            let response = self.send(hop, settings, endpoint, recorder).await?;
             let status = response.head.status;
             if status == StatusCode::SWITCHING_PROTOCOLS && !hop.asks_for_upgrade() {
                 recorder.http(answer::head(&response.head, &redirects, hop.secrets()));
@@ -121,60 +114,26 @@ impl HttpProbe {
             redirects.push(next.shown_url());
             redirected = Some(next);
             recorder.amend_http(|http| http.redirects.clone_from(&redirects));
-            recorder.next_hop();
         }
     }
 
     /// Sends one request and waits for the head of its answer.
-    async fn send(&self, hop: &Hop, endpoint: Option<SocketAddr>, recorder: &Recorder) -> Result<Response, Verdict> {
-        let secured = self.secured(hop)?;
-        let addresses = match (endpoint, hop.destination()) {
-            (Some(address), _) | (None, Destination::Address(address)) => vec![address],
-            (None, Destination::Name(name, port)) => {
-                recorder.enter(Stage::Dns);
-                let found = self.resolver.lookup(name).await.map_err(|e| e.verdict())?;
-                found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
-            }
+    async fn send(
+        &self,
+        hop: &Hop,
+        settings: &HttpSettings,
+        endpoint: Option<SocketAddr>,
+        recorder: &Recorder,
+    ) -> Result<Response, Verdict> {
+        recorder.hop(hop.shown_url());
+        let handshake = match hop.is_tls() {
+            true => Some(self.context.tls.prepare(hop.host_plain(), &settings.tls, &[b"http/1.1"]).await?),
+            false => None,
         };
-        let preferred = addresses.first().copied();
-        let mut first_failure = None;
-        for address in addresses {
-            recorder.connected_to(address);
-            let broken = match exchange::send(hop, address, secured.as_ref(), recorder).await {
-                Ok(response) => return Ok(response),
-                Err(broken) => broken,
-            };
-            let verdict = failure::of_request(&broken, hop, recorder);
-            if !matches!(broken, Broken::Connect(_)) || recorder.position().stage != Stage::Connect {
-                return Err(verdict);
-            }
-            // The first is reported: it concerns the address that clients prefer.
-            first_failure.get_or_insert(verdict);
-        }
-        if let Some(preferred) = preferred {
-            recorder.connected_to(preferred);
-        }
-        // The resolver never returns nothing.
-        Err(first_failure.unwrap_or_else(|| {
-            Verdict::error(Reason::new(ReasonCode::DnsNoAddress, format!("{} has no address", hop.host())))
-        }))
-    }
-
-    /// What a hop by TLS needs beforehand. Nothing is resolved or connected without it, and reading the
-    /// system's roots takes time that must not count as the target's handshake.
-    fn secured(&self, hop: &Hop) -> Result<Option<Secured<'_>>, Verdict> {
-        if !hop.is_tls() {
-            return Ok(None);
-        }
-        let name = hop.server_name().map_err(|_| {
-            let message = format!("no certificate can be for `{}`, the host of the URL", hop.host());
-            Verdict::error(Reason::new(ReasonCode::InvalidTarget, message))
-        })?;
-        let trusted = self.roots.trusted().map_err(|_| {
-            let message = "this machine has no certificate authorities by which it could verify a certificate";
-            Verdict::cancelled(Reason::new(ReasonCode::NoTrustRoots, message))
-        })?;
-        Ok(Some(Secured { name, trusted }))
+        let to = hop.destination(endpoint, &settings.route);
+        let connection = self.context.network.connect(to, recorder).await?;
+        let answered = exchange::send(hop, connection, handshake, recorder).await;
+        answered.map_err(|broken| failure::of_request(&broken, hop, recorder))
     }
 
     /// Reads the body and holds the answer against what is expected.
@@ -207,7 +166,7 @@ impl HttpProbe {
             truncated,
             secrets: hop.secrets(),
         };
-        let findings = Findings::of_http(&task.expect, seen, recorder.elapsed(), &self.patterns);
+        let findings = Findings::of_http(&task.expect, seen, recorder.elapsed(), &self.context.patterns);
         let reason = findings.reason();
         recorder.assertions(findings.reports);
         self.record_body(recorder, truncated, reason.is_some().then(|| hop.secrets()));

@@ -32,7 +32,7 @@ pub struct FileConfig {
     /// How to reach NATS.
     pub bus: BusFile,
     /// Worker pools by check type.
-    pub pools: PoolsFile,
+    pub pools: BTreeMap<CheckType, PoolFile>,
     /// How long a task may wait for a free worker; `30s` if left out. Its own deadline bounds it further.
     pub wait_for_worker: Option<Timeout>,
     /// How long after a task's deadline its outcome is waited for before it counts as lost; `2s` if left out.
@@ -60,16 +60,6 @@ pub struct BusFile {
     pub tls_ca_file: Option<PathBuf>,
     /// Whether to refuse a server that does not offer TLS.
     pub require_tls: bool,
-}
-
-/// The worker pools.
-#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct PoolsFile {
-    /// Of `http` checks.
-    pub http: Option<PoolFile>,
-    /// Of `tcp` checks.
-    pub tcp: Option<PoolFile>,
 }
 
 /// One worker pool.
@@ -103,14 +93,6 @@ impl PoolFile {
             queue_max: self.queue.unwrap_or(default.queue_max),
             per_check_max: self.per_check.as_ref().and_then(|given| usize::try_from(given.value).ok()),
         }
-    }
-}
-
-impl PoolsFile {
-    /// Each type with what the file says of its pool.
-    pub fn iter(&self) -> impl Iterator<Item = (CheckType, &PoolFile)> {
-        let pools = [(CheckType::Http, &self.http), (CheckType::Tcp, &self.tcp)];
-        pools.into_iter().filter_map(|(check_type, pool)| Some((check_type, pool.as_ref()?)))
     }
 }
 
@@ -164,7 +146,7 @@ impl FileConfig {
 
     /// The worker pools that differ from the default.
     pub fn pools(&self) -> BTreeMap<CheckType, PoolSettings> {
-        self.pools.iter().map(|(check_type, pool)| (check_type, pool.settings())).collect()
+        self.pools.iter().map(|(check_type, pool)| (*check_type, pool.settings())).collect()
     }
 
     /// How to reach NATS at these servers, or at the file's where none are given.

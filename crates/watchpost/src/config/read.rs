@@ -101,7 +101,7 @@ fn message_of(error: &serde_saphyr::Error) -> String {
 }
 
 fn validate_pools(file: &Path, text: &str, settings: &FileConfig) -> Result<(), ConfigError> {
-    for (check_type, pool) in settings.pools.iter() {
+    for (check_type, pool) in &settings.pools {
         let Some(per_check) = &pool.per_check else { continue };
         let (given, size) = (per_check.value, pool.size());
         if !usize::try_from(given).is_ok_and(|given| (1..=size).contains(&given)) {

@@ -54,9 +54,7 @@ fn judge_endpoints(told: &str, versions: &Versions<'_>, run: &Run<'_>, findings:
     findings.unless(seen.len() == run.settled.len(), || format!("{told} has an endpoint twice: {:?}", run.settled));
     let Some(checks) = versions.0.get(&first.check) else { return };
     let whole = |check: &Check| match check.probe() {
-        Some(probe) => {
-            run.settled.len() == 1 && first.attempt == 0 && seen.contains(&*probe.target.host_port.to_string())
-        }
+        Some(probe) => run.settled.len() == 1 && first.attempt == 0 && seen.contains(&*probe.target.endpoint_name()),
         None => false,
     };
     let is_one = checks
@@ -69,8 +67,8 @@ fn endpoints(check: &Check) -> Vec<String> {
     let Some(probe) = check.probe() else { return Vec::new() };
     match probe.target.static_endpoints() {
         Some(endpoints) => endpoints.into_iter().map(|endpoint| endpoint.name).collect(),
-        None if probe.target.addresses == Addresses::All && probe.target.host_port.host() == "localhost" => {
-            let port = probe.target.host_port.port();
+        None if probe.target.addresses == Addresses::All && probe.target.endpoint_name().starts_with("localhost:") => {
+            let port = probe.target.host_port.as_ref().unwrap().port();
             vec![format!("127.0.0.1:{port}"), format!("[::1]:{port}")]
         }
         None => Vec::new(),

@@ -6,7 +6,6 @@ use rustls::ClientConfig;
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::CertificateDer;
 
-use super::tls;
 use crate::lazy::Lazy;
 
 /// The certificate authorities that TLS checks trust. Clones share what was loaded; the system's are
@@ -17,7 +16,7 @@ pub struct TlsRoots(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     source: Source,
-    trusted: Lazy<Trusted, NoRoots>,
+    trusted: Lazy<Arc<Trusted>, NoRoots>,
 }
 
 /// What was loaded.
@@ -64,36 +63,43 @@ impl TlsRoots {
     ///
     /// # Errors
     /// When there are none, or were none some seconds ago.
-    pub(crate) fn trusted(&self) -> Result<&Trusted, NoRoots> {
-        self.0.trusted.get(|| self.0.source.load())
+    pub(crate) fn trusted(&self) -> Result<Arc<Trusted>, NoRoots> {
+        self.0.trusted.get(|| self.0.source.load()).map(Arc::clone)
     }
 }
 
 impl Source {
-    fn load(&self) -> Result<Trusted, NoRoots> {
-        let mut store = rustls::RootCertStore::empty();
-        let (good, bad) = match self {
+    fn load(&self) -> Result<Arc<Trusted>, NoRoots> {
+        let certificates = match self {
             Self::System => {
                 let loaded = rustls_native_certs::load_native_certs();
                 for error in &loaded.errors {
                     tracing::warn!(%error, "some of the system's certificate authorities cannot be read");
                 }
-                store.add_parsable_certificates(loaded.certs)
+                loaded.certs
             }
-            Self::Only(certificates) => store.add_parsable_certificates(certificates.iter().cloned()),
+            Self::Only(certificates) => certificates.clone(),
         };
-        tracing::debug!(good, bad, "certificate authorities loaded");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider))
-            .build()
-            .map_err(|error| {
-                tracing::warn!(%error, "no certificate authority is trusted, so no TLS check can run");
-                NoRoots
-            })?;
-        let template = tls::template(provider, Arc::clone(&verifier)).map_err(|error| {
-            tracing::error!(%error, "TLS cannot be set up, so no TLS check can run");
+        trust(certificates).map_err(|why| {
+            tracing::warn!(why, "no certificate authority is trusted, so no TLS check can run");
             NoRoots
-        })?;
-        Ok(Trusted { verifier, template })
+        })
     }
+}
+
+/// What it takes to trust `authorities` and no others.
+///
+/// # Errors
+/// Why none of them can be trusted, as the end of a sentence about them.
+pub(super) fn trust(authorities: Vec<CertificateDer<'static>>) -> Result<Arc<Trusted>, String> {
+    let mut store = rustls::RootCertStore::empty();
+    let (good, bad) = store.add_parsable_certificates(authorities);
+    tracing::debug!(good, bad, "certificate authorities loaded");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider))
+        .build()
+        .map_err(|error| format!("holds no certificate authority that could be trusted ({error})"))?;
+    let template =
+        super::template(provider, Arc::clone(&verifier)).map_err(|error| format!("cannot be used for TLS: {error}"))?;
+    Ok(Arc::new(Trusted { verifier, template }))
 }

@@ -1,0 +1,88 @@
+//! What a check saw on its way to an outcome, for whoever wants to know why.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// One hop of a check: the only one, or one of a chain of redirects or steps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct HopReport {
+    /// What it asked for: a URL, or host and port.
+    pub target: String,
+    /// The addresses that the name resolved to, in the order in which they are tried; empty where no
+    /// name had to be resolved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub resolved: Vec<IpAddr>,
+    /// The address that was connected to; where none was, the one that was tried first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub address: Option<SocketAddr>,
+    /// The status code that an HTTP server answered with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Its phases, in the order of their beginning.
+    #[serde(default)]
+    pub spans: Vec<PhaseSpan>,
+}
+
+/// When a phase of a hop began, and how long it took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PhaseSpan {
+    /// The phase.
+    pub phase: Phase,
+    /// When it began, in µs after the task's `started_at`.
+    pub start_us: u64,
+    /// How long it took, in µs.
+    pub took_us: u64,
+}
+
+/// A phase of a hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Resolving the name.
+    Dns,
+    /// Connecting by TCP.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// Sending the request.
+    Send,
+    /// Waiting for the first byte of the answer.
+    FirstByte,
+    /// Reading the answer.
+    Receive,
+}
+
+impl Phase {
+    /// The word on the wire and in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Send => "send",
+            Self::FirstByte => "first_byte",
+            Self::Receive => "receive",
+        }
+    }
+}
+
+/// What an answer of a type other than `http` was made of: `{"dialogue": {…}}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TypeEvidence {
+    /// Of an exchange of texts.
+    Dialogue(DialogueEvidence),
+}
+
+/// What a peer said in an exchange of texts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct DialogueEvidence {
+    /// How many bytes the peer sent.
+    pub received_bytes: u64,
+    /// The beginning of what the peer sent; only where the check did not pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_excerpt: Option<String>,
+}

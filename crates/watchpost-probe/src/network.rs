@@ -1,0 +1,214 @@
+//! The way to a target: resolving its name, and connecting to one of its addresses.
+//!
+//! Every connection of every check type goes through here, so that what is decided about addresses is
+//! decided in one place, of the address that is dialled.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::{TcpSocket, TcpStream};
+use watchpost_model::{IpPreference, Reason, ReasonCode, RouteSettings};
+
+use crate::recorder::{Recorder, Stage};
+use crate::resolver::Resolver;
+use crate::{Verdict, failure};
+
+/// How long an address may take to answer before the next one is tried as well (RFC 8305, section 5:
+/// "Connection Attempt Delay").
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+
+/// Where a connection goes, and by which way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Destination<'a> {
+    /// The name or address, without brackets.
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+    /// The address to use in place of those of the name, where it is known already.
+    pub(crate) endpoint: Option<SocketAddr>,
+    pub(crate) route: &'a RouteSettings,
+}
+
+impl Destination<'_> {
+    /// The peer as sentences call it: the address, and the name where that is another.
+    pub(crate) fn whom(&self, address: Option<SocketAddr>) -> String {
+        let is_name = self.host.parse::<IpAddr>().is_err();
+        match address {
+            Some(address) if is_name => format!("{address} ({})", self.host),
+            Some(address) => address.to_string(),
+            None if is_name => format!("{}:{}", self.host, self.port),
+            None => self.host.to_owned(),
+        }
+    }
+}
+
+/// Finds addresses and connects to them.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    resolver: Resolver,
+}
+
+impl Network {
+    pub(crate) fn new(resolver: Resolver) -> Self {
+        Self { resolver }
+    }
+
+    /// The addresses of `to`, best first, and at least one.
+    ///
+    /// # Errors
+    /// The verdict on a name that has no address of the wanted kind.
+    pub(crate) async fn addresses(&self, to: Destination<'_>, recorder: &Recorder) -> Result<Vec<SocketAddr>, Verdict> {
+        if let Some(address) = to.endpoint {
+            return Ok(vec![address]);
+        }
+        if let Ok(ip) = to.host.parse() {
+            return Ok(vec![SocketAddr::new(ip, to.port)]);
+        }
+        recorder.enter(Stage::Dns);
+        let mut found = self.resolver.lookup(to.host).await.map_err(|e| e.verdict())?;
+        to.route.ip.arrange(&mut found);
+        recorder.leave();
+        if found.is_empty() {
+            let kind = match to.route.ip {
+                IpPreference::Ipv4 => "IPv4 address, and the check asks for one",
+                IpPreference::Ipv6 => "IPv6 address, and the check asks for one",
+                // The resolver never returns nothing.
+                _ => "address",
+            };
+            let message = format!("{} has no {kind}", to.host);
+            return Err(Verdict::error(Reason::new(ReasonCode::DnsNoAddress, message)));
+        }
+        recorder.resolved(&found);
+        Ok(found.into_iter().map(|ip| SocketAddr::new(ip, to.port)).collect())
+    }
+
+    /// Connects to the first address of `to` that accepts: resolves its name, where it has one, and
+    /// tries the next address where one fails or is slow to answer.
+    ///
+    /// # Errors
+    /// The verdict on the address that comes first, since that is the one that clients prefer.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends every attempt.
+    pub(crate) async fn connect(&self, to: Destination<'_>, recorder: &Recorder) -> Result<TcpStream, Verdict> {
+        if let Some(source) = to.route.source_address {
+            has_source(source)?;
+        }
+        let addresses = self.addresses(to, recorder).await?;
+        recorder.enter(Stage::Connect);
+        let Some(preferred) = addresses.first().copied() else { return Err(failure::bad_task()) };
+        recorder.connected_to(preferred);
+        let connected = match addresses.as_slice() {
+            [only] => dial(*only, to.route).await.map(|stream| (*only, stream)),
+            several => race(several, to.route).await,
+        };
+        match connected {
+            Ok((address, stream)) => {
+                recorder.connected_to(address);
+                Ok(stream)
+            }
+            Err(error) => {
+                let position = recorder.position();
+                Err(failure::of_io(&error, &to.whom(position.address), &position))
+            }
+        }
+    }
+}
+
+/// Tries one address after the other; the next begins when the one before has failed, or has not
+/// answered for a while.
+///
+/// # Errors
+/// What went wrong with the first address.
+async fn race(addresses: &[SocketAddr], route: &RouteSettings) -> io::Result<(SocketAddr, TcpStream)> {
+    let mut waiting = addresses.iter().copied().enumerate();
+    let mut attempts = FuturesUnordered::new();
+    let mut failed: Option<(usize, io::Error)> = None;
+    let attempt = |(rank, address)| async move { (rank, address, dial(address, route).await) };
+    attempts.extend(waiting.next().map(attempt));
+    while !attempts.is_empty() {
+        let ended = match waiting.len() {
+            0 => attempts.next().await,
+            // Time over: the next address joins those that are being tried.
+            _ => tokio::time::timeout(NEXT_ADDRESS_AFTER, attempts.next()).await.unwrap_or(None),
+        };
+        match ended {
+            Some((_, address, Ok(stream))) => return Ok((address, stream)),
+            Some((rank, _, Err(error))) if failed.as_ref().is_none_or(|(first, _)| rank < *first) => {
+                failed = Some((rank, error));
+            }
+            _ => {}
+        }
+        attempts.extend(waiting.next().map(attempt));
+    }
+    Err(failed.map_or_else(|| io::ErrorKind::NotFound.into(), |(_, error)| error))
+}
+
+/// Whether this machine has the address `source` at all. Connecting from one that it has not fails as it
+/// does where no port is free.
+fn has_source(source: IpAddr) -> Result<(), Verdict> {
+    let Err(error) = std::net::UdpSocket::bind((source, 0)) else { return Ok(()) };
+    let message = format!("the check is to connect from {source}, and this machine cannot: {}", failure::plain(&error));
+    Err(Verdict::cancelled(Reason::new(ReasonCode::SourceAddressUnusable, message)))
+}
+
+async fn dial(address: SocketAddr, route: &RouteSettings) -> io::Result<TcpStream> {
+    let Some(source) = route.source_address else { return TcpStream::connect(address).await };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind(SocketAddr::new(source, 0))?;
+    socket.connect(address).await
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// An address that nobody listens at.
+    async fn dead() -> SocketAddr {
+        listener().await.1
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_where_one_refuses() {
+        let (_listener, live) = listener().await;
+        let (address, _) = race(&[dead().await, live], &RouteSettings::default()).await.unwrap();
+        assert_eq!(address, live);
+    }
+
+    #[tokio::test]
+    async fn of_several_failures_the_preferred_address_is_told() {
+        let wrong_family: SocketAddr = "[::1]:1".parse().unwrap();
+        let route = RouteSettings { source_address: Some("127.0.0.1".parse().unwrap()), ..RouteSettings::default() };
+        let error = race(&[dead().await, wrong_family], &route).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[tokio::test]
+    async fn the_source_address_is_the_one_that_is_asked_for() {
+        let (listener, address) = listener().await;
+        let route = RouteSettings { source_address: Some("127.0.0.5".parse().unwrap()), ..RouteSettings::default() };
+        let stream = dial(address, &route).await.unwrap();
+        assert_eq!(listener.accept().await.unwrap().1, stream.local_addr().unwrap());
+        assert_eq!(stream.local_addr().unwrap().ip(), route.source_address.unwrap());
+    }
+
+    #[test]
+    fn a_peer_is_called_by_its_address_and_its_name() {
+        let route = RouteSettings::default();
+        let to = |host| Destination { host, port: 80, endpoint: None, route: &route };
+        let address = "10.0.0.1:80".parse().ok();
+        assert_eq!(to("a.example").whom(address), "10.0.0.1:80 (a.example)");
+        assert_eq!(to("a.example").whom(None), "a.example:80");
+        assert_eq!(to("10.0.0.1").whom(address), "10.0.0.1:80");
+    }
+}

@@ -1,0 +1,74 @@
+//! Looks at certificates on their way to whoever judges them.
+
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+
+use super::certificate;
+use crate::recorder::Recorder;
+
+const SECONDS_PER_DAY: f64 = 86_400.0;
+
+/// Records the certificates and lets webpki decide, unless any will do.
+#[derive(Debug)]
+pub(super) struct RecordingVerifier {
+    pub(super) webpki: Arc<WebPkiServerVerifier>,
+    pub(super) recorder: Recorder,
+    /// Whether a certificate that is not valid will do.
+    pub(super) insecure: bool,
+}
+
+impl RecordingVerifier {
+    fn record_version(&self, version: &str) {
+        self.recorder.amend_tls(|tls| tls.version = Some(version.to_owned()));
+    }
+}
+
+impl ServerCertVerifier for RecordingVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let evidence = certificate::evidence(end_entity, intermediates);
+        if let Some(not_after) = evidence.not_after {
+            let seconds_left = not_after.as_second() as f64 - now.as_secs() as f64;
+            self.recorder.metric("tls_days_left", seconds_left / SECONDS_PER_DAY);
+        }
+        self.recorder.tls(evidence);
+        let verified = self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        if self.insecure { Ok(ServerCertVerified::assertion()) } else { verified }
+    }
+
+    // The handshake proves with one of these two that the server has the key, and only then is it
+    // known which version was agreed on.
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.record_version("TLSv1.2");
+        self.webpki.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.record_version("TLSv1.3");
+        self.webpki.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.webpki.supported_verify_schemes()
+    }
+}
