@@ -187,6 +187,13 @@ impl Problem {
                 Err(error) if failure::is_out_of_means(&error) => Self::OurOwn(failure::plain(&error)),
                 _ => Self::Other("no name server could be reached".to_owned()),
             },
+            NetError::Truncated => {
+                Self::Other("the answer does not fit into a datagram, and there is none over TCP".to_owned())
+            }
+            // Another name's question on the same connection may have been the reason.
+            NetError::Message("receiver was canceled") => {
+                Self::Other("the name server ended the connection before it had answered".to_owned())
+            }
             other => Self::Other(other.to_string()),
         }
     }
