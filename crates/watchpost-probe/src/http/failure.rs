@@ -66,7 +66,11 @@ pub(crate) fn of_request(broken: &Broken, hop: &Hop, recorder: &Recorder) -> Ver
     }
     if let Some(http) = causes.http {
         if http.is_parse() {
-            let message = format!("the answer of {whom} is not valid HTTP: {}", causes.detail());
+            let why = match recorder.is_answered_in_tls() {
+                true => "it is TLS, and the URL begins with http://".to_owned(),
+                false => causes.detail(),
+            };
+            let message = format!("the answer of {whom} is not valid HTTP: {why}");
             return Verdict::error(Reason::new(ReasonCode::ProtocolError, message));
         }
         if causes.io.is_none() && (http.is_incomplete_message() || http.is_closed() || http.is_canceled()) {
