@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{RData, Record, RecordType};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -177,18 +179,34 @@ async fn sockets() -> io::Result<(UdpSocket, TcpListener)> {
 
 /// Answers questions on a connection, where each has its length before it, until the asker is gone.
 async fn converse(mut stream: TcpStream, answer: &Answering) -> io::Result<()> {
+    let (mut from, mut to) = stream.split();
+    // Questions are answered as soon as it is time, whatever those before them wait for.
+    let mut replies = FuturesUnordered::new();
+    let mut read = Box::pin(question(&mut from));
     loop {
-        let mut question = vec![0; usize::from(stream.read_u16().await?)];
-        stream.read_exact(&mut question).await?;
-        let reply = answer(&question, Over::Tcp);
-        if reply == Reply::Closes {
-            return Ok(());
-        }
-        if let Some(bytes) = reply.bytes().await {
-            let length = u16::try_from(bytes.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-            stream.write_all(&[&length.to_be_bytes()[..], &bytes].concat()).await?;
+        tokio::select! {
+            heard = &mut read => {
+                let (heard, from) = heard?;
+                let reply = answer(&heard, Over::Tcp);
+                if reply == Reply::Closes {
+                    return Ok(());
+                }
+                replies.push(reply.bytes());
+                read = Box::pin(question(from));
+            }
+            Some(reply) = replies.next() => if let Some(bytes) = reply {
+                let length = u16::try_from(bytes.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+                to.write_all(&[&length.to_be_bytes()[..], &bytes].concat()).await?;
+            },
         }
     }
+}
+
+/// Reads one question, and gives back what it was read from.
+async fn question<R: AsyncRead + Unpin>(from: &mut R) -> io::Result<(Vec<u8>, &mut R)> {
+    let mut question = vec![0; usize::from(from.read_u16().await?)];
+    from.read_exact(&mut question).await?;
+    Ok((question, from))
 }
 
 /// The beginning of an answer to `question`: its id and what it asks. `None` where it cannot be read.

@@ -73,10 +73,7 @@ impl Is {
             other => other.and_then(Value::as_f64),
         };
         Ok(match self {
-            Self::Equal(Value::String(wanted)) => {
-                value.and_then(Value::as_str) == Some(words.filled_in(wanted)?.as_str())
-            }
-            Self::Equal(wanted) => value == Some(wanted),
+            Self::Equal(wanted) => value == Some(&filled_in(wanted, words)?),
             Self::Holding(part) => value.is_some() && text().contains(&words.filled_in(part)?),
             Self::Like(regex) => value.is_some() && matches(regex, &text(), words)?,
             Self::Present => value.is_some(),
@@ -85,6 +82,15 @@ impl Is {
             Self::AtMost(most) => number().is_some_and(|number| number <= *most),
         })
     }
+}
+
+/// The texts in `value` with what their words stand for.
+fn filled_in(value: &Value, words: &Words) -> Result<Value, String> {
+    Ok(match value {
+        Value::String(text) => words.filled_in(text)?.into(),
+        Value::Array(entries) => entries.iter().map(|entry| filled_in(entry, words)).collect::<Result<_, _>>()?,
+        other => other.clone(),
+    })
 }
 
 /// How a task must end.
@@ -177,7 +183,10 @@ fn never(result: &Value) -> Vec<String> {
     };
     let passed = result["outcome"] == "pass";
     must(result["reason"].is_object() != passed, "a result has a reason exactly where it did not pass");
-    must(result["phases_us"]["total"].is_u64(), "a result has a total time");
+    must(
+        result["phases_us"]["total"].is_u64() == result["started_at"].is_string(),
+        "a result has a total time exactly where a worker began",
+    );
     if !passed {
         let code = result["reason"]["code"].as_str().unwrap_or_default();
         let sentence = result["reason"]["message"].as_str().unwrap_or_default();

@@ -33,8 +33,11 @@ pub enum Dns {
     Lame,
     /// The answer does not fit into a datagram; over TCP it is these addresses.
     Truncated(Vec<IpAddr>),
-    /// The same, but connections are closed without an answer.
+    /// The same, but connections are closed without an answer. Other questions that are under way on them have
+    /// none either.
     TruncatedForEver,
+    /// The answer does not fit into anything.
+    TruncatedEverywhere,
     /// Questions for IPv4 addresses are answered with this code, and those for IPv6 with these addresses.
     HalfBroken(ResponseCode, Vec<IpAddr>),
     /// The answer is these bytes, with the id of the question before them.
@@ -80,6 +83,7 @@ fn replied(zone: &Zone, question: &[u8], over: Over) -> Option<Reply> {
             message.add_authority(Record::from_rdata(zone, TTL_S, RData::NS(NS(server))));
         }
         Dns::Truncated(_) | Dns::TruncatedForEver if over == Over::Udp => message.metadata.truncation = true,
+        Dns::TruncatedEverywhere => message.metadata.truncation = true,
         Dns::Truncated(addresses) => add(&mut message, &name, kind, addresses),
         Dns::TruncatedForEver => return Some(Reply::Closes),
         Dns::HalfBroken(code, _) if kind == RecordType::A => message.metadata.response_code = *code,

@@ -19,6 +19,7 @@ pub struct Row {
     pub check: String,
     pub timeout: &'static str,
     pub expected: Expected,
+    pub alone: bool,
 }
 
 /// A server and where it is.
@@ -48,6 +49,7 @@ pub fn row(name: impl Into<String>) -> Row {
         check: String::new(),
         timeout: AMPLE,
         expected: Expected::default(),
+        alone: false,
     }
 }
 
@@ -106,15 +108,22 @@ impl Row {
         self
     }
 
-    /// An environment variable. It holds for every row of the file.
+    /// Runs it by a process and with a name server of its own, since it would disturb the others, or they it.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.alone = true;
+        self
+    }
+
+    /// An environment variable, where the row is `.alone()`.
     #[must_use]
     pub fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.env.push((name, value.into()));
         self
     }
 
-    /// A setting at the top of the configuration file, `key: …`. It holds for every row of the file; the same
-    /// line of several rows is there once.
+    /// A line at the top of the configuration file, `key: …`. Unless the row is `.alone()`, it holds for every row
+    /// of the file; the same line of several rows is there once.
     #[must_use]
     pub fn setting(mut self, line: impl Into<String>) -> Self {
         self.settings.push(line.into());

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::net::TcpSocket;
 use watchpost_tests::dns_server::DnsServer;
@@ -36,17 +37,27 @@ struct Ready {
     _dead: Vec<TcpSocket>,
 }
 
-/// Runs `rows`.
+/// Runs `rows`: together, but for those that are to be alone.
 ///
 /// # Panics
 /// When a row cannot be set up, or some of them do not end as they say; all of them are told.
 pub async fn conform(rows: Vec<Row>) {
+    let (alone, together): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.alone);
+    let mut groups: Vec<Vec<Row>> = alone.into_iter().map(|row| vec![row]).collect();
+    groups.push(together);
+    groups.retain(|group| !group.is_empty());
+    let told = join_all(groups.into_iter().map(faults)).await.concat();
+    assert!(told.is_empty(), "these rows are not as they should be:\n{told}");
+}
+
+/// What is not as it should be with `rows`, which are run together.
+async fn faults(rows: Vec<Row>) -> String {
     let authority = Authority::new().expect("an authority");
     let mut launch = Launch::new("check").args(&["--timeout", ALL, "-o", "ndjson"]).file(CA, &authority.pem());
     let folder = launch.folder().to_str().expect("a path that is text").to_owned();
     let ca = format!("{folder}/{CA}");
     // A row may say otherwise, and so comes later.
-    launch = launch.env("SSL_CERT_FILE", &ca);
+    launch = launch.env("SSL_CERT_FILE", &ca).env("SSL_CERT_DIR", "");
     let mut zone = Zone::new();
     let mut settings = BTreeSet::new();
     let mut ready = Vec::new();
@@ -55,6 +66,7 @@ pub async fn conform(rows: Vec<Row>) {
         words.set("dir", &folder);
         words.set("ca", &ca);
         for (name, value) in std::mem::take(&mut row.env) {
+            assert!(row.alone, "{} sets {name} for others as well", row.name);
             launch = launch.env(name, &filled_in(&words, &value, &row.name));
         }
         let (files, lines) = (std::mem::take(&mut row.files), std::mem::take(&mut row.settings));
@@ -97,11 +109,11 @@ pub async fn conform(rows: Vec<Row>) {
             results.iter().for_each(|result| writeln!(told, "{result:#}").expect("a string"));
         }
     }
-    assert!(told.is_empty(), "these rows are not as they should be:\n{told}");
     assert_eq!(by_check.len(), ready.len(), "there are results of no row");
     let all_passed = results.iter().all(|result| result["outcome"] == "pass");
     assert_eq!(code, i32::from(!all_passed), "the exit code says whether all passed");
     assert!(!stderr.contains("panicked"), "{stderr}");
+    told
 }
 
 fn filled_in(words: &Words, text: &str, row: &str) -> String {

@@ -148,7 +148,7 @@ fn bombs() -> Vec<Row> {
             // What is unpacked of a bomb is bounded, and so is the time.
             .at("phases_us.receive", at_most(20e6))
     };
-    let zeros = vec![0; 64 * 1024 * 1024];
+    let zeros = vec![0; 8 * 1024 * 1024];
     vec![
         bomb("gzip-bomb", ok(&["Content-Encoding: gzip"], gzip(&zeros))),
         bomb("deflate-bomb", ok(&["Content-Encoding: deflate"], zlib(&zeros))),
