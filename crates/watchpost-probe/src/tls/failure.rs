@@ -91,7 +91,7 @@ fn of_certificate(error: &CertificateError, host: &str, recorder: &Recorder) -> 
                 ),
             )
         }
-        E::NotValidForNameContext { presented, .. } => {
+        E::NotValidForNameContext { expected, presented } => {
             let mut names =
                 presented.iter().take(NAMES_SHOWN_MAX).map(|name| plain_name(name)).collect::<Vec<_>>().join(", ");
             if presented.len() > NAMES_SHOWN_MAX {
@@ -100,7 +100,9 @@ fn of_certificate(error: &CertificateError, host: &str, recorder: &Recorder) -> 
             if names.is_empty() {
                 names.push_str("no name at all");
             }
-            (ReasonCode::TlsWrongHost, format!("the certificate is for {names}, and not for {host}"))
+            // The check may ask for another name than that of the host.
+            let wanted = expected.to_str();
+            (ReasonCode::TlsWrongHost, format!("the certificate is for {names}, and not for {wanted}"))
         }
         E::NotValidForName => (ReasonCode::TlsWrongHost, format!("the certificate is not for {host}")),
         other => (ReasonCode::TlsError, format!("the certificate of {host} is not acceptable: {other}")),
