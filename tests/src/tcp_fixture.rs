@@ -157,13 +157,13 @@ pub struct FullListener {
 }
 
 impl FullListener {
-    /// Listens on a free port of `ip`.
+    /// Listens on `address`; port 0 is a free one.
     ///
     /// # Errors
     /// When the address cannot be bound, or the queue not be filled.
-    pub async fn start(ip: IpAddr) -> std::io::Result<Self> {
-        let socket = if ip.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.bind((ip, 0).into())?;
+    pub async fn start(address: SocketAddr) -> std::io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.bind(address)?;
         // A queue is full once it holds one more than it was made for.
         let listener = socket.listen(0)?;
         let queued = vec![TcpStream::connect(listener.local_addr()?).await?];

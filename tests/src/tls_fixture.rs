@@ -121,6 +121,18 @@ impl Authority {
         Ok((chain, key))
     }
 
+    /// A certificate by which the client `name` shows who it is, and its key, both in PEM form.
+    ///
+    /// # Errors
+    /// When no certificate can be made.
+    pub fn client_pem(&self, name: &str) -> Result<(String, String), rcgen::Error> {
+        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate()?;
+        Ok((params.signed_by(&key, &self.issuer)?.pem(), key.serialize_pem()))
+    }
+
     /// An authority that this one vouches for until the beginning of the year `until`.
     fn intermediate(&self, until: i32) -> Result<(Issuer<'static, KeyPair>, CertificateDer<'static>), rcgen::Error> {
         let mut params = CertificateParams::new(Vec::new())?;

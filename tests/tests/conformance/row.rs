@@ -13,7 +13,8 @@ pub struct Row {
     pub servers: Vec<Place>,
     pub names: Vec<(&'static str, Dns)>,
     pub dead: Vec<IpAddr>,
-    pub files: Vec<(&'static str, String)>,
+    pub deaf: Vec<IpAddr>,
+    pub files: Vec<(String, String)>,
     pub env: Vec<(&'static str, String)>,
     pub settings: Vec<String>,
     pub check: String,
@@ -43,6 +44,7 @@ pub fn row(name: impl Into<String>) -> Row {
         servers: Vec::new(),
         names: Vec::new(),
         dead: Vec::new(),
+        deaf: Vec::new(),
         files: Vec::new(),
         env: Vec::new(),
         settings: Vec::new(),
@@ -63,6 +65,13 @@ impl Row {
     #[must_use]
     pub fn server(self, server: Server) -> Self {
         self.server_on("127.0.0.1", server)
+    }
+
+    /// The same in place of the server that the row has.
+    #[must_use]
+    pub fn replacing_server(mut self, server: Server) -> Self {
+        self.servers.retain(|place| !place.name.is_empty());
+        self.server(server)
     }
 
     /// The same on another address of the loopback device.
@@ -87,6 +96,14 @@ impl Row {
         self
     }
 
+    /// Sees to it that an attempt to connect to `{port}` of this address, which is not that of the server, has no
+    /// answer.
+    #[must_use]
+    pub fn deaf(mut self, at: &str) -> Self {
+        self.deaf.push(ip(at));
+        self
+    }
+
     /// What the name server says of `{host}`.
     #[must_use]
     pub fn dns(mut self, says: Dns) -> Self {
@@ -103,8 +120,8 @@ impl Row {
 
     /// A file in `{dir}`.
     #[must_use]
-    pub fn file(mut self, name: &'static str, content: impl Into<String>) -> Self {
-        self.files.push((name, content.into()));
+    pub fn file(mut self, name: impl Into<String>, content: impl Into<String>) -> Self {
+        self.files.push((name.into(), content.into()));
         self
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::net::TcpSocket;
 use watchpost_tests::dns_server::DnsServer;
 use watchpost_tests::process::Launch;
-use watchpost_tests::tcp_fixture::Counts;
+use watchpost_tests::tcp_fixture::{Counts, FullListener};
 use watchpost_tests::tls_fixture::Authority;
 
 use crate::expected::Expected;
@@ -26,6 +26,10 @@ const ENDED: Duration = Duration::from_secs(120);
 /// The file with the authority that is trusted, in `{dir}`; `{ca}` is its path.
 const CA: &str = "ca.pem";
 
+/// A certificate of that authority for a client, and its key; `{client_certificate}` and `{client_key}`.
+const CLIENT_CERTIFICATE: &str = "client.pem";
+const CLIENT_KEY: &str = "client-key.pem";
+
 /// A row whose servers run.
 struct Ready {
     name: String,
@@ -35,6 +39,7 @@ struct Ready {
     counts: Option<Arc<Counts>>,
     _servers: Vec<Running>,
     _dead: Vec<TcpSocket>,
+    _deaf: Vec<FullListener>,
 }
 
 /// Runs `rows`: together, but for those that are to be alone.
@@ -56,6 +61,8 @@ async fn faults(rows: Vec<Row>) -> String {
     let mut launch = Launch::new("check").args(&["--timeout", ALL, "-o", "ndjson"]).file(CA, &authority.pem());
     let folder = launch.folder().to_str().expect("a path that is text").to_owned();
     let ca = format!("{folder}/{CA}");
+    let (certificate, key) = authority.client_pem("client.test").expect("a certificate");
+    launch = launch.file(CLIENT_CERTIFICATE, &certificate).file(CLIENT_KEY, &key);
     // A row may say otherwise, and so comes later.
     launch = launch.env("SSL_CERT_FILE", &ca).env("SSL_CERT_DIR", "");
     let mut zone = Zone::new();
@@ -65,6 +72,8 @@ async fn faults(rows: Vec<Row>) -> String {
         let mut words = Words::default();
         words.set("dir", &folder);
         words.set("ca", &ca);
+        words.set("client_certificate", format!("{folder}/{CLIENT_CERTIFICATE}"));
+        words.set("client_key", format!("{folder}/{CLIENT_KEY}"));
         for (name, value) in std::mem::take(&mut row.env) {
             assert!(row.alone, "{} sets {name} for others as well", row.name);
             launch = launch.env(name, &filled_in(&words, &value, &row.name));
@@ -72,7 +81,7 @@ async fn faults(rows: Vec<Row>) -> String {
         let (files, lines) = (std::mem::take(&mut row.files), std::mem::take(&mut row.settings));
         let prepared = prepare(row, words, &mut zone, &authority).await;
         for (name, content) in files {
-            launch = launch.file(name, &filled_in(&prepared.words, &content, &prepared.name));
+            launch = launch.file(&name, &filled_in(&prepared.words, &content, &prepared.name));
         }
         settings.extend(lines.iter().map(|line| filled_in(&prepared.words, line, &prepared.name)));
         ready.push(prepared);
@@ -125,7 +134,7 @@ async fn prepare(row: Row, mut words: Words, zone: &mut Zone, authority: &Author
     let name = row.name;
     assert!(!row.expected.endings.is_empty(), "{name} expects nothing");
     let host = |part: &str| if part.is_empty() { format!("{name}.test") } else { format!("{part}.{name}.test") };
-    let (mut servers, mut counts, mut dead) = (Vec::new(), None, Vec::new());
+    let (mut servers, mut counts, mut dead, mut deaf) = (Vec::new(), None, Vec::new(), Vec::new());
     words.set("host", host(""));
     for place in row.servers {
         let host = host(place.name);
@@ -143,6 +152,10 @@ async fn prepare(row: Row, mut words: Words, zone: &mut Zone, authority: &Author
             counts.clone_from(&running.counts);
             let port = running.address.map(|address| address.port()).unwrap_or_default();
             let reserve = |ip: &_| reserved((*ip, port).into());
+            for ip in &row.deaf {
+                let listener = FullListener::start((*ip, port).into()).await;
+                deaf.push(listener.unwrap_or_else(|error| panic!("{name}: {error}")));
+            }
             dead = row.dead.iter().map(reserve).collect::<Result<_, _>>().unwrap_or_else(|e| panic!("{name}: {e}"));
         }
         servers.push(running);
@@ -153,5 +166,5 @@ async fn prepare(row: Row, mut words: Words, zone: &mut Zone, authority: &Author
     }
     let check = filled_in(&words, &row.check, &name).replace('\n', "\n  ");
     let yaml = format!("- id: {name}\n  timeout: {}\n  scheduled: false\n  {check}\n", row.timeout);
-    Ready { name, yaml, words, expected: row.expected, counts, _servers: servers, _dead: dead }
+    Ready { name, yaml, words, expected: row.expected, counts, _servers: servers, _dead: dead, _deaf: deaf }
 }

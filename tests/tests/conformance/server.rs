@@ -1,6 +1,7 @@
 //! What a row's server does.
 
 use std::any::Any;
+use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -10,7 +11,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, crypto};
 use watchpost_tests::http_fixture::{HttpFixture, Transport};
 use watchpost_tests::tcp_fixture::{Behaviour, Counts, FullListener, Server as TcpServer};
 use watchpost_tests::tls_fixture::{Authority, Certificate, TlsFixture};
@@ -103,6 +105,8 @@ pub enum Tls {
     For(&'static str),
     /// With a certificate for `{host}` by an authority that nobody trusts.
     Untrusted,
+    /// By this version, with a valid certificate, to clients that show one of the trusted authority's.
+    AsksWho(&'static SupportedProtocolVersion),
     /// With a valid certificate, and a configuration that was changed so.
     With(fn(ServerConfig) -> ServerConfig),
 }
@@ -113,10 +117,29 @@ impl Tls {
             Self::Shows(kind) => authority.server_config(*kind, host),
             Self::For(name) => authority.server_config(Certificate::Valid, name),
             Self::Untrusted => Authority::new().map_err(io::Error::other)?.server_config(Certificate::Valid, host),
+            Self::AsksWho(version) => {
+                let config = authority.server_config(Certificate::Valid, host);
+                config.and_then(|config| asking_who(version, &config, authority))
+            }
             Self::With(change) => authority.server_config(Certificate::Valid, host).map(change),
         };
         made.map_err(|error| io::Error::other(error.to_string()))
     }
+}
+
+fn asking_who(
+    version: &'static SupportedProtocolVersion,
+    config: &ServerConfig,
+    authority: &Authority,
+) -> Result<ServerConfig, Box<dyn Error>> {
+    let provider = Arc::new(crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der().into())?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
+    Ok(ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::clone(&config.cert_resolver)))
 }
 
 /// Says `bytes` to a request, and closes.
@@ -188,7 +211,7 @@ impl Server {
                 Running::at(socket.local_addr()?, socket)
             }
             Self::Full => {
-                let listener = FullListener::start(ip).await?;
+                let listener = FullListener::start((ip, 0).into()).await?;
                 Running::at(listener.address()?, listener)
             }
             Self::Other(start) => start(words.clone()).await?,

@@ -130,7 +130,7 @@ fn lengths() -> Vec<Row> {
         wrong("lengths-in-conflict", "Content-Length: 2\r\nContent-Length: 3"),
         wrong("lengths-in-conflict-in-one-line", "Content-Length: 2, 3"),
         wrong("chunks-by-http-1-0", "x: y")
-            .server_again(answer("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")),
+            .replacing_server(answer("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")),
         says_ok("length-twice-the-same", answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok")),
         says_ok(
             "length-and-chunks",
@@ -142,14 +142,6 @@ fn lengths() -> Vec<Row> {
             .error("connection_closed")
             .says("after 2 bytes$"),
     ]
-}
-
-impl Row {
-    /// The same row with another server.
-    fn server_again(mut self, server: Server) -> Self {
-        self.servers.clear();
-        self.server(server)
-    }
 }
 
 fn chunks() -> Vec<Row> {

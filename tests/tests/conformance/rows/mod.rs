@@ -7,6 +7,7 @@ pub mod http_heads;
 pub mod http_redirects;
 pub mod http_requests;
 pub mod http_status;
+pub mod http_ways;
 pub mod lacking;
 pub mod names;
 pub mod packed_bodies;

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, crypto, version};
+use tokio_rustls::rustls::{ServerConfig, crypto, version};
 use watchpost_tests::tcp_fixture::Behaviour;
-use watchpost_tests::tls_fixture::{Authority, Certificate};
+use watchpost_tests::tls_fixture::Certificate;
 
 use crate::expected::{absent, at_least, at_most, has, is, present};
 use crate::names::Dns;
@@ -33,28 +32,6 @@ fn only_tls_1_2(config: ServerConfig) -> ServerConfig {
         .with_protocol_versions(&[&version::TLS12])
         .unwrap()
         .with_no_client_auth()
-        .with_cert_resolver(Arc::clone(&config.cert_resolver))
-}
-
-/// The same, and clients must show a certificate as well.
-fn wants_a_certificate(config: ServerConfig) -> ServerConfig {
-    wants_a_certificate_by(&[&version::TLS13], config)
-}
-
-/// The same, only by TLS 1.2.
-fn only_tls_1_2_and_wants_a_certificate(config: ServerConfig) -> ServerConfig {
-    wants_a_certificate_by(&[&version::TLS12], config)
-}
-
-fn wants_a_certificate_by(versions: &[&'static SupportedProtocolVersion], config: ServerConfig) -> ServerConfig {
-    let provider = Arc::new(crypto::ring::default_provider());
-    let mut roots = RootCertStore::empty();
-    roots.add(Authority::new().unwrap().der().into()).unwrap();
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
-    ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)
-        .unwrap()
-        .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::clone(&config.cert_resolver))
 }
 
@@ -244,13 +221,13 @@ fn handshakes() -> Vec<Row> {
             .error("tls_error")
             .says("NoApplicationProtocol"),
         row("tls-client-certificate-wanted")
-            .server(Server::TlsPaths(Tls::With(wants_a_certificate)))
+            .server(Server::TlsPaths(Tls::AsksWho(&version::TLS13)))
             .get(URL)
             .error("tls_error")
             .says(r"^{addr} \({host}\) ended the TLS session before the first byte .* the alert CertificateRequired$")
             .at("tls.version", is("TLSv1.3")),
         row("tls-client-certificate-wanted-by-1-2")
-            .server(Server::TlsPaths(Tls::With(only_tls_1_2_and_wants_a_certificate)))
+            .server(Server::TlsPaths(Tls::AsksWho(&version::TLS12)))
             .get(URL)
             .error("tls_error")
             .says("during the TLS handshake, .*HandshakeFailure|CertificateRequired"),
