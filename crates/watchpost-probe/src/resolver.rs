@@ -82,7 +82,8 @@ impl Resolver {
             Err(problem) => return Err(ResolveError::new(host, "", problem)),
         };
         let failed = |problem| ResolveError::new(host, servers, problem);
-        let name = Name::from_str_relaxed(host).map_err(|e| failed(Problem::Other(e.to_string())))?;
+        let name = Name::from_str_relaxed(host)
+            .map_err(|e| ResolveError::new(host, "", Problem::Other(format!("it cannot be a name ({e})"))))?;
         let found = resolver.lookup_ip(name).await.map_err(|e| failed(Problem::of(&e)))?;
         let mut addresses: Vec<IpAddr> = found.iter().collect();
         // `IpAddr` orders all of IPv4 before all of IPv6.
