@@ -120,6 +120,8 @@ impl std::fmt::Display for Ending {
 /// What a row expects.
 #[derive(Debug, Clone, Default)]
 pub struct Expected {
+    /// A regular expression for what is told of a configuration that is refused.
+    pub refused: Option<String>,
     /// One for each result that the check is to have, in any order.
     pub endings: Vec<Ending>,
     /// Regular expressions for the sentence of each result that did not pass.
@@ -131,6 +133,16 @@ pub struct Expected {
 }
 
 impl Expected {
+    /// What is wrong with a process that ended with `code` and told this, where it should have refused to run.
+    pub fn faults_of_refusal(&self, code: i32, told: &str, words: &Words) -> Option<String> {
+        let regex = self.refused.as_ref()?;
+        match matches(regex, told, words) {
+            Ok(true) if code == 2 => None,
+            Ok(_) => Some(format!("ended with {code}, expected 2 and something like /{regex}/:\n{told}")),
+            Err(error) => Some(error),
+        }
+    }
+
     /// What is wrong with `results`, the results of one check.
     pub fn faults(&self, results: &[&Value], words: &Words) -> Vec<String> {
         let mut faults = Vec::new();

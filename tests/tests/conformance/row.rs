@@ -209,6 +209,14 @@ impl Row {
         self.ends("cancelled", code)
     }
 
+    /// It is not run, since the configuration is refused; stderr matches this regular expression, in which `.` is any
+    /// character but the end of a line. It is `.alone()`.
+    #[must_use]
+    pub fn refused(mut self, regex: &str) -> Self {
+        self.expected.refused = Some(regex.to_owned());
+        self.alone()
+    }
+
     /// The sentence of its reason matches this regular expression.
     #[must_use]
     pub fn says(mut self, regex: &str) -> Self {

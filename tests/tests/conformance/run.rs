@@ -98,6 +98,12 @@ async fn faults(rows: Vec<Row>) -> String {
     let mut watchpost = launch.config(&yaml).start();
     let code = watchpost.ended(ENDED).await;
     let (stdout, stderr) = (watchpost.stdout(), watchpost.stderr());
+    if let [row] = ready.as_slice()
+        && row.expected.refused.is_some()
+    {
+        let fault = row.expected.faults_of_refusal(code, &stderr, &row.words);
+        return fault.map(|fault| format!("\n{}\n    {fault}\n{yaml}", row.name)).unwrap_or_default();
+    }
     assert!(matches!(code, 0 | 1), "watchpost ended with {code}:\n{stderr}\n{yaml}");
     let results: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let mut by_check: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
@@ -132,7 +138,8 @@ fn filled_in(words: &Words, text: &str, row: &str) -> String {
 /// Starts what the row needs.
 async fn prepare(row: Row, mut words: Words, zone: &mut Zone, authority: &Authority) -> Ready {
     let name = row.name;
-    assert!(!row.expected.endings.is_empty(), "{name} expects nothing");
+    let expects = row.expected.refused.is_some() != (!row.expected.endings.is_empty());
+    assert!(expects, "{name} expects nothing, or both a refusal and a result");
     let host = |part: &str| if part.is_empty() { format!("{name}.test") } else { format!("{part}.{name}.test") };
     let (mut servers, mut counts, mut dead, mut deaf) = (Vec::new(), None, Vec::new(), Vec::new());
     words.set("host", host(""));
@@ -167,4 +174,38 @@ async fn prepare(row: Row, mut words: Words, zone: &mut Zone, authority: &Author
     let check = filled_in(&words, &row.check, &name).replace('\n', "\n  ");
     let yaml = format!("- id: {name}\n  timeout: {}\n  scheduled: false\n  {check}\n", row.timeout);
     Ready { name, yaml, words, expected: row.expected, counts, _servers: servers, _dead: dead, _deaf: deaf }
+}
+
+mod tests {
+    use super::faults;
+    use crate::expected::{absent, at_least, at_most, has, is, like, present};
+    use crate::row::row;
+    use crate::server;
+
+    /// Else the table could say whatever it likes.
+    #[tokio::test]
+    async fn rows_that_are_not_as_they_should_be_are_told() {
+        let ok = || row("wrong").server(server::ok(&["Server: x"], "ok")).get("http://{addr}/");
+        for (row, told) in [
+            (ok().fail("http_status"), "ended as pass, expected fail/http_status"),
+            (ok().pass().pass(), "ended as pass, expected pass and pass"),
+            (ok().pass().at("http.status", is(201)), "http.status is 200, expected Equal"),
+            (ok().pass().at("http.headers.server", absent()), "http.headers.server is \"x\", expected Absent"),
+            (ok().pass().at("http.headers.none", present()), "http.headers.none is absent, expected Present"),
+            (ok().pass().at("http.headers.server", like("^y")), "expected Like(\"^y\")"),
+            (ok().pass().at("http.headers.server", has("y")), "expected Holding(\"y\")"),
+            (ok().pass().at("http.status", at_least(201.0)), "expected AtLeast(201.0)"),
+            (ok().pass().at("assertions", at_most(0.0)), "expected AtMost(0.0)"),
+            (ok().pass().at("target.address", is("{adr}")), "{adr} is none of addr, "),
+            (ok().pass().connections(2), "made Some(1) connections, expected Some(2)"),
+            (
+                ok().check("http: { url: 'http://{addr}/' }\nexpect: { status: 500 }").fail("http_status").says("^x"),
+                "says `status",
+            ),
+            (ok().refused("never"), "ended with 0, expected 2"),
+        ] {
+            let found = faults(vec![row]).await;
+            assert!(found.contains("\nwrong\n") && found.contains(told), "{found}\nlacks {told}");
+        }
+    }
 }

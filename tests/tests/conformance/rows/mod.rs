@@ -11,6 +11,7 @@ pub mod http_ways;
 pub mod lacking;
 pub mod names;
 pub mod packed_bodies;
+pub mod refused;
 pub mod tcp;
 pub mod tls;
 pub mod unreachable;

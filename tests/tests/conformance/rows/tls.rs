@@ -123,7 +123,7 @@ fn bad_certificates() -> Vec<Row> {
         bad(
             row("tls-of-another-address").server(Server::TlsPaths(Tls::For("127.0.0.9"))).get("https://{addr}/ok"),
             "tls_wrong_host",
-            "^the certificate is for .*127.0.0.9.*, and not for {ip}$",
+            r"^the certificate is for 127\.0\.0\.9, and not for {ip}$",
         ),
         bad(
             row("tls-of-a-name-for-an-address")
@@ -168,7 +168,7 @@ fn bad_certificates() -> Vec<Row> {
         bad(
             shows("tls-with-an-expired-intermediate", Certificate::IntermediateExpired),
             "tls_expired",
-            "expired 2021-01-01T00:00:00Z",
+            "^a certificate that {host} shows beside its own expired 2021-01-01T00:00:00Z ",
         ),
     ]
 }
@@ -205,7 +205,7 @@ fn handshakes() -> Vec<Row> {
     let weak = |name: &str, minor_version: u8| {
         after_hello(name, old_server_hello(minor_version))
             .error("tls_error")
-            .says(r"^TLS with {addr} \({host}\) failed during the TLS handshake, after .*(version|Tls12)")
+            .says(r"^{addr} \({host}\) speaks a version of TLS that is too weak: expected TLS 1.2 or 1.3$")
             .at("tls", absent())
     };
     vec![
@@ -230,7 +230,7 @@ fn handshakes() -> Vec<Row> {
             .server(Server::TlsPaths(Tls::AsksWho(&version::TLS12)))
             .get(URL)
             .error("tls_error")
-            .says("during the TLS handshake, .*HandshakeFailure|CertificateRequired"),
+            .says("during the TLS handshake, .* the alert (HandshakeFailure|CertificateRequired)$"),
         row("tls-closes-without-a-word")
             .server(Server::Script(vec![Step::HearSome, Step::Close]))
             .get(URL)
