@@ -38,7 +38,9 @@
 //! ```
 
 mod assertions;
+mod cache;
 mod context;
+mod facts;
 mod failure;
 mod http;
 mod lazy;

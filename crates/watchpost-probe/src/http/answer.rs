@@ -45,7 +45,7 @@ pub(crate) fn head_bytes(head: &Parts) -> usize {
     head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 3).sum()
 }
 
-fn version(version: Version) -> &'static str {
+pub(crate) fn version(version: Version) -> &'static str {
     match version {
         Version::HTTP_09 => "HTTP/0.9",
         Version::HTTP_10 => "HTTP/1.0",
