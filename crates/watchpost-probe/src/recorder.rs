@@ -73,6 +73,8 @@ struct State {
     /// When `stage` began; `None` once it is over and the next one has not begun.
     since: Option<Instant>,
     received: u64,
+    /// Whether a peer that was not asked for TLS speaks it.
+    answered_in_tls: bool,
     /// The hop that is under way.
     hop: HopReport,
     redaction: Redaction,
@@ -94,6 +96,7 @@ impl Recorder {
             stage: Stage::Start,
             since: Some(now),
             received: 0,
+            answered_in_tls: false,
             hop: HopReport::default(),
             redaction: Redaction::default(),
             evidence: Evidence::default(),
@@ -129,6 +132,7 @@ impl Recorder {
             state.stage = Stage::Start;
             state.since = Some(now);
             state.received = 0;
+            state.answered_in_tls = false;
         }
         state.hop.target = target.into();
     }
@@ -150,6 +154,16 @@ impl Recorder {
         if let Some(http) = &mut state.evidence.http {
             http.body_bytes = bytes;
         }
+    }
+
+    /// Notes that a peer speaks TLS that was not asked for it.
+    pub(crate) fn answered_in_tls(&self) {
+        self.0.lock().answered_in_tls = true;
+    }
+
+    /// Whether it does.
+    pub(crate) fn is_answered_in_tls(&self) -> bool {
+        self.0.lock().answered_in_tls
     }
 
     /// Notes what an HTTP server answered.

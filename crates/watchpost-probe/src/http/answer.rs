@@ -20,6 +20,8 @@ use crate::secret::{REDACTED, Secrets, without_userinfo};
 pub(crate) const BODY_BYTES_MAX: usize = 128 * 1024;
 /// The most of a body that is read as it comes: what does not grow when it is unpacked has an end as well.
 const ARRIVED_BYTES_MAX: u64 = (BODY_BYTES_MAX + 64 * 1024) as u64;
+/// The largest head of an answer, in bytes of its headers as they were sent, but for white space.
+pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The most headers that are reported.
 const HEADERS_MAX: usize = 64;
 /// The most bytes of header names and values that are reported.
@@ -34,6 +36,11 @@ pub(crate) fn head(head: &Parts, redirects: &[String], secrets: &Secrets) -> Htt
         redirects: redirects.to_vec(),
         ..HttpEvidence::default()
     }
+}
+
+/// How large the headers are, each with its colon and the end of its line.
+pub(crate) fn head_bytes(head: &Parts) -> usize {
+    head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 3).sum()
 }
 
 pub(crate) fn version(version: Version) -> &'static str {

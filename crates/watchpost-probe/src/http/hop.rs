@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
-    CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE, USER_AGENT,
+    CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE, UPGRADE, USER_AGENT,
 };
 use http::uri::InvalidUri;
 use http::{Method, Request, StatusCode, Uri};
@@ -87,6 +87,11 @@ impl Hop {
     /// Whether the host is a name, and not an address.
     pub(crate) fn has_name(&self) -> bool {
         matches!(self.url.host(), Some(Host::Domain(_)))
+    }
+
+    /// Whether it offers to go on in another protocol.
+    pub(crate) fn asks_for_upgrade(&self) -> bool {
+        self.headers.contains_key(UPGRADE)
     }
 
     /// The host without the brackets of an IPv6 address.

@@ -12,6 +12,7 @@ mod stream;
 
 use std::net::SocketAddr;
 
+use http::StatusCode;
 use http::header::LOCATION;
 use watchpost_model::{HttpSettings, Outcome, ProbeSettings, Reason, ReasonCode, Task};
 
@@ -80,6 +81,23 @@ impl HttpProbe {
             let endpoint = task.endpoint.address.and_then(|address| hop.at_instance(&first, address));
             let response = self.send(hop, settings, endpoint, recorder).await?;
             let status = response.head.status;
+            let whom = || failure::peer(hop, &recorder.position());
+            let head_bytes = answer::head_bytes(&response.head);
+            if head_bytes > answer::HEAD_BYTES_MAX {
+                // How much hyper takes depends on how it arrives.
+                let max = answer::HEAD_BYTES_MAX;
+                let message = format!(
+                    "the answer of {} is not valid HTTP: its head has {head_bytes} bytes, more than {max}",
+                    whom()
+                );
+                return error(ReasonCode::ProtocolError, message);
+            }
+            if status == StatusCode::SWITCHING_PROTOCOLS && !hop.asks_for_upgrade() {
+                recorder.http(answer::head(&response.head, &redirects, hop.secrets()));
+                let message =
+                    format!("{} switched to another protocol (status 101), which the check did not ask for", whom());
+                return error(ReasonCode::ProtocolError, message);
+            }
             if settings.max_redirects == 0 || !hop::is_redirect(status) {
                 return Ok((response, redirected.unwrap_or(first), redirects));
             }

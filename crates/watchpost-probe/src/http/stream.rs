@@ -61,6 +61,11 @@ impl Stream {
     }
 }
 
+/// Whether `bytes` begin as an alert or a handshake of TLS does, and no HTTP.
+fn is_tls(bytes: &[u8]) -> bool {
+    matches!(bytes, [21 | 22, 3, ..])
+}
+
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
@@ -74,6 +79,9 @@ impl AsyncRead for Stream {
         })?;
         if this.progress == Progress::Asked && buf.filled().len() > had {
             this.progress = Progress::Answered;
+            if is_tls(buf.filled().get(had..).unwrap_or_default()) {
+                this.recorder.answered_in_tls();
+            }
             this.recorder.enter(Stage::Head);
         }
         Poll::Ready(Ok(()))
