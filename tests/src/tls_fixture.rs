@@ -7,7 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use data_encoding::BASE64_MIME;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
+};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ServerConfig, crypto};
@@ -29,13 +32,22 @@ pub enum Certificate {
     WrongHost,
     /// For the host asked for, but signed by itself.
     SelfSigned,
+    /// Signed by the fixture's authority for the host asked for, but for clients only.
+    ForClients,
+    /// For the host asked for, which it names as its subject only.
+    NoNames,
+    /// Signed by an intermediate authority, whose certificate is shown as well.
+    ViaIntermediate,
+    /// The same, but the certificate of the intermediate authority is not shown.
+    ChainIncomplete,
+    /// The same, shown as it should be, but the intermediate authority expired on 2021-01-01.
+    IntermediateExpired,
 }
 
 /// An authority that signs certificates for tests.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
-    pem: String,
+    certificate: rcgen::Certificate,
 }
 
 impl Authority {
@@ -49,13 +61,17 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, "Watchpost test authority");
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
-        let pem = certificate.pem();
-        Ok(Self { issuer: Issuer::new(params, key), certificate: certificate.der().clone(), pem })
+        Ok(Self { issuer: Issuer::new(params, key), certificate })
     }
 
     /// Its certificate in DER form, for who is to trust it.
     pub fn der(&self) -> Vec<u8> {
-        self.certificate.to_vec()
+        self.certificate.der().to_vec()
+    }
+
+    /// Its certificate in PEM form.
+    pub fn pem(&self) -> String {
+        self.certificate.pem()
     }
 
     /// A server's configuration with a certificate for `host`, or one that is wrong for it.
@@ -63,13 +79,13 @@ impl Authority {
     /// # Errors
     /// When no certificate can be made.
     pub fn server_config(&self, kind: Certificate, host: &str) -> Result<ServerConfig, Box<dyn std::error::Error>> {
-        let (certificate, key) = self.certificate(kind, host)?;
+        let (chain, key) = self.certificate(kind, host)?;
         let key = PrivateKeyDer::try_from(key.serialize_der())?;
         let provider = Arc::new(crypto::ring::default_provider());
         Ok(ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)?)
+            .with_single_cert(chain, key)?)
     }
 
     /// The files of a server with a certificate for `host`, or one that is wrong for it.
@@ -77,13 +93,23 @@ impl Authority {
     /// # Errors
     /// When no certificate can be made.
     pub fn files(&self, kind: Certificate, host: &str) -> Result<PemFiles, rcgen::Error> {
-        let (certificate, key) = self.certificate(kind, host)?;
-        Ok(PemFiles { authority: self.pem.clone(), certificate: certificate.pem(), key: key.serialize_pem() })
+        let (chain, key) = self.certificate(kind, host)?;
+        let certificate = chain.iter().map(|der| pem(der)).collect();
+        Ok(PemFiles { authority: self.certificate.pem(), certificate, key: key.serialize_pem() })
     }
 
-    fn certificate(&self, kind: Certificate, host: &str) -> Result<(rcgen::Certificate, KeyPair), rcgen::Error> {
+    /// What a server shows, its own certificate first, and the key of that.
+    ///
+    /// # Errors
+    /// When no certificate can be made.
+    pub fn certificate(
+        &self,
+        kind: Certificate,
+        host: &str,
+    ) -> Result<(Vec<CertificateDer<'static>>, KeyPair), rcgen::Error> {
         let name = if kind == Certificate::WrongHost { "another.example" } else { host };
-        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        let names = if kind == Certificate::NoNames { Vec::new() } else { vec![name.to_owned()] };
+        let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, name);
         let (from, until) = match kind {
             Certificate::Expired => (2020, 2021),
@@ -92,13 +118,52 @@ impl Authority {
         };
         params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(until, 1, 1);
+        if kind == Certificate::ForClients {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        }
         let key = KeyPair::generate()?;
-        let certificate = match kind {
-            Certificate::SelfSigned => params.self_signed(&key)?,
-            _ => params.signed_by(&key, &self.issuer)?,
+        let chain = match kind {
+            Certificate::SelfSigned => vec![params.self_signed(&key)?.der().clone()],
+            Certificate::ViaIntermediate | Certificate::ChainIncomplete | Certificate::IntermediateExpired => {
+                let until = if kind == Certificate::IntermediateExpired { 2021 } else { 2099 };
+                let (intermediate, shown) = self.intermediate(until)?;
+                let mut chain = vec![params.signed_by(&key, &intermediate)?.der().clone()];
+                chain.extend((kind != Certificate::ChainIncomplete).then_some(shown));
+                chain
+            }
+            _ => vec![params.signed_by(&key, &self.issuer)?.der().clone()],
         };
-        Ok((certificate, key))
+        Ok((chain, key))
     }
+
+    /// A certificate by which the client `name` shows who it is, and its key, both in PEM form.
+    ///
+    /// # Errors
+    /// When no certificate can be made.
+    pub fn client_pem(&self, name: &str) -> Result<(String, String), rcgen::Error> {
+        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate()?;
+        Ok((params.signed_by(&key, &self.issuer)?.pem(), key.serialize_pem()))
+    }
+
+    /// An authority that this one vouches for until the beginning of the year `until`.
+    fn intermediate(&self, until: i32) -> Result<(Issuer<'static, KeyPair>, CertificateDer<'static>), rcgen::Error> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "Watchpost test intermediate");
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?.der().clone();
+        Ok((Issuer::new(params, key), certificate))
+    }
+}
+
+/// A certificate as files have it.
+fn pem(der: &[u8]) -> String {
+    format!("-----BEGIN CERTIFICATE-----\r\n{}-----END CERTIFICATE-----\r\n", BASE64_MIME.encode(der))
 }
 
 /// What a server process reads its certificate from.

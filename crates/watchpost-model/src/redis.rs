@@ -1,6 +1,7 @@
 //! Settings of the `redis` check type.
 
 use serde::{Deserialize, Serialize};
+use watchpost_expr::{Field, Type};
 
 use crate::network::{RouteSettings, TlsSettings};
 use crate::probe::TypeSettings;
@@ -109,8 +110,21 @@ impl RedisSettings {
     }
 }
 
+/// What expressions may ask of an answer.
+const VARIABLES: &[Field] = &[
+    Field::new("value", Type::Dyn, "the reply to the command, typed as the server typed it")
+        .absent_because("there is no reply with a value"),
+    Field::new("number", Type::Double, "the reply to the command, as a number")
+        .absent_because("there is no reply that reads as a number"),
+    Field::new("version", Type::String, "the server's version").absent_because("the server does not tell its version"),
+    Field::new("mode", Type::String, "`standalone`, `sentinel` or `cluster`")
+        .absent_because("the server does not tell its mode"),
+    Field::new("role", Type::String, "`master` or `replica`").absent_because("the server does not tell its role"),
+];
+
 impl TypeSettings for RedisSettings {
     const EXPECTS: &'static [&'static str] = &[];
+    const VARIABLES: &'static [Field] = VARIABLES;
 
     fn host_port(&self) -> Option<HostPort> {
         Some(self.address.clone())

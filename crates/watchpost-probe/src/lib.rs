@@ -39,13 +39,16 @@
 
 mod assertions;
 mod broken;
+mod cache;
 mod context;
+mod facts;
 mod failure;
 mod http;
 mod lazy;
 mod network;
 mod patterns;
 mod recorder;
+mod redaction;
 mod redis;
 mod resolver;
 mod secret;
@@ -63,6 +66,7 @@ use self::context::ProbeContext;
 
 pub use context::ProbeOptions;
 pub use recorder::{Evidence, Recorder, Stage};
+pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};
 pub use tls::TlsRoots;
 

@@ -62,7 +62,7 @@ impl RedisProbe {
             let what = format!("the reply to {}", shorten(name.as_str(), 40));
             findings.value(&what, expect, text.as_deref(), &self.context.patterns);
         }
-        conclude(task, recorder, findings, || {
+        conclude(&self.context, task, recorder, findings, || {
             serde_json::json!({
                 "value": reply.as_ref().map(Reply::json),
                 "number": number,

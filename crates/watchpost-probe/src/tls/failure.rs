@@ -2,8 +2,8 @@
 
 use std::io;
 
-use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
+use rustls::{CertificateError, PeerIncompatible};
 use watchpost_model::{Reason, ReasonCode, Timestamp, shorten};
 
 use crate::Verdict;
@@ -41,20 +41,34 @@ pub(crate) fn reason(
         rustls::Error::InvalidMessage(_) if position.stage == Stage::Tls => {
             Reason::new(ReasonCode::TlsError, format!("{whom} does not speak TLS: {error}"))
         }
+        rustls::Error::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        ) => {
+            let message = format!("{whom} speaks a version of TLS that is too weak: expected TLS 1.2 or 1.3");
+            Reason::new(ReasonCode::TlsError, message)
+        }
         other => Reason::new(ReasonCode::TlsError, format!("TLS with {whom} failed {}: {other}", when(position))),
     }
 }
 
 fn of_certificate(error: &CertificateError, host: &str, recorder: &Recorder) -> Reason {
     use CertificateError as E;
-    let (issuer, self_signed) = recorder
-        .with_tls(|tls| (tls.issuer.clone(), tls.issuer.is_some() && tls.issuer == tls.subject))
+    let (issuer, self_signed, own_end) = recorder
+        .with_tls(|tls| (tls.issuer.clone(), tls.issuer.is_some() && tls.issuer == tls.subject, tls.not_after))
         .unwrap_or_default();
+    // The first certificate of a chain may be as good as ever.
+    let expired = |not_after: &UnixTime| match own_end.map(|end| u64::try_from(end.as_second())) {
+        Some(own_end) if own_end != Ok(not_after.as_secs()) => {
+            format!("a certificate that {host} shows beside its own")
+        }
+        _ => format!("the certificate of {host}"),
+    };
     let (code, message) = match error {
         E::ExpiredContext { time, not_after } => (
             ReasonCode::TlsExpired,
             format!(
-                "the certificate of {host} expired {} ({} ago)",
+                "{} expired {} ({} ago)",
+                expired(not_after),
                 date(*not_after),
                 days(time.as_secs().saturating_sub(not_after.as_secs()))
             ),
@@ -91,7 +105,7 @@ fn of_certificate(error: &CertificateError, host: &str, recorder: &Recorder) -> 
                 ),
             )
         }
-        E::NotValidForNameContext { presented, .. } => {
+        E::NotValidForNameContext { expected, presented } => {
             let mut names =
                 presented.iter().take(NAMES_SHOWN_MAX).map(|name| plain_name(name)).collect::<Vec<_>>().join(", ");
             if presented.len() > NAMES_SHOWN_MAX {
@@ -100,7 +114,9 @@ fn of_certificate(error: &CertificateError, host: &str, recorder: &Recorder) -> 
             if names.is_empty() {
                 names.push_str("no name at all");
             }
-            (ReasonCode::TlsWrongHost, format!("the certificate is for {names}, and not for {host}"))
+            // The check may ask for another name than that of the host.
+            let wanted = expected.to_str();
+            (ReasonCode::TlsWrongHost, format!("the certificate is for {names}, and not for {wanted}"))
         }
         E::NotValidForName => (ReasonCode::TlsWrongHost, format!("the certificate is not for {host}")),
         other => (ReasonCode::TlsError, format!("the certificate of {host} is not acceptable: {other}")),
@@ -108,10 +124,10 @@ fn of_certificate(error: &CertificateError, host: &str, recorder: &Recorder) -> 
     Reason::new(code, message)
 }
 
-/// webpki shows names as `DnsName("a.example")`; the part in quotes is what people look for.
+/// webpki shows names as `DnsName("a.example")` or `IpAddress(10.0.0.1)`; what is inside is what people look for.
 fn plain_name(presented: &str) -> String {
-    let inner = presented.split('"').nth(1).unwrap_or(presented);
-    shorten(inner, 100).into_owned()
+    let inner = presented.split_once('(').and_then(|(_, inner)| inner.strip_suffix(')')).unwrap_or(presented);
+    shorten(inner.trim_matches('"'), 100).into_owned()
 }
 
 fn date(time: UnixTime) -> String {
