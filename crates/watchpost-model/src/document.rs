@@ -10,6 +10,7 @@ use crate::Invalid;
 use crate::check::{Check, CheckBody, ProbeBody};
 use crate::expect::Expect;
 use crate::group::{self, GroupRules, GroupSettings, Overlap, RunPolicy, VerdictRule};
+use crate::grpc::GrpcSettings;
 use crate::http::HttpSettings;
 use crate::id::CheckId;
 use crate::message::V1;
@@ -18,6 +19,7 @@ use crate::redis::RedisSettings;
 use crate::target::{Addresses, Target};
 use crate::tcp::TcpSettings;
 use crate::time::{Interval, Timeout};
+use crate::websocket::WebsocketSettings;
 
 /// The most that settings and expectations may take together, in bytes of JSON. It leaves room for
 /// the rest of a task below [`Task::BYTES_MAX`](crate::Task).
@@ -44,6 +46,12 @@ pub struct CheckDocument {
     /// A TCP check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpSettings>,
+    /// A check of the health of a gRPC service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<GrpcSettings>,
+    /// A check of a WebSocket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub websocket: Option<WebsocketSettings>,
     /// A check of a Redis server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisSettings>,
@@ -95,6 +103,8 @@ impl CheckDocument {
             id,
             http: None,
             tcp: None,
+            grpc: None,
+            websocket: None,
             redis: None,
             group: None,
             interval: None,

@@ -1,12 +1,14 @@
 //! What a check saw on its way to an outcome, for whoever wants to know why.
 
 mod databases;
+mod services;
 
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 pub use self::databases::RedisEvidence;
+pub use self::services::{GrpcEvidence, WebsocketEvidence};
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -79,6 +81,10 @@ impl Phase {
 pub enum TypeEvidence {
     /// Of an exchange of texts.
     Dialogue(DialogueEvidence),
+    /// Of a gRPC server.
+    Grpc(GrpcEvidence),
+    /// Of a WebSocket server.
+    Websocket(WebsocketEvidence),
     /// Of a Redis server.
     Redis(RedisEvidence),
 }

@@ -8,10 +8,12 @@ use watchpost_expr::{CompileError, Environment, Field, Program};
 
 use crate::document::CheckDocument;
 use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
+use crate::grpc::GrpcSettings;
 use crate::http::HttpSettings;
 use crate::redis::RedisSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
+use crate::websocket::WebsocketSettings;
 use crate::{Invalid, variables};
 
 /// What the settings of every check type tell about themselves.
@@ -131,6 +133,10 @@ check_types! {
     Http(HttpSettings) = http,
     /// A TCP connection, optionally with an exchange of text.
     Tcp(TcpSettings) = tcp,
+    /// The health of a gRPC service.
+    Grpc(GrpcSettings) = grpc,
+    /// A WebSocket, optionally with an exchange of messages.
+    Websocket(WebsocketSettings) = websocket,
     /// A Redis server, or one that speaks its protocol.
     Redis(RedisSettings) = redis,
 }

@@ -43,6 +43,7 @@ mod cache;
 mod context;
 mod facts;
 mod failure;
+mod grpc;
 mod http;
 mod lazy;
 mod network;
@@ -55,6 +56,7 @@ mod secret;
 mod tcp;
 mod tls;
 mod value;
+mod websocket;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -130,6 +132,8 @@ impl ProbeSet {
         Self::default()
             .with(CheckType::Http, context.factory(crate::http::HttpProbe::new))
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
+            .with(CheckType::Grpc, context.factory(grpc::GrpcProbe::new))
+            .with(CheckType::Websocket, context.factory(websocket::WebsocketProbe::new))
             .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
     }
 

@@ -78,7 +78,7 @@ pub enum OutputFormat {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Targets: http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, tcp://HOST:PORT, redis(s)://HOST[:PORT]"
+    after_help = "Targets: http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, tcp://HOST:PORT, grpc(s)://HOST:PORT[/SERVICE], ws(s)://HOST[:PORT]/PATH, redis(s)://HOST[:PORT]"
 )]
 pub struct CheckArgs {
     /// What to check

@@ -7,6 +7,7 @@ use std::time::Duration;
 use watchpost_agent::RunItem;
 use watchpost_model::{
     Addresses, Check, CheckDocument, CheckId, HttpSettings, Invalid, ProbeSettings, TcpSettings, Timeout,
+    WebsocketSettings,
 };
 
 /// What to run for `text`, the `number`th target. A text that is no target becomes an item that
@@ -42,6 +43,8 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
     match scheme {
         "http" | "https" => Ok(ProbeSettings::Http(HttpSettings::get(parsed(text)?))),
         "tcp" => Ok(ProbeSettings::Tcp(TcpSettings::connect(parsed(rest.trim_end_matches('/'))?))),
+        "grpc" | "grpcs" => server::grpc(rest, scheme == "grpcs"),
+        "ws" | "wss" => Ok(ProbeSettings::Websocket(WebsocketSettings::connect(parsed(text)?))),
         "redis" | "rediss" => server::redis(rest, scheme == "rediss"),
         other => Err(format!("there is no check for `{other}://`: expected http://, https:// or tcp://")),
     }

@@ -6,12 +6,14 @@
 mod dns;
 mod exchange;
 mod expect;
+mod grpc;
 mod http;
 mod limits;
 mod redirects;
 mod redis;
 mod tcp;
 mod tls;
+mod websocket;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::LazyLock;
