@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
 use crate::document::CheckDocument;
+use crate::exec::ExecSettings;
 use crate::expect::{ASSERTIONS_MAX, Expect};
 use crate::http::HttpSettings;
 use crate::target::HostPort;
@@ -113,6 +114,8 @@ check_types! {
     Http(HttpSettings) = http,
     /// A TCP connection, optionally with an exchange of text.
     Tcp(TcpSettings) = tcp,
+    /// A program that speaks the interface of Nagios plugins.
+    Exec(ExecSettings) = exec,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

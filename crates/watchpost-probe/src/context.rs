@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::exec::{ExecPolicy, Launcher};
 use crate::network::Network;
 use crate::patterns::Patterns;
 use crate::resolver::Resolver;
@@ -15,12 +16,15 @@ pub struct ProbeOptions {
     pub resolver: Resolver,
     /// Whose certificates are trusted, unless a check names others.
     pub roots: TlsRoots,
+    /// Which programs may be run.
+    pub exec: ExecPolicy,
 }
 
 impl ProbeOptions {
-    /// Names are resolved by `resolver`; the certificate authorities of the system are trusted.
+    /// Names are resolved by `resolver`; the certificate authorities of the system are trusted; no program
+    /// may be run.
     pub fn new(resolver: &Resolver) -> Self {
-        Self { resolver: resolver.clone(), roots: TlsRoots::system() }
+        Self { resolver: resolver.clone(), roots: TlsRoots::system(), exec: ExecPolicy::default() }
     }
 }
 
@@ -30,6 +34,7 @@ pub(crate) struct ProbeContext {
     pub(crate) network: Network,
     pub(crate) tls: Tls,
     pub(crate) patterns: Patterns,
+    pub(crate) launcher: Launcher,
 }
 
 impl ProbeContext {
@@ -38,6 +43,7 @@ impl ProbeContext {
             network: Network::new(options.resolver.clone()),
             tls: Tls::new(options.roots.clone()),
             patterns: Patterns::default(),
+            launcher: Launcher::new(options.exec.clone()),
         }
     }
 

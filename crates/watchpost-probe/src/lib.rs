@@ -39,6 +39,7 @@
 
 mod assertions;
 mod context;
+mod exec;
 mod failure;
 mod http;
 mod lazy;
@@ -58,6 +59,7 @@ use watchpost_model::{CheckType, Outcome, Reason, Task};
 use self::context::ProbeContext;
 
 pub use context::ProbeOptions;
+pub use exec::ExecPolicy;
 pub use recorder::{Evidence, Recorder, Stage};
 pub use resolver::{ResolveError, Resolver};
 pub use tls::TlsRoots;
@@ -122,6 +124,7 @@ impl ProbeSet {
         Self::default()
             .with(CheckType::Http, context.factory(crate::http::HttpProbe::new))
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
+            .with(CheckType::Exec, context.factory(exec::ExecProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

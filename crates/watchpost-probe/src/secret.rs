@@ -1,10 +1,11 @@
 //! What is secret in a request and its answer, so that no result shows it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use memchr::memmem;
-use watchpost_model::HttpSettings;
+use watchpost_model::{HttpSettings, VariableName, VariableValue};
 
 /// What stands in the place of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
@@ -67,6 +68,18 @@ impl Secrets {
             if name.as_str() == "cookie" {
                 let values = value.split(';').filter_map(|pair| pair.split_once('='));
                 values.for_each(|(_, value)| secrets.add(value.trim().as_bytes()));
+            }
+        }
+        secrets
+    }
+
+    /// Those among environment variables, by their names.
+    pub(crate) fn of_environment(environment: &BTreeMap<VariableName, VariableValue>) -> Self {
+        let mut secrets = Self::default();
+        for (name, value) in environment {
+            let name = name.as_str().to_ascii_lowercase().replace('_', "-");
+            if is_secret_header(&name) || name.contains("pass") || name.contains("pwd") {
+                secrets.add(value.as_str().as_bytes());
             }
         }
         secrets
