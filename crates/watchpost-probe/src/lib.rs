@@ -40,6 +40,7 @@
 mod assertions;
 mod cache;
 mod context;
+mod exec;
 mod facts;
 mod failure;
 mod http;
@@ -61,6 +62,7 @@ use watchpost_model::{CheckType, Outcome, Reason, Task};
 use self::context::ProbeContext;
 
 pub use context::ProbeOptions;
+pub use exec::ExecPolicy;
 pub use recorder::{Evidence, Recorder, Stage};
 pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};
@@ -126,6 +128,7 @@ impl ProbeSet {
         Self::default()
             .with(CheckType::Http, context.factory(crate::http::HttpProbe::new))
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
+            .with(CheckType::Exec, context.factory(exec::ExecProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

@@ -38,6 +38,8 @@ pub enum Stage {
     Head,
     /// Reading the answer.
     Receive,
+    /// Running a program.
+    Run,
 }
 
 /// Everything that a probe found out, whether or not it came to an end.
@@ -269,6 +271,7 @@ impl Recorder {
             Stage::FirstByte => (ReasonCode::FirstByteTimeout, String::from("no first byte")),
             Stage::Head => (ReasonCode::ReceiveTimeout, String::from("the head of the answer was not complete")),
             Stage::Receive => (ReasonCode::ReceiveTimeout, String::from("the answer was not complete")),
+            Stage::Run => (ReasonCode::PluginTimeout, String::from("the plugin did not end")),
         };
         message.push_str(&format!(" within {limit:?}"));
         let progress = state.progress();
@@ -307,6 +310,7 @@ impl State {
             Stage::Send => (Phase::Send, &mut phases.send),
             Stage::FirstByte => (Phase::FirstByte, &mut phases.first_byte),
             Stage::Head | Stage::Receive => (Phase::Receive, &mut phases.receive),
+            Stage::Run => (Phase::Run, &mut phases.run),
         };
         *total = Some(total.unwrap_or(0) + took_us);
         let start_us = micros(since.duration_since(self.started));
@@ -352,7 +356,7 @@ impl State {
         if let Some(us) = phases.first_byte {
             done.push(format!("first byte after {}", Spent::from_us(us)));
         }
-        if self.stage == Stage::Receive {
+        if matches!(self.stage, Stage::Receive | Stage::Run) {
             done.push(format!("{} bytes read", self.received));
         }
         done
@@ -418,6 +422,7 @@ mod tests {
             (Stage::FirstByte, "first_byte_timeout"),
             (Stage::Head, "receive_timeout"),
             (Stage::Receive, "receive_timeout"),
+            (Stage::Run, "plugin_timeout"),
         ] {
             recorder.enter(stage);
             recorder.connected_to("10.0.0.1:443".parse().unwrap());
