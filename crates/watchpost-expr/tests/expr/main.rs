@@ -6,6 +6,7 @@
 mod absent;
 mod bounds;
 mod cost;
+mod document;
 
 mod functions;
 mod operators;
