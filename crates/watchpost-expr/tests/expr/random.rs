@@ -1,6 +1,8 @@
 //! Anything at all may come as an expression and as an answer.
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use serde_json::Value as Json;
 use watchpost_expr::EvalErrorKind;
 use watchpost_expr::fuzz::compile_and_evaluate;
@@ -217,6 +219,22 @@ fn texts() -> impl Strategy<Value = String> {
         ["body.text", "'a'", "(names[0] + 'b')", "string(status)", "headers.server.lowerAscii()"].as_slice(),
     )
     .prop_map(str::to_owned)
+}
+
+/// The tests of what fits its types would be empty if hardly anything came to an answer.
+#[test]
+fn much_of_what_fits_its_types_has_an_answer() {
+    let mut runner = TestRunner::deterministic();
+    let (mut held, mut failed, mut seen) = (0, 0, 0);
+    for _ in 0..300 {
+        let (source, json) = (prop_oneof![bools(), loops()], json()).new_tree(&mut runner).unwrap().current();
+        if let Ok(evaluation) = evaluate_with(&source, &json) {
+            held += usize::from(evaluation.holds);
+            failed += usize::from(!evaluation.holds);
+            seen += evaluation.seen.len();
+        }
+    }
+    assert!(held > 30 && failed > 30 && seen > 100, "of 300, {held} held, {failed} did not, {seen} values were seen");
 }
 
 proptest! {
