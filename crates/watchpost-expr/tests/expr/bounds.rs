@@ -110,6 +110,9 @@ fn parts_entries_patterns_and_loops_are_counted() {
     let long = format!("body.text.matches('{}')", "a".repeat(PATTERN_BYTES_MAX + 1));
     assert_eq!(refused(&long).message, "the pattern has 1025 bytes: expected at most 1024");
     refused(&format!("body.text.matches('{}')", "(".repeat(1000)));
+    compiled("body.text.matches('[a-z]{0,300}')");
+    let error = refused("body.text.matches('[^z]{0,300}')");
+    assert_eq!(error.message, "the pattern is too large once compiled: expected a simpler one");
 
     compiled("numbers.all(a, numbers.all(b, a == b)) && numbers.filter(a, true).all(b, numbers.exists(c, c == b))");
     let five = "numbers.all(a, numbers.all(b, numbers.all(c, numbers.all(d, numbers.all(e, true)))))";
@@ -142,6 +145,14 @@ fn a_loop_over_much_stops_at_the_budget() {
 }
 
 #[test]
+fn a_second_look_for_the_report_costs_no_steps() {
+    // The list takes more than half of the budget, and the loop around it ends with its only entry.
+    let json = json!([{"list": vec![1; 2000]}]);
+    let evaluation = evaluate_with("body.json.exists(i, i.list.all(j, j == 1)) && status == 200", &json).unwrap();
+    assert!(evaluation.holds);
+}
+
+#[test]
 fn going_through_texts_costs_steps() {
     let text = "x".repeat(128 * 1024);
     let json = json!({"text": text, "list": vec![0; 100]});
@@ -150,6 +161,7 @@ fn going_through_texts_costs_steps() {
     }
     stopped(evaluate_with("body.json.list.all(i, body.json.text == body.json.text)", &json));
     stopped(evaluate_with("body.json.list.all(i, body.json.text <= body.json.text)", &json));
+    stopped(evaluate_with("body.json.list.all(i, body.json.text + 'x' != 'z')", &json));
 
     let matches = STEPS_MAX as usize * MATCH_BYTES_PER_STEP / text.len();
     let patterns = |count: usize| vec!["!body.json.text.matches('y')"; count].join(" && ");
@@ -171,15 +183,23 @@ fn texts_and_lists_that_are_made_are_bounded() {
     assert_eq!(error.message, "lowerAscii() makes a text of 262145 bytes: expected at most 262144");
     let error = evaluate_with("body.json.list.filter(i, i == 1).size() > 0", &json).unwrap_err();
     assert_eq!(error.message, "filter() keeps more than 1024 entries: expected fewer");
+    // Nothing absorbs that.
+    for source in ["body.json.text + 'x' != '' || ready", "[1, 2].exists(x, x == 2 || body.json.text + 'x' != '')"] {
+        assert_eq!(evaluate_with(source, &json).unwrap_err().kind, EvalErrorKind::Limit, "{source}");
+    }
+    let source = "['x', ''].exists(x, body.json.text + x != '')";
+    assert_eq!(evaluate_with(source, &json).unwrap_err().kind, EvalErrorKind::Limit, "{source}");
 }
 
 #[test]
 fn deep_json_is_compared_only_so_far() {
-    let deep = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
-    let json = |levels: usize| json!({"a": deep(levels), "b": deep(levels)});
-    assert!(evaluate_with("body.json.a == body.json.b", &json(100)).unwrap().holds);
-    let error = evaluate_with("body.json.a == body.json.b", &json(200)).unwrap_err();
-    assert_eq!(error.message, "what is compared is nested more than 128 deep: expected less");
+    for deeper in [|inner| json!([inner]), |inner| json!({"x": inner})] {
+        let deep = |levels: usize| (0..levels).fold(json!(1), |inner, _| deeper(inner));
+        let json = |levels: usize| json!({"a": deep(levels), "b": deep(levels)});
+        assert!(evaluate_with("body.json.a == body.json.b", &json(100)).unwrap().holds);
+        let error = evaluate_with("body.json.a == body.json.b", &json(200)).unwrap_err();
+        assert_eq!(error.message, "what is compared is nested more than 128 deep: expected less");
+    }
 }
 
 /// Counts how often it is asked.

@@ -41,6 +41,17 @@ fn each_of_these_holds() {
 }
 
 #[test]
+fn numbers_of_json_are_ints_where_they_can_be() {
+    let json = json!([101, -101, 9_223_372_036_854_775_807_i64, 9_223_372_036_854_775_808_u64, 101.0]);
+    for source in [
+        "body.json[0] / 2 == 50 && body.json[1] / 2 == -50 && body.json[0] % 2 == 1 && body.json[4] / 2 == 50.5",
+        "body.json[2] - 1 == 9223372036854775806 && body.json[3] == 9223372036854775808.0",
+    ] {
+        assert!(evaluate_with(source, &json).unwrap().holds, "{source}");
+    }
+}
+
+#[test]
 fn numbers_without_a_result_are_errors() {
     let cases = [
         ("9223372036854775807 + 1 > 0", "`9223372036854775807 + 1`: the result does not fit into 64 bits"),
@@ -104,11 +115,14 @@ fn errors_point_into_the_expression() {
 
 #[test]
 fn equality_looks_into_lists_and_objects() {
-    let json = json!({"a": {"x": [1, {"y": null}]}, "b": {"x": [1.0, {"y": null}]}, "c": {"x": [1, {"z": null}]}});
+    let json = json!({"a": {"x": [1, {"y": null}]}, "b": {"x": [1.0, {"y": null}]}, "c": {"x": [1, {"z": null}]},
+        "more": {"x": [1, {"y": null}], "z": 1}});
     for (source, expected) in [
         ("body.json.a == body.json.b", true),
         ("body.json.a == body.json.c", false),
         ("body.json.a.x == body.json.c.x", false),
+        ("body.json.a == body.json.more", false),
+        ("body.json.more == body.json.a", false),
         ("body.json.a.x == [1]", false),
         ("body.json.a in [body.json.c, body.json.b]", true),
         ("body.json == body.json.a", false),
