@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
 use crate::check::{Check, CheckBody, ProbeBody};
+use crate::dns::DnsSettings;
 use crate::expect::Expect;
 use crate::group::{self, GroupRules, GroupSettings, Overlap, RunPolicy, VerdictRule};
 use crate::http::HttpSettings;
@@ -43,6 +44,9 @@ pub struct CheckDocument {
     /// A TCP check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpSettings>,
+    /// A question to a name server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -91,6 +95,7 @@ impl CheckDocument {
             id,
             http: None,
             tcp: None,
+            dns: None,
             group: None,
             interval: None,
             timeout: None,

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
+use crate::dns::DnsSettings;
 use crate::document::CheckDocument;
 use crate::expect::{ASSERTIONS_MAX, Expect};
 use crate::http::HttpSettings;
@@ -113,6 +114,8 @@ check_types! {
     Http(HttpSettings) = http,
     /// A TCP connection, optionally with an exchange of text.
     Tcp(TcpSettings) = tcp,
+    /// A question to a name server.
+    Dns(DnsSettings) = dns,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

@@ -39,6 +39,7 @@
 
 mod assertions;
 mod context;
+mod dns;
 mod failure;
 mod http;
 mod lazy;
@@ -122,6 +123,7 @@ impl ProbeSet {
         Self::default()
             .with(CheckType::Http, context.factory(crate::http::HttpProbe::new))
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
+            .with(CheckType::Dns, context.factory(dns::DnsProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

@@ -71,6 +71,8 @@ struct State {
     /// When `stage` began; `None` once it is over and the next one has not begun.
     since: Option<Instant>,
     received: u64,
+    /// What the first byte of the answer is called where it is none of a stream, and the code of its absence.
+    awaited: Option<(ReasonCode, String)>,
     /// The hop that is under way.
     hop: HopReport,
     evidence: Evidence,
@@ -91,6 +93,7 @@ impl Recorder {
             stage: Stage::Start,
             since: Some(now),
             received: 0,
+            awaited: None,
             hop: HopReport::default(),
             evidence: Evidence::default(),
         };
@@ -137,6 +140,12 @@ impl Recorder {
     /// Notes the address that is being connected to, or is connected.
     pub fn connected_to(&self, address: SocketAddr) {
         self.0.lock().evidence.address = Some(address);
+    }
+
+    /// Notes what is waited for in [`Stage::FirstByte`], as the beginning of the sentence that says that it
+    /// did not come: "no answer from …". `code` is the reason's, then.
+    pub(crate) fn awaits(&self, code: ReasonCode, absence: impl Into<String>) {
+        self.0.lock().awaited = Some((code, absence.into()));
     }
 
     /// Notes how many bytes of the answer have been read.
@@ -230,7 +239,10 @@ impl Recorder {
             }
             Stage::Tls => (ReasonCode::TlsTimeout, String::from("no complete TLS handshake")),
             Stage::Send => (ReasonCode::FirstByteTimeout, String::from("the peer did not take what was sent")),
-            Stage::FirstByte => (ReasonCode::FirstByteTimeout, String::from("no first byte")),
+            Stage::FirstByte => match state.awaited.clone() {
+                Some(awaited) => awaited,
+                None => (ReasonCode::FirstByteTimeout, String::from("no first byte")),
+            },
             Stage::Head => (ReasonCode::ReceiveTimeout, String::from("the head of the answer was not complete")),
             Stage::Receive => (ReasonCode::ReceiveTimeout, String::from("the answer was not complete")),
         };
