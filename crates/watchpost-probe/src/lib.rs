@@ -38,8 +38,10 @@
 //! ```
 
 mod assertions;
+mod cache;
 mod context;
 mod dns;
+mod facts;
 mod failure;
 mod http;
 mod lazy;

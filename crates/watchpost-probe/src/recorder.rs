@@ -214,6 +214,19 @@ impl Recorder {
         }
     }
 
+    /// What there is so far, with the total time up to now.
+    pub(crate) fn seen(&self) -> Seen {
+        let state = self.0.lock();
+        let evidence = &state.evidence;
+        Seen {
+            phases: PhasesUs { total: Some(micros(state.started.elapsed())), ..evidence.phases },
+            tls: evidence.tls.clone(),
+            metrics: evidence.metrics.clone(),
+            address: evidence.address,
+            resolved: state.hop.resolved.clone(),
+        }
+    }
+
     /// Reads the notes on the TLS handshake, if there are any.
     pub(crate) fn with_tls<T>(&self, read: impl FnOnce(&TlsEvidence) -> T) -> Option<T> {
         self.0.lock().evidence.tls.as_ref().map(read)
@@ -339,6 +352,16 @@ pub(crate) struct Position {
     pub(crate) for_how_long: Duration,
     pub(crate) address: Option<SocketAddr>,
     pub(crate) received: u64,
+}
+
+/// What a probe has found so far, as far as expressions may ask for it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    pub(crate) phases: PhasesUs,
+    pub(crate) tls: Option<TlsEvidence>,
+    pub(crate) metrics: BTreeMap<String, f64>,
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) resolved: Vec<IpAddr>,
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -116,6 +116,15 @@ impl Secrets {
         Cow::Owned(kept)
     }
 
+    /// `text`, which an expression read at `path`, as its report shows it.
+    pub(crate) fn shown(&self, path: &str, text: &str) -> String {
+        match header_of(path) {
+            Some(name) if is_secret_header(&name) => REDACTED.to_owned(),
+            Some(name) => self.hide_in(without_userinfo(&name, text.to_owned())),
+            None => self.hide_in(text.to_owned()),
+        }
+    }
+
     /// `text` with every secret in it hidden.
     pub(crate) fn hide_in(&self, text: String) -> String {
         match self.hide(text.as_bytes(), 0..text.len()) {
@@ -123,6 +132,12 @@ impl Secrets {
             Cow::Owned(hidden) => String::from_utf8_lossy(&hidden).into_owned(),
         }
     }
+}
+
+/// Of the path `headers["name"]` or `headers.name` of an expression, the name.
+fn header_of(path: &str) -> Option<String> {
+    let rest = path.strip_prefix("headers")?;
+    Some(rest.trim_matches(|c: char| matches!(c, '[' | ']' | '"' | '\'' | '.')).to_ascii_lowercase())
 }
 
 /// What `text` encodes, up to where it stops being base64.
@@ -239,6 +254,20 @@ mod tests {
             ("bbbbbbbb and dd, short, harmless", "[redacted] and dd, short, harmless"),
         ] {
             assert_eq!(sent.hide_in(text.to_owned()), shown);
+        }
+    }
+
+    #[test]
+    fn what_an_expression_read_is_shown_without_secrets() {
+        let sent = secrets(r#""X-Token": "0123456789""#);
+        for (path, text, shown) in [
+            ("body.text", "so 0123456789 it is", "so [redacted] it is"),
+            (r#"headers["Set-Cookie"]"#, "a=b", "[redacted]"),
+            ("headers.authorization", "Basic", "[redacted]"),
+            (r#"headers["location"]"#, "http://u:hunter2@a/", "http://a/"),
+            (r#"headers["etag"]"#, "0123456789", "[redacted]"),
+        ] {
+            assert_eq!(sent.shown(path, text), shown, "{path}");
         }
     }
 

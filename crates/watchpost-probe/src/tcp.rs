@@ -53,7 +53,7 @@ impl TcpProbe {
             let position = recorder.position();
             return failure::of_io(&error, &to.whom(position.address), &position);
         }
-        conclude(task, recorder, findings, || serde_json::json!({}))
+        conclude(&self.context, task, recorder, findings, || serde_json::json!({}))
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use watchpost_agent::RunItem;
 use watchpost_model::{
-    Addresses, Check, CheckDocument, CheckId, HttpSettings, Invalid, ProbeSettings, TcpSettings, Timeout,
+    Addresses, Check, CheckDocument, CheckId, DnsSettings, HttpSettings, Invalid, ProbeSettings, TcpSettings, Timeout,
 };
 
 /// What to run for `text`, the `number`th target. A text that is no target becomes an item that
@@ -36,9 +36,29 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
     };
     match scheme {
         "http" | "https" => Ok(ProbeSettings::Http(HttpSettings::get(parsed(text)?))),
+        "dns" => Ok(ProbeSettings::Dns(question(rest)?)),
         "tcp" => Ok(ProbeSettings::Tcp(TcpSettings::connect(parsed(rest.trim_end_matches('/'))?))),
-        other => Err(format!("there is no check for `{other}://`: expected http://, https:// or tcp://")),
+        other => Err(format!("there is no check for `{other}://`: expected http://, https://, tcp:// or dns://")),
     }
+}
+
+/// `NAME?type=A&server=HOST:PORT&transport=udp`, of which all but the name may be left out.
+fn question(text: &str) -> Result<DnsSettings, String> {
+    let (name, query) = text.split_once('?').unwrap_or((text, ""));
+    let mut settings = DnsSettings::ask(parsed(name.trim_end_matches('/'))?);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match key {
+            "type" => settings.record_type = parsed(value)?,
+            "server" => settings.server = Some(parsed(value)?),
+            "transport" => settings.transport = parsed(value)?,
+            other => {
+                let other = watchpost_model::shorten(other, 40);
+                return Err(format!("`{other}` is nothing that dns:// has: expected type, server or transport"));
+            }
+        }
+    }
+    Ok(settings)
 }
 
 fn parsed<T: std::str::FromStr<Err = Invalid>>(text: &str) -> Result<T, String> {
@@ -59,11 +79,22 @@ mod tests {
         assert!(told("gopher://a").contains("no check for `gopher://`"));
         assert!(told("http://").contains("not a URL"));
         assert!(told("tcp://a").contains("no port"));
+        assert!(told("dns://").contains("not a name"));
+        assert!(told("dns://a?type=X").contains("not a type of records"));
+        assert!(told("dns://a?transport=quic").contains("expected udp, tcp, tls or https"));
+        assert!(told("dns://a?sever=b").contains("expected type, server or transport"));
     }
 
     #[test]
     fn urls_and_addresses_become_checks() {
-        for text in ["http://a/", "https://a:8443/x", "tcp://a:1", "tcp://[::1]:22/"] {
+        for text in [
+            "http://a/",
+            "https://a:8443/x",
+            "tcp://a:1",
+            "tcp://[::1]:22/",
+            "dns://a",
+            "dns://a/?type=MX&server=10.0.0.1&transport=tls",
+        ] {
             assert!(matches!(parse(text, 1, Duration::from_secs(1), true), Ok(RunItem::Check(_))), "{text}");
         }
     }

@@ -5,6 +5,7 @@
 
 mod dns;
 mod exchange;
+mod expect;
 mod http;
 mod limits;
 mod redirects;

@@ -4,15 +4,18 @@ mod expect;
 mod words;
 
 use serde::{Deserialize, Serialize};
+use watchpost_expr::{Field, Type};
 
 pub use self::expect::{DnsExpect, FlagsExpect, RecordData, RecordsExpect};
 pub use self::words::{DnsName, Rcode, RecordType};
+use crate::Invalid;
 use crate::expect::ASSERTIONS_MAX;
 use crate::network::{RouteSettings, TlsSettings};
 use crate::probe::TypeSettings;
 use crate::server::ServerAddress;
 use crate::target::HostPort;
 use crate::text::text_type;
+use crate::variables::TEXTS;
 
 /// The size that a server may answer with in one datagram, unless a check says otherwise: what passes
 /// every link unfragmented (DNS flag day 2020).
@@ -57,6 +60,16 @@ impl DnsTransport {
 
     fn has_tls(self) -> bool {
         matches!(self, Self::Tls | Self::Https)
+    }
+}
+
+impl std::str::FromStr for DnsTransport {
+    type Err = Invalid;
+
+    fn from_str(word: &str) -> Result<Self, Invalid> {
+        let known = [Self::Udp, Self::Tcp, Self::Tls, Self::Https].into_iter().find(|known| known.as_str() == word);
+        let word = crate::shorten(word, 40);
+        known.ok_or_else(|| Invalid::new(format!("`{word}` is not a transport: expected udp, tcp, tls or https")))
     }
 }
 
@@ -151,13 +164,13 @@ pub struct DnsSettings {
 }
 
 impl DnsSettings {
-    /// Asks `server`, or the system's first name server, for records of `name`.
-    pub fn ask(name: DnsName, record_type: RecordType, server: Option<ServerAddress>, transport: DnsTransport) -> Self {
+    /// Asks the first name server that names are resolved with for the addresses of `name`.
+    pub fn ask(name: DnsName) -> Self {
         Self {
             name,
-            record_type,
-            server,
-            transport,
+            record_type: RecordType::default(),
+            server: None,
+            transport: DnsTransport::default(),
             https: DohSettings::default(),
             recursion_desired: true,
             dnssec: false,
@@ -175,8 +188,36 @@ impl DnsSettings {
     }
 }
 
+/// What expressions may ask of a name server's answer.
+const VARIABLES: &[Field] = &[
+    Field::new("rcode", Type::String, "how the server calls its answer, for example `noerror`")
+        .absent_because("the answer was cut off"),
+    Field::new("records", TEXTS, "the data of the records of the type that was asked for; the first 256"),
+    Field::new("record_count", Type::Int, "how many records of the type that was asked for there are"),
+    Field::new("min_ttl_s", Type::Int, "the shortest time to live of these, in seconds")
+        .absent_because("there is no record of the type that was asked for"),
+    Field::new("answers", RECORDS, "the answer section: `name`, `type`, `ttl` and `data`; the first 256"),
+    Field::new("answer_count", Type::Int, "how many records are in the answer section"),
+    Field::new("authority", RECORDS, "the authority section, likewise"),
+    Field::new("authority_count", Type::Int, "how many records are in the authority section"),
+    Field::new("additional_count", Type::Int, "how many records came along, without that of EDNS"),
+    Field::new("aa", Type::Bool, "whether the server answers with authority"),
+    Field::new("tc", Type::Bool, "whether the answer is cut short"),
+    Field::new("rd", Type::Bool, "whether recursion was desired"),
+    Field::new("ra", Type::Bool, "whether the server asks others where it does not know"),
+    Field::new("ad", Type::Bool, "whether the server has verified the answer by DNSSEC"),
+    Field::new("cd", Type::Bool, "whether the server was not to verify the answer"),
+    Field::new("response_bytes", Type::Int, "the size of the answer, in bytes"),
+    Field::new("transport", Type::String, "how the answer came: `udp`, `tcp`, `tls` or `https`"),
+    Field::new("tcp_fallback", Type::Bool, "whether an answer by UDP was cut short, so that TCP was asked as well"),
+];
+
+/// Records, each with its parts.
+const RECORDS: Type = Type::List(&Type::Dyn);
+
 impl TypeSettings for DnsSettings {
     const EXPECTS: &'static [&'static str] = &[];
+    const VARIABLES: &'static [Field] = VARIABLES;
 
     fn host_port(&self) -> Option<HostPort> {
         self.server.as_ref().map(|server| server.or_port(self.transport.port()))
@@ -255,7 +296,7 @@ mod tests {
         let least = settings(r#"{"name": "example.com"}"#);
         assert_eq!(serde_json::to_string(&least).unwrap(), r#"{"name":"example.com"}"#);
         assert_eq!((least.target_name().as_str(), least.host_port()), ("A example.com", None));
-        let asked = DnsSettings::ask("example.com".parse().unwrap(), RecordType::default(), None, DnsTransport::Udp);
+        let asked = DnsSettings::ask("example.com".parse().unwrap());
         assert_eq!(least, asked);
     }
 

@@ -75,7 +75,7 @@ impl DnsProbe {
             recorder.metric("dns_min_ttl_s", ttl.into());
         }
         let findings = judged.findings(&self.context.patterns);
-        Ok(conclude(task, recorder, findings, || {
+        Ok(conclude(&self.context, task, recorder, findings, || {
             let mut facts = judged.facts();
             facts["transport"] = evidence.transport.into();
             facts["tcp_fallback"] = evidence.tcp_fallback.into();

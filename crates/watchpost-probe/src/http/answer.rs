@@ -38,7 +38,7 @@ pub(crate) fn head(head: &Parts, redirects: &[String], secrets: &Secrets) -> Htt
     }
 }
 
-fn version(version: Version) -> &'static str {
+pub(crate) fn version(version: Version) -> &'static str {
     match version {
         Version::HTTP_09 => "HTTP/0.9",
         Version::HTTP_10 => "HTTP/1.0",

@@ -5,6 +5,7 @@
 mod answer;
 mod decode;
 mod exchange;
+mod facts;
 mod failure;
 mod hop;
 mod stream;
@@ -12,12 +13,13 @@ mod stream;
 use std::net::SocketAddr;
 
 use http::header::LOCATION;
-use watchpost_model::{HttpSettings, ProbeSettings, Reason, ReasonCode, Task};
+use watchpost_model::{HttpSettings, Outcome, ProbeSettings, Reason, ReasonCode, Task};
 
 use self::answer::Unread;
 use self::exchange::{Broken, Response};
+use self::facts::HttpFacts;
 use self::hop::Hop;
-use crate::assertions::{Answer, Findings};
+use crate::assertions::{Answer, Findings, conclude_with};
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
 use crate::secret::Secrets;
@@ -157,14 +159,15 @@ impl HttpProbe {
             truncated,
             secrets: hop.secrets(),
         };
-        let findings = Findings::of_http(&task.expect, seen, recorder.elapsed(), &self.context.patterns);
-        let reason = findings.reason();
-        recorder.assertions(findings.reports);
-        self.record_body(recorder, truncated, reason.is_some().then(|| hop.secrets()));
+        let findings = Findings::of_http(&task.expect, seen, &self.context.patterns);
+        let facts = HttpFacts::new(&response.head, &self.body, truncated, redirects);
+        let redact = |path: &str, text: &str| Some(hop.secrets().shown(path, text));
+        let verdict = conclude_with(&self.context, task, recorder, findings, &facts, &redact);
+        self.record_body(recorder, truncated, (verdict.outcome != Outcome::Pass).then(|| hop.secrets()));
         if hop.is_tls() {
             response.close();
         }
-        reason.map_or_else(Verdict::pass, Verdict::fail)
+        verdict
     }
 
     /// Records what is known of the body, with an excerpt if it is said what that must not show.
