@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
 use crate::check::{Check, CheckBody, ProbeBody};
+use crate::dns::DnsSettings;
 use crate::exec::ExecSettings;
 use crate::expect::Expect;
 use crate::group::{self, GroupRules, GroupSettings, Overlap, RunPolicy, VerdictRule};
@@ -47,6 +48,9 @@ pub struct CheckDocument {
     /// A check by a program that speaks the interface of Nagios plugins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<ExecSettings>,
+    /// A question to a name server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -96,6 +100,7 @@ impl CheckDocument {
             http: None,
             tcp: None,
             exec: None,
+            dns: None,
             group: None,
             interval: None,
             timeout: None,

@@ -1,8 +1,12 @@
 //! What a check saw on its way to an outcome, for whoever wants to know why.
 
+mod dns;
+
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
+
+pub use self::dns::{DnsEvidence, DnsRecord};
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -80,6 +84,8 @@ pub enum TypeEvidence {
     Dialogue(DialogueEvidence),
     /// Of a program that was run.
     Exec(ExecEvidence),
+    /// Of a name server.
+    Dns(DnsEvidence),
 }
 
 /// What a peer said in an exchange of texts.

@@ -22,6 +22,7 @@
 
 mod check;
 mod codec;
+mod dns;
 mod document;
 mod evidence;
 mod exec;
@@ -36,6 +37,7 @@ mod network;
 mod outcome;
 mod probe;
 mod result;
+mod server;
 mod set;
 mod status;
 mod subject;
@@ -49,8 +51,14 @@ mod verdict;
 
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
+pub use dns::{
+    DnsExpect, DnsName, DnsSettings, DnsTransport, DohMethod, DohPath, DohSettings, FlagsExpect, Rcode, RecordData,
+    RecordType, RecordsExpect,
+};
 pub use document::CheckDocument;
-pub use evidence::{DialogueEvidence, ExecEvidence, HopReport, PerfDatum, Phase, PhaseSpan, TypeEvidence};
+pub use evidence::{
+    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, PerfDatum, Phase, PhaseSpan, TypeEvidence,
+};
 pub use exec::{AbsolutePath, Argument, ExecLimits, ExecSettings, VariableName, VariableValue, WarningMeans};
 pub use expect::{ASSERTIONS_MAX, Expect, Expression, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_pattern};
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
@@ -63,14 +71,17 @@ pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, Serv
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use result::{AssertionReport, HttpEvidence, PhasesUs, TargetReport, TaskResult, TlsEvidence};
+pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use status::{StatusRange, StatusSet};
 pub use subject::{SubjectPrefix, Subjects, header};
-pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target};
+pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target, shown_address};
 pub use task::{Firing, Task, TaskClass};
 pub use tcp::TcpSettings;
 pub use text::shorten;
-pub use time::{DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, TIMEOUT_MAX, Timeout, parse_duration};
+pub use time::{
+    DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, TIMEOUT_MAX, Timeout, Ttl, parse_duration,
+};
 pub use verdict::{RunVerdict, VerdictOf};
 
 /// A moment in UTC; on the wire an RFC 3339 text.

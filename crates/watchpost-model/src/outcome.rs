@@ -120,6 +120,18 @@ reason_codes! {
     DnsTimeout = "dns_timeout",
     /// The name could not be resolved for another reason.
     DnsError = "dns_error",
+    /// The name server failed (`servfail`).
+    DnsServfail = "dns_servfail",
+    /// The name server does not want to answer (`refused`).
+    DnsRefused = "dns_refused",
+    /// The name server answered with another code than is expected.
+    DnsRcode = "dns_rcode",
+    /// The name server's answer has no record of the type that was asked for.
+    DnsNoAnswer = "dns_no_answer",
+    /// The name server knows nothing about the name, and names others that may.
+    DnsReferral = "dns_referral",
+    /// The name server's answer is cut short.
+    DnsTruncated = "dns_truncated",
     /// The target resolved to no endpoint at all.
     NoEndpoints = "no_endpoints",
     /// The peer refused the connection.

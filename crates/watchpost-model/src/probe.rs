@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use watchpost_expr::{CompileError, Environment, Field, Program};
 
+use crate::dns::DnsSettings;
 use crate::document::CheckDocument;
 use crate::exec::ExecSettings;
 use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
@@ -133,6 +134,8 @@ check_types! {
     Tcp(TcpSettings) = tcp,
     /// A program that speaks the interface of Nagios plugins.
     Exec(ExecSettings) = exec,
+    /// A question to a name server.
+    Dns(DnsSettings) = dns,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

@@ -335,11 +335,11 @@ fn same(a: &Json, b: &Json) -> bool {
     }
 }
 
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", shorten(text, QUOTED_CHARS_MAX))
 }
 
-fn slashed(pattern: &Pattern) -> String {
+pub(crate) fn slashed(pattern: &Pattern) -> String {
     format!("/{}/", shorten(pattern.as_str(), QUOTED_CHARS_MAX))
 }
 

@@ -40,6 +40,7 @@
 mod assertions;
 mod cache;
 mod context;
+mod dns;
 mod exec;
 mod facts;
 mod failure;
@@ -129,6 +130,7 @@ impl ProbeSet {
             .with(CheckType::Http, context.factory(crate::http::HttpProbe::new))
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
             .with(CheckType::Exec, context.factory(exec::ExecProbe::new))
+            .with(CheckType::Dns, context.factory(dns::DnsProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

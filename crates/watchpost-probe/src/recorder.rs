@@ -77,6 +77,8 @@ struct State {
     received: u64,
     /// Whether a peer that was not asked for TLS speaks it.
     answered_in_tls: bool,
+    /// What the first byte of the answer is called where it is none of a stream, and the code of its absence.
+    awaited: Option<(ReasonCode, String)>,
     /// The hop that is under way.
     hop: HopReport,
     redaction: Redaction,
@@ -99,6 +101,7 @@ impl Recorder {
             since: Some(now),
             received: 0,
             answered_in_tls: false,
+            awaited: None,
             hop: HopReport::default(),
             redaction: Redaction::default(),
             evidence: Evidence::default(),
@@ -147,6 +150,12 @@ impl Recorder {
     /// Notes the address that is being connected to, or is connected.
     pub fn connected_to(&self, address: SocketAddr) {
         self.0.lock().evidence.address = Some(address);
+    }
+
+    /// Notes what is waited for in [`Stage::FirstByte`], as the beginning of the sentence that says that it
+    /// did not come: "no answer from …". `code` is the reason's, then.
+    pub(crate) fn awaits(&self, code: ReasonCode, absence: impl Into<String>) {
+        self.0.lock().awaited = Some((code, absence.into()));
     }
 
     /// Notes how many bytes of the answer have been read.
@@ -268,7 +277,10 @@ impl Recorder {
             }
             Stage::Tls => (ReasonCode::TlsTimeout, String::from("no complete TLS handshake")),
             Stage::Send => (ReasonCode::FirstByteTimeout, String::from("the peer did not take what was sent")),
-            Stage::FirstByte => (ReasonCode::FirstByteTimeout, String::from("no first byte")),
+            Stage::FirstByte => match state.awaited.clone() {
+                Some(awaited) => awaited,
+                None => (ReasonCode::FirstByteTimeout, String::from("no first byte")),
+            },
             Stage::Head => (ReasonCode::ReceiveTimeout, String::from("the head of the answer was not complete")),
             Stage::Receive => (ReasonCode::ReceiveTimeout, String::from("the answer was not complete")),
             Stage::Run => (ReasonCode::PluginTimeout, String::from("the plugin did not end")),
