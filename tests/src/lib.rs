@@ -5,5 +5,7 @@ pub mod http_fixture;
 pub mod nats_server;
 pub mod observer;
 pub mod process;
+pub mod redis_server;
+pub mod server_process;
 pub mod tcp_fixture;
 pub mod tls_fixture;

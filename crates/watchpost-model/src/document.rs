@@ -16,6 +16,7 @@ use crate::http::HttpSettings;
 use crate::id::CheckId;
 use crate::message::V1;
 use crate::probe::{CheckType, ProbeSettings};
+use crate::redis::RedisSettings;
 use crate::target::{Addresses, Target};
 use crate::tcp::TcpSettings;
 use crate::time::{Interval, Timeout};
@@ -51,6 +52,9 @@ pub struct CheckDocument {
     /// A question to a name server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsSettings>,
+    /// A check of a Redis server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis: Option<RedisSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -101,6 +105,7 @@ impl CheckDocument {
             tcp: None,
             exec: None,
             dns: None,
+            redis: None,
             group: None,
             interval: None,
             timeout: None,

@@ -1,11 +1,13 @@
 //! What a check saw on its way to an outcome, for whoever wants to know why.
 
+mod databases;
 mod dns;
 
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::databases::RedisEvidence;
 pub use self::dns::{DnsEvidence, DnsRecord};
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
@@ -86,6 +88,8 @@ pub enum TypeEvidence {
     Exec(ExecEvidence),
     /// Of a name server.
     Dns(DnsEvidence),
+    /// Of a Redis server.
+    Redis(RedisEvidence),
 }
 
 /// What a peer said in an exchange of texts.

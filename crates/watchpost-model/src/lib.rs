@@ -36,7 +36,9 @@ mod message;
 mod network;
 mod outcome;
 mod probe;
+mod redis;
 mod result;
+mod secret;
 mod server;
 mod set;
 mod status;
@@ -46,6 +48,7 @@ mod task;
 mod tcp;
 mod text;
 mod time;
+mod value;
 mod variables;
 mod verdict;
 
@@ -57,7 +60,8 @@ pub use dns::{
 };
 pub use document::CheckDocument;
 pub use evidence::{
-    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, PerfDatum, Phase, PhaseSpan, TypeEvidence,
+    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, PerfDatum, Phase, PhaseSpan, RedisEvidence,
+    TypeEvidence,
 };
 pub use exec::{AbsolutePath, Argument, ExecLimits, ExecSettings, VariableName, VariableValue, WarningMeans};
 pub use expect::{ASSERTIONS_MAX, Expect, Expression, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_pattern};
@@ -70,7 +74,9 @@ pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERS
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
 pub use probe::{CheckType, ProbeSettings, compile_expression};
+pub use redis::{CommandWord, RedisSettings, RespVersion};
 pub use result::{AssertionReport, HttpEvidence, PhasesUs, TargetReport, TaskResult, TlsEvidence};
+pub use secret::Password;
 pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use status::{StatusRange, StatusSet};
@@ -82,6 +88,7 @@ pub use text::shorten;
 pub use time::{
     DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, TIMEOUT_MAX, Timeout, Ttl, parse_duration,
 };
+pub use value::{DatabaseName, ExpectedValue, Query, UserName, ValueExpect};
 pub use verdict::{RunVerdict, VerdictOf};
 
 /// A moment in UTC; on the wire an RFC 3339 text.

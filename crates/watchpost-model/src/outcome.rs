@@ -172,6 +172,18 @@ reason_codes! {
     BadRedirect = "bad_redirect",
     /// The status code is not the expected one.
     HttpStatus = "http_status",
+    /// The server does not accept the user or password, or wants some and has been given none.
+    AuthFailed = "auth_failed",
+    /// The server answers, and says that it cannot serve now: it is starting, loading, in recovery, or full.
+    NotReady = "not_ready",
+    /// The server serves only those who speak TLS, and the check does not.
+    TlsRequired = "tls_required",
+    /// The check is to speak TLS, and the server does not offer it.
+    TlsNotOffered = "tls_not_offered",
+    /// The server has no such database.
+    UnknownDatabase = "unknown_database",
+    /// The server could not do what the check asked of it.
+    QueryFailed = "query_failed",
     /// An assertion does not hold.
     AssertionFailed = "assertion_failed",
     /// The plugin reports a warning.

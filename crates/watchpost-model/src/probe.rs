@@ -11,6 +11,7 @@ use crate::document::CheckDocument;
 use crate::exec::ExecSettings;
 use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
 use crate::http::HttpSettings;
+use crate::redis::RedisSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
 use crate::{Invalid, variables};
@@ -136,6 +137,8 @@ check_types! {
     Exec(ExecSettings) = exec,
     /// A question to a name server.
     Dns(DnsSettings) = dns,
+    /// A Redis server, or one that speaks its protocol.
+    Redis(RedisSettings) = redis,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

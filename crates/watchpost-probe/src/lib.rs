@@ -38,6 +38,7 @@
 //! ```
 
 mod assertions;
+mod broken;
 mod cache;
 mod context;
 mod dns;
@@ -50,10 +51,13 @@ mod network;
 mod patterns;
 mod recorder;
 mod redaction;
+mod redis;
 mod resolver;
 mod secret;
 mod tcp;
 mod tls;
+mod value;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -131,6 +135,7 @@ impl ProbeSet {
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
             .with(CheckType::Exec, context.factory(exec::ExecProbe::new))
             .with(CheckType::Dns, context.factory(dns::DnsProbe::new))
+            .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

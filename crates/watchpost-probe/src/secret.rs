@@ -79,6 +79,13 @@ impl Secrets {
         secrets
     }
 
+    /// Those that are `values` themselves.
+    pub(crate) fn of_values<'a>(values: impl Iterator<Item = &'a str>) -> Self {
+        let mut secrets = Self::default();
+        values.for_each(|value| secrets.add(value.as_bytes()));
+        secrets
+    }
+
     /// The same, and what `rules` hide.
     pub(crate) fn with_rules(mut self, rules: &Redaction) -> Self {
         self.rules = rules.clone();

@@ -1,5 +1,7 @@
 //! Targets as they are written on the command line.
 
+mod server;
+
 use std::time::Duration;
 
 use watchpost_agent::RunItem;
@@ -14,6 +16,7 @@ Targets:
   http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH
   tcp://HOST:PORT
   dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https
+  redis://HOST[:PORT], rediss://HOST[:PORT]
   exec:/PATH ARGUMENT… (with --exec-dir)";
 
 /// What to run for `text`, the `number`th target. A text that is no target becomes an item that
@@ -22,7 +25,10 @@ pub fn parse(text: &str, number: usize, timeout: Duration, all_addresses: bool) 
     let id: CheckId = format!("target-{number}").parse().map_err(|e| format!("{e}"))?;
     match check(text, id.clone(), timeout, all_addresses) {
         Ok(check) => Ok(RunItem::Check(Box::new(check))),
-        Err(message) => Ok(RunItem::Invalid { id, given: watchpost_model::shorten(text, 200).into_owned(), message }),
+        Err(message) => {
+            let given = watchpost_model::shorten(&server::without_password(text), 200).into_owned();
+            Ok(RunItem::Invalid { id, given, message })
+        }
     }
 }
 
@@ -50,6 +56,7 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
         "http" | "https" => Ok(ProbeSettings::Http(HttpSettings::get(parsed(text)?))),
         "dns" => Ok(ProbeSettings::Dns(question(rest)?)),
         "tcp" => Ok(ProbeSettings::Tcp(TcpSettings::connect(parsed(rest.trim_end_matches('/'))?))),
+        "redis" | "rediss" => server::redis(rest, scheme == "rediss"),
         other => {
             Err(format!("there is no check for `{other}://`: `watchpost check --help` lists the forms of targets"))
         }

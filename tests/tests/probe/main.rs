@@ -9,6 +9,7 @@ mod expect;
 mod http;
 mod limits;
 mod redirects;
+mod redis;
 mod tcp;
 mod tls;
 
