@@ -17,6 +17,7 @@ use crate::probe::{CheckType, ProbeSettings};
 use crate::target::{Addresses, Target};
 use crate::tcp::TcpSettings;
 use crate::time::{Interval, Timeout};
+use crate::tls::TlsCheckSettings;
 
 /// The most that settings and expectations may take together, in bytes of JSON. It leaves room for
 /// the rest of a task below [`Task::BYTES_MAX`](crate::Task).
@@ -43,6 +44,9 @@ pub struct CheckDocument {
     /// A TCP check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpSettings>,
+    /// A TLS check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsCheckSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -91,6 +95,7 @@ impl CheckDocument {
             id,
             http: None,
             tcp: None,
+            tls: None,
             group: None,
             interval: None,
             timeout: None,

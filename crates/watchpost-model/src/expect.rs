@@ -178,6 +178,31 @@ pub enum HeaderExpect {
     Matches(Pattern),
 }
 
+/// For how many days a certificate must still be valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct CertDays(#[schemars(range(min = 1, max = 10_000))] u16);
+
+impl CertDays {
+    /// The most days that can be asked for.
+    pub const MAX: u16 = 10_000;
+
+    /// The number of days, 1 to [`CertDays::MAX`].
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for CertDays {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let days = u64::deserialize(deserializer)?;
+        match u16::try_from(days) {
+            Ok(few) if (1..=Self::MAX).contains(&few) => Ok(Self(few)),
+            _ => Err(D::Error::custom(format_args!("{days} days are out of range: expected 1 to {}", Self::MAX))),
+        }
+    }
+}
+
 /// What a check expects of an answer. Where it says nothing, the type's own rule holds: an `http`
 /// check passes below status 400, a `tcp` check once connected and answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -195,6 +220,9 @@ pub struct Expect {
     /// What headers must be, by name (`http`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub header: BTreeMap<HeaderName, HeaderExpect>,
+    /// For how many days the server's certificate must still be valid, 1 to 10 000 (types with TLS).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert_days: Option<CertDays>,
     /// The longest total time that is acceptable (every type).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_latency: Option<Latency>,
@@ -216,6 +244,7 @@ impl Expect {
             ("body_contains", !self.body_contains.is_empty()),
             ("body_matches", !self.body_matches.is_empty()),
             ("header", !self.header.is_empty()),
+            ("cert_days", self.cert_days.is_some()),
         ]
         .into_iter()
         .find_map(|(key, used)| (used && !known.contains(&key)).then_some(key))
@@ -226,6 +255,7 @@ impl Expect {
             + self.body_contains.0.len()
             + self.body_matches.0.len()
             + self.header.len()
+            + usize::from(self.cert_days.is_some())
             + usize::from(self.max_latency.is_some())
     }
 }

@@ -165,7 +165,7 @@ impl HttpSettings {
 }
 
 impl TypeSettings for HttpSettings {
-    const EXPECTS: &'static [&'static str] = &["status", "body_contains", "body_matches", "header"];
+    const EXPECTS: &'static [&'static str] = &["status", "body_contains", "body_matches", "header", "cert_days"];
 
     fn host_port(&self) -> Option<HostPort> {
         Some(self.url.host_port())

@@ -10,6 +10,7 @@ use crate::expect::{ASSERTIONS_MAX, Expect};
 use crate::http::HttpSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
+use crate::tls::TlsCheckSettings;
 
 /// What the settings of every check type tell about themselves.
 pub(crate) trait TypeSettings {
@@ -113,6 +114,8 @@ check_types! {
     Http(HttpSettings) = http,
     /// A TCP connection, optionally with an exchange of text.
     Tcp(TcpSettings) = tcp,
+    /// A TLS handshake, and the certificate that the server shows.
+    Tls(TlsCheckSettings) = tls,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use watchpost_model::{
-    AssertionReport, Expect, HeaderExpect, HeaderName, Latency, Pattern, Reason, ReasonCode, Task, shorten,
+    AssertionReport, CertDays, Expect, HeaderExpect, HeaderName, Latency, Pattern, Reason, ReasonCode, Task, shorten,
 };
 
 use crate::Verdict;
 use crate::patterns::Patterns;
 use crate::recorder::{Recorder, Spent};
 use crate::secret::{REDACTED, Secrets, is_secret_header, without_userinfo};
+use crate::tls::DAYS_LEFT;
 
 /// How much of a text is quoted in a report.
 const QUOTED_CHARS_MAX: usize = 120;
@@ -49,6 +50,7 @@ pub(crate) fn conclude(
     _facts: impl FnOnce() -> serde_json::Value,
 ) -> Verdict {
     recorder.leave();
+    findings.certificate(task.expect.cert_days, recorder);
     findings.latency(task.expect.max_latency, recorder.elapsed());
     let reason = findings.reason();
     recorder.assertions(findings.reports);
@@ -190,6 +192,27 @@ impl Findings {
         self.note(ReasonCode::AssertionFailed, expr, found, actual, |actual| {
             format!("{told} before the answer matched {}; it sent {actual}", slashed(pattern))
         });
+    }
+
+    /// Whether the certificate of the server is valid for long enough yet.
+    pub(crate) fn certificate(&mut self, min: Option<CertDays>, recorder: &Recorder) {
+        let Some(min) = min.map(CertDays::get) else { return };
+        let days_left = recorder.noted(DAYS_LEFT);
+        let actual = days_left.map_or_else(|| "no TLS".to_owned(), |days| format!("{days:.1} days"));
+        let passed = days_left.is_some_and(|days| days >= f64::from(min));
+        let until = recorder.with_tls(|tls| tls.not_after).flatten();
+        self.note(
+            ReasonCode::AssertionFailed,
+            format!("tls.days_left >= {min}"),
+            passed,
+            actual,
+            |actual| match until {
+                None => format!("there was no TLS, so no certificate could be valid for {min} days"),
+                Some(until) => {
+                    format!("the certificate is valid for {actual} more, until {until}, expected {min} days")
+                }
+            },
+        );
     }
 
     /// Whether a check that took `elapsed` was fast enough.

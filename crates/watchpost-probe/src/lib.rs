@@ -40,6 +40,7 @@
 mod assertions;
 mod context;
 mod failure;
+mod handshake;
 mod http;
 mod lazy;
 mod network;
@@ -122,6 +123,7 @@ impl ProbeSet {
         Self::default()
             .with(CheckType::Http, context.factory(crate::http::HttpProbe::new))
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
+            .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

@@ -167,11 +167,9 @@ impl Recorder {
         self.0.lock().evidence.tls = Some(evidence);
     }
 
-    /// Adds to what a TLS handshake showed, if it has.
+    /// Adds to what a TLS handshake showed.
     pub(crate) fn amend_tls(&self, amend: impl FnOnce(&mut TlsEvidence)) {
-        if let Some(tls) = &mut self.0.lock().evidence.tls {
-            amend(tls);
-        }
+        amend(self.0.lock().evidence.tls.get_or_insert_default());
     }
 
     /// Notes what was expected and what was seen.
@@ -187,6 +185,11 @@ impl Recorder {
     /// Notes a number.
     pub fn metric(&self, name: &str, value: f64) {
         self.0.lock().evidence.metrics.insert(name.to_owned(), value);
+    }
+
+    /// The number that was noted by this name, if one was.
+    pub(crate) fn noted(&self, name: &str) -> Option<f64> {
+        self.0.lock().evidence.metrics.get(name).copied()
     }
 
     /// The time since the recorder was made.

@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what cannot be set up fails its test")]
 
+mod certificates;
 mod dns;
 mod exchange;
+mod handshake;
 mod http;
 mod limits;
 mod redirects;

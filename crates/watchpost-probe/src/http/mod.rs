@@ -157,7 +157,8 @@ impl HttpProbe {
             truncated,
             secrets: hop.secrets(),
         };
-        let findings = Findings::of_http(&task.expect, seen, recorder.elapsed(), &self.context.patterns);
+        let mut findings = Findings::of_http(&task.expect, seen, recorder.elapsed(), &self.context.patterns);
+        findings.certificate(task.expect.cert_days, recorder);
         let reason = findings.reason();
         recorder.assertions(findings.reports);
         self.record_body(recorder, truncated, reason.is_some().then(|| hop.secrets()));
