@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::dialogue::LinePattern;
 use crate::status::StatusSet;
 use crate::text::text_type;
 use crate::time::Latency;
@@ -20,10 +21,11 @@ text_type!(
     Pattern,
     "the regular expression",
     1024,
-    |text| compile_text(text).map(|_| ())
+    |text| compile_bounded(text).map(|_| ())
 );
 
-fn compile_text(text: &str) -> Result<regex::bytes::Regex, String> {
+/// Compiles a regular expression within bounds of its own.
+pub(crate) fn compile_bounded(text: &str) -> Result<regex::bytes::Regex, String> {
     regex::bytes::RegexBuilder::new(text)
         .size_limit(PATTERN_COMPILED_BYTES_MAX)
         .dfa_size_limit(PATTERN_COMPILED_BYTES_MAX)
@@ -43,9 +45,16 @@ fn compile_text(text: &str) -> Result<regex::bytes::Regex, String> {
 
 /// Compiles a pattern for matching against bytes, with bounded memory.
 pub fn compile_pattern(pattern: &Pattern) -> regex::bytes::Regex {
-    // Invariant: `compile_text` accepted this very text when the value was made.
+    // Invariant: `compile_bounded` accepted this very text when the value was made.
     #[expect(clippy::expect_used, reason = "valid by construction")]
-    compile_text(pattern.as_str()).expect("a Pattern compiles")
+    compile_bounded(pattern.as_str()).expect("a Pattern compiles")
+}
+
+/// Compiles a pattern of a step, by its [flagged](crate::LinePattern::flagged) text, with bounded memory.
+pub fn compile_lines(pattern: &LinePattern) -> regex::bytes::Regex {
+    // Invariant: `compile_bounded` accepted this very text when the value was made.
+    #[expect(clippy::expect_used, reason = "valid by construction")]
+    compile_bounded(&pattern.flagged()).expect("a LinePattern compiles")
 }
 
 text_type!(

@@ -22,6 +22,7 @@
 
 mod check;
 mod codec;
+mod dialogue;
 mod document;
 mod evidence;
 mod expect;
@@ -34,6 +35,7 @@ mod network;
 mod outcome;
 mod probe;
 mod result;
+mod secret;
 mod set;
 mod status;
 mod subject;
@@ -43,13 +45,17 @@ mod tcp;
 mod text;
 mod time;
 mod tls;
+mod unix;
 mod verdict;
 
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
+pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex, SentPart};
 pub use document::CheckDocument;
-pub use evidence::{DialogueEvidence, HopReport, Phase, PhaseSpan, TypeEvidence};
-pub use expect::{ASSERTIONS_MAX, CertDays, Expect, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_pattern};
+pub use evidence::{DialogueEvidence, HopReport, Phase, PhaseSpan, Side, Turn, TypeEvidence};
+pub use expect::{
+    ASSERTIONS_MAX, CertDays, Expect, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_lines, compile_pattern,
+};
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
 pub use heartbeat::{BusReport, Heartbeat, PoolReport, Role};
 pub use http::{BODY_SENT_BYTES_MAX, HeaderValue, HttpMethod, HttpSettings, HttpUrl, REDIRECTS_MAX};
@@ -59,6 +65,7 @@ pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, Serv
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
 pub use probe::{CheckType, ProbeSettings};
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
+pub use secret::Password;
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use status::{StatusRange, StatusSet};
 pub use subject::{SubjectPrefix, Subjects, header};
@@ -68,6 +75,7 @@ pub use tcp::TcpSettings;
 pub use text::shorten;
 pub use time::{DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, TIMEOUT_MAX, Timeout, parse_duration};
 pub use tls::{AlpnProtocol, TlsCheckSettings};
+pub use unix::{SocketPath, UnixSettings};
 pub use verdict::{RunVerdict, VerdictOf};
 
 /// A moment in UTC; on the wire an RFC 3339 text.

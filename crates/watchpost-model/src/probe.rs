@@ -11,6 +11,7 @@ use crate::http::HttpSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
 use crate::tls::TlsCheckSettings;
+use crate::unix::UnixSettings;
 
 /// What the settings of every check type tell about themselves.
 pub(crate) trait TypeSettings {
@@ -116,6 +117,8 @@ check_types! {
     Tcp(TcpSettings) = tcp,
     /// A TLS handshake, and the certificate that the server shows.
     Tls(TlsCheckSettings) = tls,
+    /// A connection to a socket in the file system, optionally with an exchange of text.
+    Unix(UnixSettings) = unix,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use watchpost_model::{
-    AssertionReport, CertDays, Expect, HeaderExpect, HeaderName, Latency, Pattern, Reason, ReasonCode, Task, shorten,
+    AssertionReport, CertDays, Expect, HeaderExpect, HeaderName, Latency, Reason, ReasonCode, Task, shorten,
 };
 
 use crate::Verdict;
@@ -12,6 +12,7 @@ use crate::patterns::Patterns;
 use crate::recorder::{Recorder, Spent};
 use crate::secret::{REDACTED, Secrets, is_secret_header, without_userinfo};
 use crate::tls::DAYS_LEFT;
+use crate::transcript::Transcript;
 
 /// How much of a text is quoted in a report.
 const QUOTED_CHARS_MAX: usize = 120;
@@ -53,6 +54,9 @@ pub(crate) fn conclude(
     findings.certificate(task.expect.cert_days, recorder);
     findings.latency(task.expect.max_latency, recorder.elapsed());
     let reason = findings.reason();
+    if reason.is_none() {
+        recorder.transcript(Transcript::forget);
+    }
     recorder.assertions(findings.reports);
     reason.map_or_else(Verdict::pass, Verdict::fail)
 }
@@ -105,8 +109,8 @@ impl Findings {
         }
         for pattern in &expect.body_matches.0 {
             let found = patterns.compiled(pattern).find(answer.body).map(|found| found.range());
-            let expr = format!("body matches {}", slashed(pattern));
-            findings.body(expr, "does not match", &slashed(pattern), found, answer);
+            let expr = format!("body matches {}", slashed(pattern.as_str()));
+            findings.body(expr, "does not match", &slashed(pattern.as_str()), found, answer);
         }
         for (name, wanted) in &expect.header {
             findings.header(name, wanted, answer, patterns);
@@ -166,7 +170,10 @@ impl Findings {
             ),
             HeaderExpect::Matches(pattern) => {
                 let compiled = patterns.compiled(pattern);
-                (format!("matches {}", shown(slashed(pattern))), values.iter().any(|value| compiled.is_match(value)))
+                (
+                    format!("matches {}", shown(slashed(pattern.as_str()))),
+                    values.iter().any(|value| compiled.is_match(value)),
+                )
             }
         };
         let actual = match values.as_slice() {
@@ -182,16 +189,30 @@ impl Findings {
         });
     }
 
-    /// What `found` in an answer over plain TCP says about `pattern`; `told` explains its absence.
-    pub(crate) fn tcp_answer(&mut self, pattern: &Pattern, answer: &[u8], found: bool, told: &str) {
-        let actual = match answer {
-            [] => "nothing".to_owned(),
-            answer => format!("{} bytes: {}", answer.len(), excerpt(answer)),
+    /// Whether an answer of a dialogue matches the pattern that is `shown`, and if not, what is `told` of why no more is
+    /// to come. `hidden` are the secrets that the answer may hold; where it is one itself there are none to be told apart.
+    pub(crate) fn answer(
+        &mut self,
+        at: Option<&str>,
+        shown: &str,
+        answer: &[u8],
+        told: Option<String>,
+        hidden: Option<&Secrets>,
+    ) {
+        let actual = match (answer, hidden) {
+            ([], _) => "nothing".to_owned(),
+            (answer, None) => format!("{} bytes: {REDACTED}", answer.len()),
+            (answer, Some(secrets)) => format!("{} bytes: {}", answer.len(), excerpt_hiding(secrets, answer)),
         };
-        let expr = format!("answer matches {}", slashed(pattern));
-        self.note(ReasonCode::AssertionFailed, expr, found, actual, |actual| {
-            format!("{told} before the answer matched {}; it sent {actual}", slashed(pattern))
-        });
+        let at = at.map(|at| format!("{at}: ")).unwrap_or_default();
+        let told = told.as_deref();
+        self.note(
+            ReasonCode::AssertionFailed,
+            format!("{at}answer matches {shown}"),
+            told.is_none(),
+            actual,
+            |actual| format!("{at}{} before the answer matched {shown}; it sent {actual}", told.unwrap_or_default()),
+        );
     }
 
     /// Whether the certificate of the server is valid for long enough yet.
@@ -229,16 +250,21 @@ impl Findings {
     }
 }
 
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", shorten(text, QUOTED_CHARS_MAX))
 }
 
-fn slashed(pattern: &Pattern) -> String {
-    format!("/{}/", shorten(pattern.as_str(), QUOTED_CHARS_MAX))
+pub(crate) fn slashed(pattern: &str) -> String {
+    format!("/{}/", shorten(pattern, QUOTED_CHARS_MAX))
+}
+
+/// The same, without the secrets.
+pub(crate) fn excerpt_hiding(secrets: &Secrets, bytes: &[u8]) -> String {
+    excerpt(&secrets.hide(bytes, 0..bytes.len().min(QUOTED_BYTES_MAX)))
 }
 
 /// The beginning of `bytes` as quoted text.
-fn excerpt(bytes: &[u8]) -> String {
+pub(crate) fn excerpt(bytes: &[u8]) -> String {
     let shown = bytes.get(..QUOTED_BYTES_MAX).unwrap_or(bytes);
     format!("\"{}\"", shorten(&String::from_utf8_lossy(shown), QUOTED_CHARS_MAX))
 }

@@ -39,6 +39,7 @@
 
 mod assertions;
 mod context;
+mod dialogue;
 mod failure;
 mod handshake;
 mod http;
@@ -50,6 +51,8 @@ mod resolver;
 mod secret;
 mod tcp;
 mod tls;
+mod transcript;
+mod unix;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -124,6 +127,7 @@ impl ProbeSet {
             .with(CheckType::Http, context.factory(crate::http::HttpProbe::new))
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
             .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
+            .with(CheckType::Unix, context.factory(unix::UnixProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

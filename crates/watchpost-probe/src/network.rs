@@ -3,6 +3,8 @@
 //! Every connection of every check type goes through here, so that what is decided about addresses is
 //! decided in one place, of the address that is dialled.
 
+mod unix;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use regex::bytes::Regex;
-use watchpost_model::{Pattern, compile_pattern};
+use watchpost_model::{LinePattern, Pattern, compile_lines, compile_pattern};
 
 /// The most patterns that are kept compiled. A compiled pattern takes at most 256 KiB, most take a
 /// few; beyond this number one is dropped for each that is added.
@@ -19,18 +19,28 @@ pub(crate) struct Patterns(Arc<Mutex<HashMap<Box<str>, Arc<Regex>>>>);
 impl Patterns {
     /// The compiled form of `pattern`.
     pub(crate) fn compiled(&self, pattern: &Pattern) -> Arc<Regex> {
-        if let Some(known) = self.0.lock().get(pattern.as_str()) {
+        self.known_or(pattern.as_str(), || compile_pattern(pattern))
+    }
+
+    /// The compiled form of a pattern of a step.
+    pub(crate) fn compiled_lines(&self, pattern: &LinePattern) -> Arc<Regex> {
+        // It is known by the text with its flags, which means the same wherever it is from.
+        self.known_or(&pattern.flagged(), || compile_lines(pattern))
+    }
+
+    fn known_or(&self, text: &str, compile: impl FnOnce() -> Regex) -> Arc<Regex> {
+        if let Some(known) = self.0.lock().get(text) {
             return Arc::clone(known);
         }
         // Compiled outside the lock: two workers may do it at once, and nobody waits for them.
-        let compiled = Arc::new(compile_pattern(pattern));
+        let compiled = Arc::new(compile());
         let mut kept = self.0.lock();
         if kept.len() >= KEPT_MAX
             && let Some(any) = kept.keys().next().cloned()
         {
             kept.remove(&any);
         }
-        kept.insert(pattern.as_str().into(), Arc::clone(&compiled));
+        kept.insert(text.into(), Arc::clone(&compiled));
         compiled
     }
 }

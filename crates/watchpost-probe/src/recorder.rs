@@ -9,8 +9,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use watchpost_model::{
-    AssertionReport, HopReport, HttpEvidence, Phase, PhaseSpan, PhasesUs, Reason, ReasonCode, TlsEvidence, TypeEvidence,
+    AssertionReport, DialogueEvidence, HopReport, HttpEvidence, Phase, PhaseSpan, PhasesUs, Reason, ReasonCode,
+    TlsEvidence, TypeEvidence,
 };
+
+use crate::transcript::Transcript;
 
 /// The most hops that are reported: the request, and as many redirects or steps as there may be.
 const HOPS_MAX: usize = 32;
@@ -73,6 +76,8 @@ struct State {
     received: u64,
     /// The hop that is under way.
     hop: HopReport,
+    /// Who said what, where texts are exchanged.
+    transcript: Transcript,
     evidence: Evidence,
 }
 
@@ -92,6 +97,7 @@ impl Recorder {
             since: Some(now),
             received: 0,
             hop: HopReport::default(),
+            transcript: Transcript::default(),
             evidence: Evidence::default(),
         };
         Self(Arc::new(Mutex::new(state)))
@@ -182,6 +188,18 @@ impl Recorder {
         self.0.lock().evidence.of_type = Some(evidence);
     }
 
+    /// Adds to the evidence of a dialogue, if there is any.
+    pub(crate) fn amend_dialogue(&self, amend: impl FnOnce(&mut DialogueEvidence)) {
+        if let Some(TypeEvidence::Dialogue(dialogue)) = &mut self.0.lock().evidence.of_type {
+            amend(dialogue);
+        }
+    }
+
+    /// Reads the notes on who said what, or adds to them.
+    pub(crate) fn transcript<T>(&self, with: impl FnOnce(&mut Transcript) -> T) -> T {
+        with(&mut self.0.lock().transcript)
+    }
+
     /// Notes a number.
     pub fn metric(&self, name: &str, value: f64) {
         self.0.lock().evidence.metrics.insert(name.to_owned(), value);
@@ -237,6 +255,9 @@ impl Recorder {
             Stage::Head => (ReasonCode::ReceiveTimeout, String::from("the head of the answer was not complete")),
             Stage::Receive => (ReasonCode::ReceiveTimeout, String::from("the answer was not complete")),
         };
+        if let Some(at) = state.transcript.at() {
+            message.insert_str(0, &format!("{at}: "));
+        }
         message.push_str(&format!(" within {limit:?}"));
         let progress = state.progress();
         if !progress.is_empty() {
@@ -253,6 +274,9 @@ impl Recorder {
         state.close(now);
         state.end_hop();
         let mut evidence = std::mem::take(&mut state.evidence);
+        if let Some(of_type) = &mut evidence.of_type {
+            state.transcript.report(of_type);
+        }
         evidence.phases.total = Some(micros(now.duration_since(state.started)));
         evidence
     }
@@ -318,6 +342,9 @@ impl State {
         }
         if self.stage == Stage::Receive {
             done.push(format!("{} bytes read", self.received));
+        }
+        if let (Some(_), Some(heard)) = (self.transcript.at(), self.transcript.last_heard()) {
+            done.push(format!("the peer said last {heard}"));
         }
         done
     }

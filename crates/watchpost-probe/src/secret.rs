@@ -72,6 +72,11 @@ impl Secrets {
         secrets
     }
 
+    /// Adds `values` themselves.
+    pub(crate) fn extend<'a>(&mut self, values: impl Iterator<Item = &'a str>) {
+        values.for_each(|value| self.add(value.as_bytes()));
+    }
+
     fn add_basic(&mut self, encoded: &str) {
         let decoded = base64(encoded);
         if let Some(colon) = decoded.iter().position(|byte| *byte == b':') {

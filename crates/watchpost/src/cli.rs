@@ -77,7 +77,9 @@ pub enum OutputFormat {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Targets: http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, tcp://HOST:PORT, tls://HOST:PORT")]
+#[command(
+    after_help = "Targets: http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH"
+)]
 pub struct CheckArgs {
     /// What to check
     #[arg(value_name = "TARGET", required_unless_present_any = ["config", "from"])]

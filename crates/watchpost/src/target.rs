@@ -5,7 +5,7 @@ use std::time::Duration;
 use watchpost_agent::RunItem;
 use watchpost_model::{
     Addresses, Check, CheckDocument, CheckId, HttpSettings, Invalid, ProbeSettings, TcpSettings, Timeout,
-    TlsCheckSettings,
+    TlsCheckSettings, UnixSettings,
 };
 
 /// What to run for `text`, the `number`th target. A text that is no target becomes an item that
@@ -39,7 +39,11 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
         "http" | "https" => Ok(ProbeSettings::Http(HttpSettings::get(parsed(text)?))),
         "tcp" => Ok(ProbeSettings::Tcp(TcpSettings::connect(parsed(rest.trim_end_matches('/'))?))),
         "tls" => Ok(ProbeSettings::Tls(TlsCheckSettings::handshake(parsed(rest.trim_end_matches('/'))?))),
-        other => Err(format!("there is no check for `{other}://`: expected http://, https://, tcp:// or tls://")),
+        "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
+        other => {
+            let known = "http://, https://, tcp://, tls:// or unix://";
+            Err(format!("there is no check for `{other}://`: expected {known}"))
+        }
     }
 }
 
@@ -65,7 +69,9 @@ mod tests {
 
     #[test]
     fn urls_and_addresses_become_checks() {
-        for text in ["http://a/", "https://a:8443/x", "tcp://a:1", "tcp://[::1]:22/", "tls://a:443"] {
+        for text in
+            ["http://a/", "https://a:8443/x", "tcp://a:1", "tcp://[::1]:22/", "tls://a:443", "unix:///run/a.sock"]
+        {
             assert!(matches!(parse(text, 1, Duration::from_secs(1), true), Ok(RunItem::Check(_))), "{text}");
         }
     }

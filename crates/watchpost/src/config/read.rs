@@ -134,12 +134,14 @@ fn validate_checks(file: &Path, text: &str, documents: Vec<Spanned<CheckDocument
     Ok(checks)
 }
 
-/// `${NAME}` is replaced in plain scalars only. Within quotes it stays as it is, which is seldom meant.
+/// `${NAME}` is replaced in plain scalars only. Within quotes it stays as it is, which is seldom meant of a name in
+/// capitals, as environment variables have them; `${name}` is what a dialogue captured.
 fn warnings(file: &Path, text: &str) -> Vec<String> {
     let quoted_reference = |line: &str| {
-        let (before, _) = line.split_once("${")?;
+        let (before, after) = line.split_once("${")?;
         let open = |quote| before.matches(quote).count() % 2 == 1;
-        (!before.trim_start().starts_with('#') && (open('"') || open('\''))).then_some(())
+        let in_capitals = !after.split(['}', ':']).next().unwrap_or_default().contains(char::is_lowercase);
+        (!before.trim_start().starts_with('#') && in_capitals && (open('"') || open('\''))).then_some(())
     };
     text.lines()
         .enumerate()
