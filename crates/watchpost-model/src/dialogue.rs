@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
+use watchpost_expr::{Field, Type};
 
 use crate::expect::compile_bounded;
 use crate::network::TlsSettings;
@@ -116,6 +117,13 @@ impl LinePattern {
         compiled.map(|regex| regex.capture_names().flatten().map(str::to_owned).collect()).unwrap_or_default()
     }
 }
+
+/// What expressions may ask of a dialogue.
+pub(crate) const VARIABLES: &[Field] = &[
+    Field::new("received", Type::String, "the last answer up to the end of its match, 4 KiB of it at most"),
+    Field::new("received_bytes", Type::Int, "how much the peer sent, in bytes"),
+    Field::new("captures", Type::Map(&Type::String), "what groups captured, by name; secrets left out"),
+];
 
 /// One step of a dialogue: send, then expect, then begin TLS; whichever of these it names.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -7,6 +7,7 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::dialogue::LinePattern;
+use crate::json_path::{JsonExpect, JsonPath};
 use crate::status::StatusSet;
 use crate::text::text_type;
 use crate::time::Latency;
@@ -104,6 +105,16 @@ text_type!(
         false => Ok(()),
         true => Err("the text to look for is empty: everything contains it".into()),
     }
+);
+
+text_type!(
+    /// An expression that must hold of the answer: docs/expressions.md describes the language. Which
+    /// variables it may use depends on the check's type, so that only the check as a whole tells
+    /// whether it is valid.
+    Expression,
+    "the expression",
+    watchpost_expr::limits::SOURCE_BYTES_MAX,
+    |_| Ok(())
 );
 
 /// One value or a list of them.
@@ -229,6 +240,12 @@ pub struct Expect {
     /// What headers must be, by name (`http`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub header: BTreeMap<HeaderName, HeaderExpect>,
+    /// What must be at places of a body that is JSON, by JSONPath (`http`), for example `$.state: up`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub json_path: BTreeMap<JsonPath, JsonExpect>,
+    /// Expressions that must hold (every type), for example `body.json.items.size() > 0`.
+    #[serde(default, skip_serializing_if = "OneOrMany::is_empty")]
+    pub that: OneOrMany<Expression>,
     /// For how many days the server's certificate must still be valid, 1 to 10 000 (types with TLS).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cert_days: Option<CertDays>,
@@ -244,7 +261,7 @@ impl Expect {
     }
 
     /// The keys that every type has.
-    pub(crate) const OF_EVERY_TYPE: &'static [&'static str] = &["max_latency"];
+    pub(crate) const OF_EVERY_TYPE: &'static [&'static str] = &["that", "max_latency"];
 
     /// The first key in use that is neither one of `known` nor one that every type has.
     pub(crate) fn first_key_that_is_not_of(&self, known: &[&str]) -> Option<&'static str> {
@@ -254,6 +271,7 @@ impl Expect {
             ("body_matches", !self.body_matches.is_empty()),
             ("header", !self.header.is_empty()),
             ("cert_days", self.cert_days.is_some()),
+            ("json_path", !self.json_path.is_empty()),
         ]
         .into_iter()
         .find_map(|(key, used)| (used && !known.contains(&key)).then_some(key))
@@ -265,6 +283,8 @@ impl Expect {
             + self.body_matches.0.len()
             + self.header.len()
             + usize::from(self.cert_days.is_some())
+            + self.json_path.len()
+            + self.that.0.len()
             + usize::from(self.max_latency.is_some())
     }
 }

@@ -30,6 +30,7 @@ mod group;
 mod heartbeat;
 mod http;
 mod id;
+mod json_path;
 mod message;
 mod network;
 mod outcome;
@@ -46,6 +47,7 @@ mod text;
 mod time;
 mod tls;
 mod unix;
+mod variables;
 mod verdict;
 
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
@@ -54,16 +56,18 @@ pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent,
 pub use document::CheckDocument;
 pub use evidence::{DialogueEvidence, HopReport, Phase, PhaseSpan, Side, Turn, TypeEvidence};
 pub use expect::{
-    ASSERTIONS_MAX, CertDays, Expect, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_lines, compile_pattern,
+    ASSERTIONS_MAX, CertDays, Expect, Expression, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_lines,
+    compile_pattern,
 };
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
 pub use heartbeat::{BusReport, Heartbeat, PoolReport, Role};
 pub use http::{BODY_SENT_BYTES_MAX, HeaderValue, HttpMethod, HttpSettings, HttpUrl, REDIRECTS_MAX};
 pub use id::{BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
+pub use json_path::{JsonExpect, JsonPath, compile_json_path};
 pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
-pub use probe::{CheckType, ProbeSettings};
+pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
 pub use secret::Password;
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};

@@ -4,20 +4,28 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::Invalid;
+use watchpost_expr::{CompileError, Environment, Field, Program};
+
 use crate::document::CheckDocument;
-use crate::expect::{ASSERTIONS_MAX, Expect};
+use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
 use crate::http::HttpSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
 use crate::tls::TlsCheckSettings;
 use crate::unix::UnixSettings;
+use crate::{Invalid, variables};
 
 /// What the settings of every check type tell about themselves.
 pub(crate) trait TypeSettings {
     /// The short forms of expectations that mean something to the type, apart from those that every
     /// type has: their keys in [`Expect`].
     const EXPECTS: &'static [&'static str];
+
+    /// What expressions may ask of an answer, beyond what they may ask of every type.
+    const VARIABLES: &'static [Field] = &[];
+
+    /// Everything that expressions may ask of an answer.
+    const TABLES: &'static [&'static [Field]] = &[Self::VARIABLES, variables::COMMON];
 
     /// The host and port that they point at. `None` where there is none: a command, a socket in the
     /// file system, a job that reports by itself.
@@ -68,6 +76,15 @@ macro_rules! check_types {
             pub(crate) fn expects(self) -> &'static [&'static str] {
                 match self {
                     $(Self::$variant => <$settings as TypeSettings>::EXPECTS,)*
+                }
+            }
+        }
+
+        impl CheckType {
+            /// The variables that an expression about an answer to a check of the type may use.
+            pub fn environment(self) -> Environment {
+                match self {
+                    $(Self::$variant => Environment::new(<$settings as TypeSettings>::TABLES),)*
                 }
             }
         }
@@ -199,6 +216,12 @@ impl ProbeSettings {
                 keys(check_type)
             )));
         }
+        for expression in &expect.that.0 {
+            if let Err(error) = compile_expression(expression, check_type) {
+                let shown = crate::shorten(expression.as_str(), 200);
+                return Err(Invalid::new(format!("`expect.that`: in `{shown}`, {error}")));
+            }
+        }
         if expect.assertion_count() > ASSERTIONS_MAX {
             return Err(Invalid::new(format!(
                 "`expect` has {} assertions: expected at most {ASSERTIONS_MAX}",
@@ -207,6 +230,14 @@ impl ProbeSettings {
         }
         Ok(())
     }
+}
+
+/// Compiles an expression about an answer to a check of the type `check_type`.
+///
+/// # Errors
+/// What is wrong with it, and where in it.
+pub fn compile_expression(expression: &Expression, check_type: CheckType) -> Result<Program, CompileError> {
+    watchpost_expr::compile(expression.as_str(), &check_type.environment())
 }
 
 /// What can be expected of a type, in words.

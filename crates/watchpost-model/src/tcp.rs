@@ -1,6 +1,7 @@
 //! Settings of the `tcp` check type.
 
 use serde::{Deserialize, Serialize};
+use watchpost_expr::Field;
 
 use crate::dialogue::{self, DialogueStep, Sent};
 use crate::expect::Pattern;
@@ -42,6 +43,7 @@ impl TcpSettings {
 
 impl TypeSettings for TcpSettings {
     const EXPECTS: &'static [&'static str] = &["cert_days"];
+    const VARIABLES: &'static [Field] = dialogue::VARIABLES;
 
     fn host_port(&self) -> Option<HostPort> {
         Some(self.address.clone())

@@ -1,6 +1,7 @@
 //! Settings of the `unix` check type.
 
 use serde::{Deserialize, Serialize};
+use watchpost_expr::Field;
 
 use crate::dialogue::{self, DialogueStep, Sent};
 use crate::expect::Pattern;
@@ -53,6 +54,7 @@ impl UnixSettings {
 
 impl TypeSettings for UnixSettings {
     const EXPECTS: &'static [&'static str] = &["cert_days"];
+    const VARIABLES: &'static [Field] = dialogue::VARIABLES;
 
     fn host_port(&self) -> Option<HostPort> {
         None

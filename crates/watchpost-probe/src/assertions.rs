@@ -3,14 +3,19 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use serde_json::Value as Json;
+use watchpost_expr::{CompileError, Evaluation, Program, Redact, Values};
 use watchpost_model::{
-    AssertionReport, CertDays, Expect, HeaderExpect, HeaderName, Latency, Reason, ReasonCode, Task, shorten,
+    AssertionReport, CertDays, Expect, Expression, HeaderExpect, HeaderName, JsonExpect, JsonPath, Latency, Reason,
+    ReasonCode, Task, shorten,
 };
 
 use crate::Verdict;
+use crate::context::ProbeContext;
+use crate::facts::{Facts, Fields};
 use crate::patterns::Patterns;
 use crate::recorder::{Recorder, Spent};
-use crate::secret::{REDACTED, Secrets, is_secret_header, without_userinfo};
+use crate::secret::{REDACTED, Secrets, without_userinfo};
 use crate::tls::DAYS_LEFT;
 use crate::transcript::Transcript;
 
@@ -45,13 +50,34 @@ impl Answer<'_> {
 /// reports it, and makes the verdict. `facts` tells what expressions can ask of this type, as a JSON
 /// object; it is called only where one does.
 pub(crate) fn conclude(
+    context: &ProbeContext,
+    task: &Task,
+    recorder: &Recorder,
+    findings: Findings,
+    facts: impl FnOnce() -> serde_json::Value,
+) -> Verdict {
+    recorder.leave();
+    let facts = if task.expect.that.0.is_empty() { serde_json::Value::Null } else { facts() };
+    conclude_with(context, task, recorder, findings, &Fields(&facts), &|_: &str, _: &str| None)
+}
+
+/// The same, where `facts` makes what expressions ask for when they do, and `redact` hides what their
+/// reports must not show.
+pub(crate) fn conclude_with(
+    context: &ProbeContext,
     task: &Task,
     recorder: &Recorder,
     mut findings: Findings,
-    _facts: impl FnOnce() -> serde_json::Value,
+    facts: &dyn Values,
+    redact: &dyn Redact,
 ) -> Verdict {
-    recorder.leave();
     findings.certificate(task.expect.cert_days, recorder);
+    if !task.expect.that.0.is_empty() {
+        let facts = Facts::new(facts, &recorder.seen());
+        for expression in &task.expect.that.0 {
+            findings.expression(context.patterns.program(expression, task.check_type()), expression, &facts, redact);
+        }
+    }
     findings.latency(task.expect.max_latency, recorder.elapsed());
     let reason = findings.reason();
     if reason.is_none() {
@@ -97,8 +123,8 @@ impl Findings {
         self.reports.push(AssertionReport { expr, passed, actual });
     }
 
-    /// Everything that `expect` says about an HTTP answer that took `elapsed`.
-    pub(crate) fn of_http(expect: &Expect, answer: Answer<'_>, elapsed: Duration, patterns: &Patterns) -> Self {
+    /// What the short forms of `expect` say about an HTTP answer.
+    pub(crate) fn of_http(expect: &Expect, answer: Answer<'_>, patterns: &Patterns) -> Self {
         let mut findings = Self::default();
         findings.status(expect, answer.status);
         for needle in &expect.body_contains.0 {
@@ -115,7 +141,12 @@ impl Findings {
         for (name, wanted) in &expect.header {
             findings.header(name, wanted, answer, patterns);
         }
-        findings.latency(expect.max_latency, elapsed);
+        if !expect.json_path.is_empty() {
+            let json = serde_json::from_slice(answer.body);
+            for (path, wanted) in &expect.json_path {
+                findings.json(path, wanted, json.as_ref(), answer, patterns);
+            }
+        }
         findings
     }
 
@@ -159,7 +190,7 @@ impl Findings {
         let values: Vec<&[u8]> = answer.headers.get_all(name.as_str()).iter().map(|value| value.as_bytes()).collect();
         let name = name.as_str();
         // What is expected of a secret is one, too.
-        let is_secret = is_secret_header(name);
+        let is_secret = answer.secrets.hides_header(name);
         let shown = |text: String| if is_secret { REDACTED.to_owned() } else { text };
         let (says, passed) = match wanted {
             HeaderExpect::Present(true) => ("is present".to_owned(), !values.is_empty()),
@@ -187,6 +218,65 @@ impl Findings {
         self.note(ReasonCode::AssertionFailed, format!("header {name} {says}"), passed, actual, |actual| {
             format!("header {name} is {actual}, expected that it {says}")
         });
+    }
+
+    fn json(
+        &mut self,
+        path: &JsonPath,
+        wanted: &JsonExpect,
+        json: Result<&Json, &serde_json::Error>,
+        answer: Answer<'_>,
+        patterns: &Patterns,
+    ) {
+        let path_shown = shorten(path.as_str(), QUOTED_CHARS_MAX);
+        let (says, holds): (_, Box<dyn Fn(&Json) -> bool>) = match wanted {
+            JsonExpect::Present(true) => ("is present".to_owned(), Box::new(|_| true)),
+            JsonExpect::Present(false) => ("is absent".to_owned(), Box::new(|_| false)),
+            JsonExpect::Equals(value) => (
+                format!("equals {}", shorten(&value.to_string(), QUOTED_CHARS_MAX)),
+                Box::new(|found| same(found, value)),
+            ),
+            JsonExpect::Matches(pattern) => {
+                let compiled = patterns.compiled(pattern);
+                let matches = move |found: &Json| match found {
+                    Json::String(text) => compiled.is_match(text.as_bytes()),
+                    other => compiled.is_match(other.to_string().as_bytes()),
+                };
+                (format!("matches {}", slashed(pattern.as_str())), Box::new(matches))
+            }
+        };
+        let (passed, actual) = match json {
+            Err(_) if answer.truncated => {
+                (false, "the body goes on beyond what is read, and is no JSON so far".to_owned())
+            }
+            Err(error) => (false, format!("the body is not JSON ({error})")),
+            Ok(json) => {
+                let found = patterns.json_path(path).query(json).all();
+                let shown =
+                    |found: &Json| shorten(&answer.secrets.hide_in(found.to_string()), QUOTED_CHARS_MAX).into_owned();
+                let passed = match wanted {
+                    JsonExpect::Present(present) => *present != found.is_empty(),
+                    _ => found.iter().any(|found| holds(found)),
+                };
+                let actual = match found.as_slice() {
+                    [] => "absent".to_owned(),
+                    [one] => shown(one),
+                    [first, rest @ ..] => format!("{} and {} more", shown(first), rest.len()),
+                };
+                (passed, actual)
+            }
+        };
+        let is_json = json.is_ok();
+        self.note(
+            ReasonCode::AssertionFailed,
+            format!("{path_shown} {says}"),
+            passed,
+            actual,
+            |actual| match is_json {
+                true => format!("{path_shown} in the body is {actual}, expected that it {says}"),
+                false => format!("{actual}, expected that {path_shown} in it {says}"),
+            },
+        );
     }
 
     /// Whether an answer of a dialogue matches the pattern that is `shown`, and if not, what is `told` of why no more is
@@ -236,6 +326,37 @@ impl Findings {
         );
     }
 
+    /// Whether an expression holds of what was seen.
+    fn expression(
+        &mut self,
+        program: Result<Program, CompileError>,
+        expression: &Expression,
+        facts: &Facts<'_>,
+        redact: &dyn Redact,
+    ) {
+        let evaluated = match &program {
+            Ok(program) => program.evaluate_redacted(facts, redact),
+            Err(error) => return self.broken(expression, &error.to_string()),
+        };
+        let (passed, actual) = match evaluated {
+            Ok(Evaluation { holds, seen }) => {
+                (holds, seen.iter().map(|seen| seen.to_string()).collect::<Vec<_>>().join(", "))
+            }
+            Err(error) => (false, error.message),
+        };
+        let expr = expression.as_str().to_owned();
+        let shown = shorten(expression.as_str(), QUOTED_CHARS_MAX);
+        self.note(ReasonCode::AssertionFailed, expr, passed, actual, |actual| match actual {
+            "" => format!("`{shown}` does not hold"),
+            actual => format!("`{shown}` does not hold: {actual}"),
+        });
+    }
+
+    fn broken(&mut self, expression: &Expression, why: &str) {
+        let told = format!("the expression cannot be used: {why}");
+        self.note(ReasonCode::AssertionFailed, expression.as_str().to_owned(), false, told, str::to_owned);
+    }
+
     /// Whether a check that took `elapsed` was fast enough.
     pub(crate) fn latency(&mut self, max: Option<Latency>, elapsed: Duration) {
         let Some(max) = max else { return };
@@ -247,6 +368,14 @@ impl Findings {
             Spent(elapsed).to_string(),
             |actual| format!("total is {actual}, expected less than {max}"),
         );
+    }
+}
+
+/// Whether two values of JSON are the same; numbers are compared by their value.
+fn same(a: &Json, b: &Json) -> bool {
+    match (a.as_f64(), b.as_f64()) {
+        (Some(x), Some(y)) if a.as_i64().is_none() || b.as_i64().is_none() => x == y,
+        _ => a == b,
     }
 }
 
@@ -278,7 +407,7 @@ mod tests {
 
     fn check(expect: &str, answer: Answer<'_>) -> (Vec<Report>, Option<(String, String)>) {
         let expect: Expect = serde_json::from_str(expect).unwrap();
-        let findings = Findings::of_http(&expect, answer, Duration::from_millis(120), &Patterns::default());
+        let findings = Findings::of_http(&expect, answer, &Patterns::default());
         let reason = findings.reason().map(|r| (r.code.to_string(), r.message));
         (findings.reports.into_iter().map(|r| (r.expr, r.passed, r.actual)).collect(), reason)
     }
@@ -324,11 +453,20 @@ mod tests {
                 false,
                 "[redacted]",
             ),
-            (r#"{"max_latency": "300ms"}"#, "total < 300ms", true, "120 ms"),
-            (r#"{"max_latency": "100ms"}"#, "total < 100ms", false, "120 ms"),
         ] {
             let (got_expr, got_passed, got_actual, _) = one(expect, answer);
             assert_eq!((got_expr.as_str(), got_passed, got_actual.as_str()), (expr, passed, actual), "{expect}");
+        }
+    }
+
+    #[test]
+    fn latency_says_how_long_it_took() {
+        for (max, passed) in [("300ms", true), ("100ms", false)] {
+            let expect: Expect = serde_json::from_value(serde_json::json!({ "max_latency": max })).unwrap();
+            let mut findings = Findings::default();
+            findings.latency(expect.max_latency, Duration::from_millis(120));
+            let report = &findings.reports[0];
+            assert_eq!((&*report.expr, report.passed, &*report.actual), (&*format!("total < {max}"), passed, "120 ms"));
         }
     }
 

@@ -61,14 +61,7 @@ impl TlsProbe {
         let seen = recorder.with_tls(TlsEvidence::clone).unwrap_or_default();
         let mut findings = Findings::default();
         alpn(&settings.alpn, &seen, &mut findings);
-        conclude(task, recorder, findings, || {
-            serde_json::json!({
-                "alpn": seen.alpn,
-                "verified": seen.verified,
-                "self_signed": seen.self_signed,
-                "client_certificate_asked": seen.client_certificate_asked,
-            })
-        })
+        conclude(&self.context, task, recorder, findings, || serde_json::json!({}))
     }
 }
 

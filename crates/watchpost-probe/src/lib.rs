@@ -38,8 +38,10 @@
 //! ```
 
 mod assertions;
+mod cache;
 mod context;
 mod dialogue;
+mod facts;
 mod failure;
 mod handshake;
 mod http;
@@ -47,6 +49,7 @@ mod lazy;
 mod network;
 mod patterns;
 mod recorder;
+mod redaction;
 mod resolver;
 mod secret;
 mod tcp;
@@ -63,6 +66,7 @@ use self::context::ProbeContext;
 
 pub use context::ProbeOptions;
 pub use recorder::{Evidence, Recorder, Stage};
+pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};
 pub use tls::TlsRoots;
 

@@ -13,6 +13,7 @@ use watchpost_model::{
     TlsEvidence, TypeEvidence,
 };
 
+use crate::redaction::Redaction;
 use crate::transcript::Transcript;
 
 /// The most hops that are reported: the request, and as many redirects or steps as there may be.
@@ -74,10 +75,13 @@ struct State {
     /// When `stage` began; `None` once it is over and the next one has not begun.
     since: Option<Instant>,
     received: u64,
+    /// Whether a peer that was not asked for TLS speaks it.
+    answered_in_tls: bool,
     /// The hop that is under way.
     hop: HopReport,
     /// Who said what, where texts are exchanged.
     transcript: Transcript,
+    redaction: Redaction,
     evidence: Evidence,
 }
 
@@ -96,8 +100,10 @@ impl Recorder {
             stage: Stage::Start,
             since: Some(now),
             received: 0,
+            answered_in_tls: false,
             hop: HopReport::default(),
             transcript: Transcript::default(),
+            redaction: Redaction::default(),
             evidence: Evidence::default(),
         };
         Self(Arc::new(Mutex::new(state)))
@@ -131,6 +137,7 @@ impl Recorder {
             state.stage = Stage::Start;
             state.since = Some(now);
             state.received = 0;
+            state.answered_in_tls = false;
         }
         state.hop.target = target.into();
     }
@@ -152,6 +159,16 @@ impl Recorder {
         if let Some(http) = &mut state.evidence.http {
             http.body_bytes = bytes;
         }
+    }
+
+    /// Notes that a peer speaks TLS that was not asked for it.
+    pub(crate) fn answered_in_tls(&self) {
+        self.0.lock().answered_in_tls = true;
+    }
+
+    /// Whether it does.
+    pub(crate) fn is_answered_in_tls(&self) -> bool {
+        self.0.lock().answered_in_tls
     }
 
     /// Notes what an HTTP server answered.
@@ -181,6 +198,11 @@ impl Recorder {
     /// Notes what was expected and what was seen.
     pub fn assertions(&self, reports: Vec<AssertionReport>) {
         self.0.lock().evidence.assertions = reports;
+    }
+
+    /// Hides what is to be hidden when everything is taken out.
+    pub(crate) fn redact_by(&self, redaction: &Redaction) {
+        self.0.lock().redaction.clone_from(redaction);
     }
 
     /// Notes evidence of the check's type.
@@ -223,6 +245,19 @@ impl Recorder {
             for_how_long: state.since.map(|since| since.elapsed()).unwrap_or_default(),
             address: state.evidence.address,
             received: state.received,
+        }
+    }
+
+    /// What there is so far, with the total time up to now.
+    pub(crate) fn seen(&self) -> Seen {
+        let state = self.0.lock();
+        let evidence = &state.evidence;
+        Seen {
+            phases: PhasesUs { total: Some(micros(state.started.elapsed())), ..evidence.phases },
+            tls: evidence.tls.clone(),
+            metrics: evidence.metrics.clone(),
+            address: evidence.address,
+            resolved: state.hop.resolved.clone(),
         }
     }
 
@@ -278,6 +313,9 @@ impl Recorder {
             state.transcript.report(of_type);
         }
         evidence.phases.total = Some(micros(now.duration_since(state.started)));
+        let redaction = state.redaction.clone();
+        drop(state);
+        redaction.apply(&mut evidence);
         evidence
     }
 }
@@ -357,6 +395,16 @@ pub(crate) struct Position {
     pub(crate) for_how_long: Duration,
     pub(crate) address: Option<SocketAddr>,
     pub(crate) received: u64,
+}
+
+/// What a probe has found so far, as far as expressions may ask for it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    pub(crate) phases: PhasesUs,
+    pub(crate) tls: Option<TlsEvidence>,
+    pub(crate) metrics: BTreeMap<String, f64>,
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) resolved: Vec<IpAddr>,
 }
 
 fn micros(duration: Duration) -> u64 {

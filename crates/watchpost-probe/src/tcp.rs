@@ -48,7 +48,7 @@ impl TcpProbe {
         ready.map_err(|error| failure::of_io(&error, &whom, &recorder.position()))?;
         let mut played = script.play(stream, whom, handshake, &self.context, recorder).await?;
         let findings = std::mem::take(&mut played.findings);
-        Ok(conclude(task, recorder, findings, || played.facts(recorder)))
+        Ok(conclude(&self.context, task, recorder, findings, || played.facts(recorder)))
     }
 }
 

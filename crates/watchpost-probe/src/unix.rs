@@ -36,7 +36,7 @@ impl UnixProbe {
         let whom = format!("the socket {}", settings.path);
         let mut played = script.play(stream, whom, handshake, &self.context, recorder).await?;
         let findings = std::mem::take(&mut played.findings);
-        Ok(conclude(task, recorder, findings, || played.facts(recorder)))
+        Ok(conclude(&self.context, task, recorder, findings, || played.facts(recorder)))
     }
 }
 

@@ -108,6 +108,10 @@ pub struct CheckArgs {
     /// Print only what did not pass
     #[arg(short, long)]
     pub quiet: bool,
+    /// Print under each row everything that the result knows: where the time went, addresses,
+    /// certificates, headers, what was expected and seen
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 #[derive(Debug, Args)]
@@ -140,6 +144,9 @@ pub struct UpArgs {
     /// Print only what did not pass
     #[arg(short, long)]
     pub quiet: bool,
+    /// Print under each row everything that the result knows
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

@@ -242,7 +242,7 @@ async fn versions_and_suites_of_openssl_are_told() {
 
 #[tokio::test]
 async fn what_is_too_old_or_too_weak_is_said_to_be() {
-    let old = "speaks neither TLS 1.2 nor 1.3, and older versions are not safe any more";
+    let old = "speaks a version of TLS that is too weak: expected TLS 1.2 or 1.3";
     let weak = "agrees to none of the cipher suites and key exchanges that are offered";
     let rsa = self_signed(HOST, &["-newkey", "rsa:2048"]);
     for (args, told) in [

@@ -7,6 +7,7 @@ mod certificates;
 mod dialogue;
 mod dns;
 mod exchange;
+mod expect;
 mod handshake;
 mod http;
 mod limits;

@@ -40,9 +40,11 @@ pub(super) fn of_certificate(error: &CertificateError, host: &str, seen: &TlsEvi
                 issuer(seen)
             ),
         ),
-        E::NotValidForNameContext { presented, .. } => {
-            (ReasonCode::TlsWrongHost, format!("the certificate is for {}, and not for {host}", names(presented, seen)))
-        }
+        E::NotValidForNameContext { expected, presented } => (
+            ReasonCode::TlsWrongHost,
+            // The check may ask for another name than that of the host.
+            format!("the certificate is for {}, and not for {}", names(presented, seen), expected.to_str()),
+        ),
         E::NotValidForName => (ReasonCode::TlsWrongHost, format!("the certificate is not for {host}")),
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => (
             ReasonCode::TlsError,
@@ -180,10 +182,10 @@ fn names(presented: &[String], seen: &TlsEvidence) -> String {
     names
 }
 
-/// webpki shows names as `DnsName("a.example")`; the part in quotes is what people look for.
+/// webpki shows names as `DnsName("a.example")` or `IpAddress(10.0.0.1)`; what is inside is what people look for.
 fn plain_name(presented: &str) -> String {
-    let inner = presented.split('"').nth(1).unwrap_or(presented);
-    shorten(inner, 100).into_owned()
+    let inner = presented.split_once('(').and_then(|(_, inner)| inner.strip_suffix(')')).unwrap_or(presented);
+    shorten(inner.trim_matches('"'), 100).into_owned()
 }
 
 fn date(time: UnixTime) -> String {

@@ -82,7 +82,7 @@ fn of_alert(alert: AlertDescription, host: &str, seen: &TlsEvidence, position: &
     })
 }
 
-const TOO_OLD: &str = "speaks neither TLS 1.2 nor 1.3, and older versions are not safe any more";
+const TOO_OLD: &str = "speaks a version of TLS that is too weak: expected TLS 1.2 or 1.3";
 const NOTHING_IN_COMMON: &str = "agrees to none of the cipher suites and key exchanges that are offered: expected one with forward \
      secrecy and AES-GCM or ChaCha20, as TLS 1.3 has them";
 

@@ -208,7 +208,7 @@ mod tests {
                 "checks:\n  - id: a\n    tcp: {address: 'a:1'}\n    verdict: {quorum: 0}\n",
                 &["w.yaml:4:23", "`checks[0].verdict.quorum`", "expected 1 to 10000"],
             ),
-            ("pools: {smtp: {size: 1}}\n", &["w.yaml:1:", "smtp"]),
+            ("pools: {gopher: {size: 1}}\n", &["w.yaml:1:", "gopher"]),
             ("checks: [\n", &["w.yaml:"]),
             ("checks:\n- id: a\n  id: b\n", &["w.yaml:3:3", "the key `id` is there twice"]),
             ("", &["expected at least `checks:`"]),
