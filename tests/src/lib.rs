@@ -4,6 +4,7 @@ pub mod dns_server;
 pub mod http_fixture;
 pub mod nats_server;
 pub mod observer;
+pub mod openssl_server;
 pub mod process;
 pub mod redis_server;
 pub mod server_process;

@@ -20,6 +20,8 @@ use crate::redis::RedisSettings;
 use crate::target::{Addresses, Target};
 use crate::tcp::TcpSettings;
 use crate::time::{Interval, Timeout};
+use crate::tls::TlsCheckSettings;
+use crate::unix::UnixSettings;
 
 /// The most that settings and expectations may take together, in bytes of JSON. It leaves room for
 /// the rest of a task below [`Task::BYTES_MAX`](crate::Task).
@@ -55,6 +57,12 @@ pub struct CheckDocument {
     /// A check of a Redis server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisSettings>,
+    /// A TLS check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsCheckSettings>,
+    /// A check of a socket in the file system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unix: Option<UnixSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -106,6 +114,8 @@ impl CheckDocument {
             exec: None,
             dns: None,
             redis: None,
+            tls: None,
+            unix: None,
             group: None,
             interval: None,
             timeout: None,

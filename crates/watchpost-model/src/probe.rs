@@ -14,6 +14,8 @@ use crate::http::HttpSettings;
 use crate::redis::RedisSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
+use crate::tls::TlsCheckSettings;
+use crate::unix::UnixSettings;
 use crate::{Invalid, variables};
 
 /// What the settings of every check type tell about themselves.
@@ -139,6 +141,10 @@ check_types! {
     Dns(DnsSettings) = dns,
     /// A Redis server, or one that speaks its protocol.
     Redis(RedisSettings) = redis,
+    /// A TLS handshake, and the certificate that the server shows.
+    Tls(TlsCheckSettings) = tls,
+    /// A connection to a socket in the file system, optionally with an exchange of text.
+    Unix(UnixSettings) = unix,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

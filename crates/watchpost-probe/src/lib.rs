@@ -41,10 +41,12 @@ mod assertions;
 mod broken;
 mod cache;
 mod context;
+mod dialogue;
 mod dns;
 mod exec;
 mod facts;
 mod failure;
+mod handshake;
 mod http;
 mod lazy;
 mod network;
@@ -56,6 +58,8 @@ mod resolver;
 mod secret;
 mod tcp;
 mod tls;
+mod transcript;
+mod unix;
 mod value;
 mod wire;
 
@@ -136,6 +140,8 @@ impl ProbeSet {
             .with(CheckType::Exec, context.factory(exec::ExecProbe::new))
             .with(CheckType::Dns, context.factory(dns::DnsProbe::new))
             .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
+            .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
+            .with(CheckType::Unix, context.factory(unix::UnixProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

@@ -82,8 +82,13 @@ impl Secrets {
     /// Those that are `values` themselves.
     pub(crate) fn of_values<'a>(values: impl Iterator<Item = &'a str>) -> Self {
         let mut secrets = Self::default();
-        values.for_each(|value| secrets.add(value.as_bytes()));
+        secrets.extend(values);
         secrets
+    }
+
+    /// Adds `values` themselves.
+    pub(crate) fn extend<'a>(&mut self, values: impl Iterator<Item = &'a str>) {
+        values.for_each(|value| self.add(value.as_bytes()));
     }
 
     /// The same, and what `rules` hide.

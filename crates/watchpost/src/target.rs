@@ -7,14 +7,14 @@ use std::time::Duration;
 use watchpost_agent::RunItem;
 use watchpost_model::{
     Addresses, Check, CheckDocument, CheckId, DnsSettings, ExecSettings, HttpSettings, Invalid, ProbeSettings,
-    TcpSettings, Timeout,
+    TcpSettings, Timeout, TlsCheckSettings, UnixSettings,
 };
 
 /// The forms that targets have, for `--help`.
 pub const FORMS: &str = "\
 Targets:
   http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH
-  tcp://HOST:PORT
+  tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH
   dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https
   redis://HOST[:PORT], rediss://HOST[:PORT]
   exec:/PATH ARGUMENT… (with --exec-dir)";
@@ -57,6 +57,8 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
         "dns" => Ok(ProbeSettings::Dns(question(rest)?)),
         "tcp" => Ok(ProbeSettings::Tcp(TcpSettings::connect(parsed(rest.trim_end_matches('/'))?))),
         "redis" | "rediss" => server::redis(rest, scheme == "rediss"),
+        "tls" => Ok(ProbeSettings::Tls(TlsCheckSettings::handshake(parsed(rest.trim_end_matches('/'))?))),
+        "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
         other => {
             Err(format!("there is no check for `{other}://`: `watchpost check --help` lists the forms of targets"))
         }
@@ -150,6 +152,8 @@ mod tests {
             "dns://a",
             "dns://a/?type=MX&server=10.0.0.1&transport=tls",
             "exec:/a -w 1",
+            "tls://a:443",
+            "unix:///run/a.sock",
         ] {
             assert!(matches!(parse(text, 1, Duration::from_secs(1), true), Ok(RunItem::Check(_))), "{text}");
         }
