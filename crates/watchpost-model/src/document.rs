@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
 use crate::check::{Check, CheckBody, ProbeBody};
+use crate::exec::ExecSettings;
 use crate::expect::Expect;
 use crate::group::{self, GroupRules, GroupSettings, Overlap, RunPolicy, VerdictRule};
 use crate::http::HttpSettings;
@@ -43,6 +44,9 @@ pub struct CheckDocument {
     /// A TCP check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpSettings>,
+    /// A check by a program that speaks the interface of Nagios plugins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec: Option<ExecSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -91,6 +95,7 @@ impl CheckDocument {
             id,
             http: None,
             tcp: None,
+            exec: None,
             group: None,
             interval: None,
             timeout: None,

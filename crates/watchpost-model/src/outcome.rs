@@ -162,6 +162,22 @@ reason_codes! {
     HttpStatus = "http_status",
     /// An assertion does not hold.
     AssertionFailed = "assertion_failed",
+    /// The plugin reports a warning.
+    PluginWarning = "plugin_warning",
+    /// The plugin reports that it is critical.
+    PluginCritical = "plugin_critical",
+    /// The plugin could not tell.
+    PluginUnknown = "plugin_unknown",
+    /// The plugin ended with a code that no plugin ends with.
+    PluginExit = "plugin_exit",
+    /// A signal ended the plugin.
+    PluginKilled = "plugin_killed",
+    /// The plugin printed without end and was killed.
+    PluginOutput = "plugin_output",
+    /// The plugin had not ended by the deadline and was killed.
+    PluginTimeout = "plugin_timeout",
+    /// The machine that runs the check does not permit the program.
+    ExecNotAllowed = "exec_not_allowed",
     /// The probe panicked; a defect of Watchpost, and this task's alone.
     Panicked = "panicked",
     /// No worker of the check's type was free in time.

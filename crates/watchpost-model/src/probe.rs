@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use watchpost_expr::{CompileError, Environment, Field, Program};
 
 use crate::document::CheckDocument;
+use crate::exec::ExecSettings;
 use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
 use crate::http::HttpSettings;
 use crate::target::HostPort;
@@ -130,6 +131,8 @@ check_types! {
     Http(HttpSettings) = http,
     /// A TCP connection, optionally with an exchange of text.
     Tcp(TcpSettings) = tcp,
+    /// A program that speaks the interface of Nagios plugins.
+    Exec(ExecSettings) = exec,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

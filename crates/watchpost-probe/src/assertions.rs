@@ -15,7 +15,7 @@ use crate::context::ProbeContext;
 use crate::facts::{Facts, Fields};
 use crate::patterns::Patterns;
 use crate::recorder::{Recorder, Spent};
-use crate::secret::{REDACTED, Secrets, is_secret_header, without_userinfo};
+use crate::secret::{REDACTED, Secrets, without_userinfo};
 
 /// How much of a text is quoted in a report.
 const QUOTED_CHARS_MAX: usize = 120;
@@ -184,7 +184,7 @@ impl Findings {
         let values: Vec<&[u8]> = answer.headers.get_all(name.as_str()).iter().map(|value| value.as_bytes()).collect();
         let name = name.as_str();
         // What is expected of a secret is one, too.
-        let is_secret = is_secret_header(name);
+        let is_secret = answer.secrets.hides_header(name);
         let shown = |text: String| if is_secret { REDACTED.to_owned() } else { text };
         let (says, passed) = match wanted {
             HeaderExpect::Present(true) => ("is present".to_owned(), !values.is_empty()),

@@ -40,6 +40,7 @@
 mod assertions;
 mod cache;
 mod context;
+mod exec;
 mod facts;
 mod failure;
 mod http;
@@ -47,6 +48,7 @@ mod lazy;
 mod network;
 mod patterns;
 mod recorder;
+mod redaction;
 mod resolver;
 mod secret;
 mod tcp;
@@ -60,7 +62,9 @@ use watchpost_model::{CheckType, Outcome, Reason, Task};
 use self::context::ProbeContext;
 
 pub use context::ProbeOptions;
+pub use exec::ExecPolicy;
 pub use recorder::{Evidence, Recorder, Stage};
+pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};
 pub use tls::TlsRoots;
 
@@ -124,6 +128,7 @@ impl ProbeSet {
         Self::default()
             .with(CheckType::Http, context.factory(crate::http::HttpProbe::new))
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
+            .with(CheckType::Exec, context.factory(exec::ExecProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

@@ -12,6 +12,8 @@ use watchpost_model::{
     AssertionReport, HopReport, HttpEvidence, Phase, PhaseSpan, PhasesUs, Reason, ReasonCode, TlsEvidence, TypeEvidence,
 };
 
+use crate::redaction::Redaction;
+
 /// The most hops that are reported: the request, and as many redirects or steps as there may be.
 const HOPS_MAX: usize = 32;
 /// The most phases of one hop that are reported.
@@ -36,6 +38,8 @@ pub enum Stage {
     Head,
     /// Reading the answer.
     Receive,
+    /// Running a program.
+    Run,
 }
 
 /// Everything that a probe found out, whether or not it came to an end.
@@ -75,6 +79,7 @@ struct State {
     answered_in_tls: bool,
     /// The hop that is under way.
     hop: HopReport,
+    redaction: Redaction,
     evidence: Evidence,
 }
 
@@ -95,6 +100,7 @@ impl Recorder {
             received: 0,
             answered_in_tls: false,
             hop: HopReport::default(),
+            redaction: Redaction::default(),
             evidence: Evidence::default(),
         };
         Self(Arc::new(Mutex::new(state)))
@@ -193,6 +199,11 @@ impl Recorder {
         self.0.lock().evidence.assertions = reports;
     }
 
+    /// Hides what is to be hidden when everything is taken out.
+    pub(crate) fn redact_by(&self, redaction: &Redaction) {
+        self.0.lock().redaction.clone_from(redaction);
+    }
+
     /// Notes evidence of the check's type.
     pub fn of_type(&self, evidence: TypeEvidence) {
         self.0.lock().evidence.of_type = Some(evidence);
@@ -260,6 +271,7 @@ impl Recorder {
             Stage::FirstByte => (ReasonCode::FirstByteTimeout, String::from("no first byte")),
             Stage::Head => (ReasonCode::ReceiveTimeout, String::from("the head of the answer was not complete")),
             Stage::Receive => (ReasonCode::ReceiveTimeout, String::from("the answer was not complete")),
+            Stage::Run => (ReasonCode::PluginTimeout, String::from("the plugin did not end")),
         };
         message.push_str(&format!(" within {limit:?}"));
         let progress = state.progress();
@@ -278,6 +290,9 @@ impl Recorder {
         state.end_hop();
         let mut evidence = std::mem::take(&mut state.evidence);
         evidence.phases.total = Some(micros(now.duration_since(state.started)));
+        let redaction = state.redaction.clone();
+        drop(state);
+        redaction.apply(&mut evidence);
         evidence
     }
 }
@@ -295,6 +310,7 @@ impl State {
             Stage::Send => (Phase::Send, &mut phases.send),
             Stage::FirstByte => (Phase::FirstByte, &mut phases.first_byte),
             Stage::Head | Stage::Receive => (Phase::Receive, &mut phases.receive),
+            Stage::Run => (Phase::Run, &mut phases.run),
         };
         *total = Some(total.unwrap_or(0) + took_us);
         let start_us = micros(since.duration_since(self.started));
@@ -340,7 +356,7 @@ impl State {
         if let Some(us) = phases.first_byte {
             done.push(format!("first byte after {}", Spent::from_us(us)));
         }
-        if self.stage == Stage::Receive {
+        if matches!(self.stage, Stage::Receive | Stage::Run) {
             done.push(format!("{} bytes read", self.received));
         }
         done
@@ -406,6 +422,7 @@ mod tests {
             (Stage::FirstByte, "first_byte_timeout"),
             (Stage::Head, "receive_timeout"),
             (Stage::Receive, "receive_timeout"),
+            (Stage::Run, "plugin_timeout"),
         ] {
             recorder.enter(stage);
             recorder.connected_to("10.0.0.1:443".parse().unwrap());

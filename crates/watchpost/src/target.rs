@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use watchpost_agent::RunItem;
 use watchpost_model::{
-    Addresses, Check, CheckDocument, CheckId, HttpSettings, Invalid, ProbeSettings, TcpSettings, Timeout,
+    Addresses, Check, CheckDocument, CheckId, ExecSettings, HttpSettings, Invalid, ProbeSettings, TcpSettings, Timeout,
 };
 
 /// What to run for `text`, the `number`th target. A text that is no target becomes an item that
@@ -30,6 +30,9 @@ fn check(text: &str, id: CheckId, timeout: Duration, all_addresses: bool) -> Res
 
 /// What `text` asks for; which type it is shows in how it begins.
 fn settings(text: &str) -> Result<ProbeSettings, String> {
+    if let Some(command) = text.strip_prefix("exec:") {
+        return program(command);
+    }
     let Some((scheme, rest)) = text.split_once("://") else {
         let text = watchpost_model::shorten(text, 80);
         return Err(format!("`{text}` is not a target: expected for example https://{text} or tcp://{text}:443"));
@@ -37,7 +40,38 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
     match scheme {
         "http" | "https" => Ok(ProbeSettings::Http(HttpSettings::get(parsed(text)?))),
         "tcp" => Ok(ProbeSettings::Tcp(TcpSettings::connect(parsed(rest.trim_end_matches('/'))?))),
-        other => Err(format!("there is no check for `{other}://`: expected http://, https:// or tcp://")),
+        other => Err(format!("there is no check for `{other}://`: expected http://, https://, tcp:// or exec:")),
+    }
+}
+
+/// A command and its arguments, separated by spaces. Quotes, single or double, hold together what they enclose.
+fn program(text: &str) -> Result<ProbeSettings, String> {
+    let mut words = words(text)?.into_iter();
+    let Some(command) = words.next() else {
+        return Err("there is no command: expected for example exec:/usr/lib/nagios/plugins/check_load".into());
+    };
+    let arguments = words.map(|word| parsed(&word)).collect::<Result<_, _>>()?;
+    Ok(ProbeSettings::Exec(ExecSettings::running(parsed(&command)?, arguments)))
+}
+
+fn words(text: &str) -> Result<Vec<String>, String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in text.chars() {
+        match quote {
+            Some(end) if c == end => quote = None,
+            Some(_) => word.get_or_insert_default().push(c),
+            None if matches!(c, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            None => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    match quote {
+        Some(quote) => Err(format!("a quote {quote} is not closed: expected another one")),
+        None => Ok(words),
     }
 }
 
@@ -59,12 +93,27 @@ mod tests {
         assert!(told("gopher://a").contains("no check for `gopher://`"));
         assert!(told("http://").contains("not a URL"));
         assert!(told("tcp://a").contains("no port"));
+        assert!(told("exec:").contains("there is no command"));
+        assert!(told("exec:check_load").contains("not an absolute path"));
+        assert!(told("exec:/a 'b").contains("is not closed"));
     }
 
     #[test]
     fn urls_and_addresses_become_checks() {
-        for text in ["http://a/", "https://a:8443/x", "tcp://a:1", "tcp://[::1]:22/"] {
+        for text in ["http://a/", "https://a:8443/x", "tcp://a:1", "tcp://[::1]:22/", "exec:/a -w 1"] {
             assert!(matches!(parse(text, 1, Duration::from_secs(1), true), Ok(RunItem::Check(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_are_held_together_by_quotes() {
+        for (text, split) in [
+            ("/a", vec!["/a"]),
+            (" /a  -w 1\t", vec!["/a", "-w", "1"]),
+            (r#"/a 'b c' "it's" x'y'z """#, vec!["/a", "b c", "it's", "xyz", ""]),
+            ("", vec![]),
+        ] {
+            assert_eq!(words(text).unwrap(), split, "{text}");
         }
     }
 }

@@ -14,6 +14,7 @@ use url::{Host, Position, Url};
 use watchpost_model::{HttpSettings, RouteSettings, shorten};
 
 use crate::network::Destination;
+use crate::redaction::Redaction;
 use crate::secret::{Secrets, is_secret_header, reference_without_userinfo};
 
 /// The longest destination of a redirect that is followed.
@@ -64,6 +65,14 @@ impl Hop {
         hop.headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         hop.headers.entry(USER_AGENT).or_insert(WATCHPOST);
         Ok(hop)
+    }
+
+    /// The same request, of whose answer no result shows what `rules` hide.
+    pub(crate) fn hiding(mut self, rules: &Redaction) -> Self {
+        if !rules.is_empty() {
+            self.secrets = self.secrets.with_rules(rules);
+        }
+        self
     }
 
     /// The host by name, as sentences call it.

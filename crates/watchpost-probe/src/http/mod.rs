@@ -72,6 +72,7 @@ impl HttpProbe {
                 return error(ReasonCode::InvalidTarget, format!("no request can be made of the settings: {why}"));
             }
         };
+        let first = first.hiding(&self.context.redaction);
         let mut redirected: Option<Hop> = None;
         let mut redirects = Vec::new();
         loop {
@@ -191,7 +192,7 @@ impl HttpProbe {
     /// Records what is known of the body, with an excerpt if it is said what that must not show.
     fn record_body(&self, recorder: &Recorder, truncated: bool, hidden: Option<&Secrets>) {
         let sha256 = answer::sha256(&self.body);
-        let excerpt = hidden.and_then(|secrets| answer::excerpt(&self.body, secrets));
+        let excerpt = hidden.and_then(|secrets| answer::excerpt(&self.body, secrets, self.context.excerpt_bytes));
         recorder.amend_http(|http| {
             http.body_bytes = self.body.len() as u64;
             http.body_truncated = truncated;

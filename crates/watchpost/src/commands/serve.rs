@@ -105,7 +105,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     let deps = Deps {
         bus: Arc::clone(&bus),
         clock: Arc::new(SystemClock::default()),
-        probes: ProbeSet::standard(&resolver),
+        probes: ProbeSet::new(&file.probes(&resolver)),
         resolver,
     };
     let agent = Arc::new(Agent::start(settings, plan.roles, deps).await?);
