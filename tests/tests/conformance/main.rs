@@ -25,8 +25,9 @@
 //! **Words.** In checks, settings, files, scripts and expectations these stand for what is known only then: `{addr}`,
 //! `{ip}`, `{port}` of the server; `{host}`, a name of the row's own that leads to it; `{b.addr}`, `{b.ip}`, `{b.port}`,
 //! `{b.host}` of a server called `b`; `{dir}`, the folder of the run, where `.file(name, content)` puts files; `{ca}`, the
-//! PEM file of the authority that signs the fixtures' certificates; `{client_certificate}` and `{client_key}`, those of a client. The run trusts that authority as it would the
-//! system's. A word that nobody set fails the row. Braces around anything else are left alone.
+//! PEM file of the authority that signs the fixtures' certificates; `{client_certificate}` and `{client_key}`, the PEM
+//! files of a client's. The run trusts that authority as it would the system's. A word that nobody set fails the row.
+//! Braces around anything else are left alone.
 //!
 //! **Names.** The run has a name server of its own. `.dns(Dns::…)` says what it answers for `{host}` in place of the
 //! server's address, `.name("b", Dns::…)` what for another name, `{b.host}`. Other names do not exist.
