@@ -6,12 +6,16 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use watchpost_expr::{CompileError, Environment, Field, Program};
 
+use crate::dns::DnsSettings;
 use crate::document::CheckDocument;
 use crate::exec::ExecSettings;
 use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
 use crate::http::HttpSettings;
+use crate::redis::RedisSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
+use crate::tls::TlsCheckSettings;
+use crate::unix::UnixSettings;
 use crate::{Invalid, variables};
 
 /// What the settings of every check type tell about themselves.
@@ -133,6 +137,14 @@ check_types! {
     Tcp(TcpSettings) = tcp,
     /// A program that speaks the interface of Nagios plugins.
     Exec(ExecSettings) = exec,
+    /// A question to a name server.
+    Dns(DnsSettings) = dns,
+    /// A Redis server, or one that speaks its protocol.
+    Redis(RedisSettings) = redis,
+    /// A TLS handshake, and the certificate that the server shows.
+    Tls(TlsCheckSettings) = tls,
+    /// A connection to a socket in the file system, optionally with an exchange of text.
+    Unix(UnixSettings) = unix,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

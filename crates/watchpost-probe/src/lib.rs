@@ -38,21 +38,30 @@
 //! ```
 
 mod assertions;
+mod broken;
 mod cache;
 mod context;
+mod dialogue;
+mod dns;
 mod exec;
 mod facts;
 mod failure;
+mod handshake;
 mod http;
 mod lazy;
 mod network;
 mod patterns;
 mod recorder;
 mod redaction;
+mod redis;
 mod resolver;
 mod secret;
 mod tcp;
 mod tls;
+mod transcript;
+mod unix;
+mod value;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -129,6 +138,10 @@ impl ProbeSet {
             .with(CheckType::Http, context.factory(crate::http::HttpProbe::new))
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
             .with(CheckType::Exec, context.factory(exec::ExecProbe::new))
+            .with(CheckType::Dns, context.factory(dns::DnsProbe::new))
+            .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
+            .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
+            .with(CheckType::Unix, context.factory(unix::UnixProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

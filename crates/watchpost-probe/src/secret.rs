@@ -79,6 +79,18 @@ impl Secrets {
         secrets
     }
 
+    /// Those that are `values` themselves.
+    pub(crate) fn of_values<'a>(values: impl Iterator<Item = &'a str>) -> Self {
+        let mut secrets = Self::default();
+        secrets.extend(values);
+        secrets
+    }
+
+    /// Adds `values` themselves.
+    pub(crate) fn extend<'a>(&mut self, values: impl Iterator<Item = &'a str>) {
+        values.for_each(|value| self.add(value.as_bytes()));
+    }
+
     /// The same, and what `rules` hide.
     pub(crate) fn with_rules(mut self, rules: &Redaction) -> Self {
         self.rules = rules.clone();

@@ -77,8 +77,7 @@ pub enum OutputFormat {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Targets: http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, tcp://HOST:PORT, \
-                  exec:/PATH ARGUMENT… (with --exec-dir)")]
+#[command(after_help = crate::target::FORMS)]
 pub struct CheckArgs {
     /// What to check
     #[arg(value_name = "TARGET", required_unless_present_any = ["config", "from"])]
