@@ -187,7 +187,10 @@ impl TypeSettings for ExecSettings {
 
     fn validate(&self) -> Result<(), String> {
         if self.arguments.len() > ARGUMENTS_MAX {
-            return Err(format!("the command has {} arguments: expected at most {ARGUMENTS_MAX}", self.arguments.len()));
+            return Err(format!(
+                "the command has {} arguments: expected at most {ARGUMENTS_MAX}",
+                self.arguments.len()
+            ));
         }
         Ok(())
     }

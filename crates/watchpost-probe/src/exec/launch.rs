@@ -81,13 +81,12 @@ impl Launcher {
         }
         let (sender, launches) = mpsc::channel(WAITING_MAX);
         let policy = Arc::clone(&self.policy);
-        std::thread::Builder::new()
-            .name("exec-launch".into())
-            .spawn(move || launch_all(&policy, launches))
-            .map_err(|e| {
+        std::thread::Builder::new().name("exec-launch".into()).spawn(move || launch_all(&policy, launches)).map_err(
+            |e| {
                 let message = format!("this machine could not start another thread: {}", plain(&e));
                 Verdict::cancelled(Reason::new(ReasonCode::Overloaded, message))
-            })?;
+            },
+        )?;
         *thread = Some(sender.clone());
         Ok(sender)
     }

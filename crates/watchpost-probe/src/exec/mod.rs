@@ -16,7 +16,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
 
-use watchpost_model::{ExecEvidence, ExecSettings, ProbeSettings, Reason, ReasonCode, Task, TypeEvidence, WarningMeans};
+use watchpost_model::{
+    ExecEvidence, ExecSettings, ProbeSettings, Reason, ReasonCode, Task, TypeEvidence, WarningMeans,
+};
 
 pub(crate) use self::launch::Launcher;
 use self::output::Spoken;

@@ -120,7 +120,8 @@ fn value(text: &str) -> Option<(Option<f64>, &str)> {
         return Some((None, ""));
     }
     let (number, unit) = number(text)?;
-    let fits = unit.len() <= TEXT_BYTES_MAX && unit.chars().all(|c| c == '%' || c == '/' || c.is_alphabetic() || c == '°');
+    let fits =
+        unit.len() <= TEXT_BYTES_MAX && unit.chars().all(|c| c == '%' || c == '/' || c.is_alphabetic() || c == '°');
     fits.then_some((Some(number), unit))
 }
 

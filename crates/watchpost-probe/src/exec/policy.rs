@@ -51,7 +51,8 @@ impl ExecPolicy {
         let (Some(parent), Some(name)) = (command.parent(), command.file_name()) else {
             return Err(outside(shown(command)));
         };
-        let parent = parent.canonicalize().ok().filter(|parent| within(parent)).ok_or_else(|| outside(shown(command)))?;
+        let parent =
+            parent.canonicalize().ok().filter(|parent| within(parent)).ok_or_else(|| outside(shown(command)))?;
         let path = parent.join(name);
         let file = path.canonicalize().map_err(|e| unusable(command, &plain(&e)))?;
         if !within(&file) {
@@ -95,7 +96,6 @@ pub(super) fn not_started(command: &Path, error: &io::Error) -> Verdict {
     let hint = match error.kind() {
         // The file is there: it was looked at.
         io::ErrorKind::NotFound => " (is the interpreter there that its first line names?)",
-        _ if error.raw_os_error() == Some(libc::ENOEXEC) => " (a script wants a first line such as #!/bin/sh)",
         _ => "",
     };
     unusable(command, &format!("{}{hint}", plain(error)))
