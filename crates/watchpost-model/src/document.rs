@@ -12,12 +12,15 @@ use crate::dns::DnsSettings;
 use crate::expect::Expect;
 use crate::group::{self, GroupRules, GroupSettings, Overlap, RunPolicy, VerdictRule};
 use crate::http::HttpSettings;
+use crate::icmp::IcmpSettings;
 use crate::id::CheckId;
 use crate::message::V1;
+use crate::ntp::NtpSettings;
 use crate::probe::{CheckType, ProbeSettings};
 use crate::target::{Addresses, Target};
 use crate::tcp::TcpSettings;
 use crate::time::{Interval, Timeout};
+use crate::udp::UdpSettings;
 
 /// The most that settings and expectations may take together, in bytes of JSON. It leaves room for
 /// the rest of a task below [`Task::BYTES_MAX`](crate::Task).
@@ -47,6 +50,15 @@ pub struct CheckDocument {
     /// A question to a name server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsSettings>,
+    /// Echo requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icmp: Option<IcmpSettings>,
+    /// A datagram, and optionally its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp: Option<UdpSettings>,
+    /// A question to a time server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ntp: Option<NtpSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -96,6 +108,9 @@ impl CheckDocument {
             http: None,
             tcp: None,
             dns: None,
+            icmp: None,
+            udp: None,
+            ntp: None,
             group: None,
             interval: None,
             timeout: None,

@@ -1,11 +1,13 @@
 //! What a check saw on its way to an outcome, for whoever wants to know why.
 
+mod datagrams;
 mod dns;
 
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::datagrams::{IcmpEvidence, NtpEvidence, RoundTrips};
 pub use self::dns::{DnsEvidence, DnsRecord};
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
@@ -81,6 +83,10 @@ pub enum TypeEvidence {
     Dialogue(DialogueEvidence),
     /// Of a name server.
     Dns(DnsEvidence),
+    /// Of echo requests.
+    Icmp(IcmpEvidence),
+    /// Of a time server.
+    Ntp(NtpEvidence),
 }
 
 /// What a peer said in an exchange of texts.

@@ -10,8 +10,11 @@ use crate::dns::DnsSettings;
 use crate::document::CheckDocument;
 use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
 use crate::http::HttpSettings;
+use crate::icmp::IcmpSettings;
+use crate::ntp::NtpSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
+use crate::udp::UdpSettings;
 use crate::{Invalid, variables};
 
 /// What the settings of every check type tell about themselves.
@@ -133,6 +136,12 @@ check_types! {
     Tcp(TcpSettings) = tcp,
     /// A question to a name server.
     Dns(DnsSettings) = dns,
+    /// Echo requests.
+    Icmp(IcmpSettings) = icmp,
+    /// A datagram, and optionally its answer.
+    Udp(UdpSettings) = udp,
+    /// A question to a time server.
+    Ntp(NtpSettings) = ntp,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

@@ -344,7 +344,7 @@ pub(crate) fn slashed(pattern: &Pattern) -> String {
 }
 
 /// The beginning of `bytes` as quoted text.
-fn excerpt(bytes: &[u8]) -> String {
+pub(crate) fn excerpt(bytes: &[u8]) -> String {
     let shown = bytes.get(..QUOTED_BYTES_MAX).unwrap_or(bytes);
     format!("\"{}\"", shorten(&String::from_utf8_lossy(shown), QUOTED_CHARS_MAX))
 }

@@ -44,14 +44,17 @@ mod dns;
 mod facts;
 mod failure;
 mod http;
+mod icmp;
 mod lazy;
 mod network;
+mod ntp;
 mod patterns;
 mod recorder;
 mod resolver;
 mod secret;
 mod tcp;
 mod tls;
+mod udp;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -126,6 +129,9 @@ impl ProbeSet {
             .with(CheckType::Http, context.factory(crate::http::HttpProbe::new))
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
             .with(CheckType::Dns, context.factory(dns::DnsProbe::new))
+            .with(CheckType::Icmp, context.factory(icmp::IcmpProbe::new))
+            .with(CheckType::Udp, context.factory(udp::UdpProbe::new))
+            .with(CheckType::Ntp, context.factory(ntp::NtpProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

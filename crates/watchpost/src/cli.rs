@@ -77,9 +77,9 @@ pub enum OutputFormat {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Targets: http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, tcp://HOST:PORT, dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https"
-)]
+#[command(after_help = "Targets: http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, tcp://HOST:PORT, \
+                  dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https, icmp://HOST, udp://HOST:PORT, \
+                  ntp://HOST[:PORT]")]
 pub struct CheckArgs {
     /// What to check
     #[arg(value_name = "TARGET", required_unless_present_any = ["config", "from"])]

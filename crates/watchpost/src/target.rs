@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use watchpost_agent::RunItem;
 use watchpost_model::{
-    Addresses, Check, CheckDocument, CheckId, DnsSettings, HttpSettings, Invalid, ProbeSettings, TcpSettings, Timeout,
+    Addresses, Check, CheckDocument, CheckId, DnsSettings, HttpSettings, IcmpSettings, Invalid, NtpSettings,
+    ProbeSettings, TcpSettings, Timeout, UdpSettings,
 };
 
 /// What to run for `text`, the `number`th target. A text that is no target becomes an item that
@@ -37,9 +38,20 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
     match scheme {
         "http" | "https" => Ok(ProbeSettings::Http(HttpSettings::get(parsed(text)?))),
         "dns" => Ok(ProbeSettings::Dns(question(rest)?)),
+        "icmp" => Ok(ProbeSettings::Icmp(IcmpSettings::to(parsed(host(rest))?))),
+        "udp" => Ok(ProbeSettings::Udp(UdpSettings::send(parsed(rest.trim_end_matches('/'))?))),
+        "ntp" => Ok(ProbeSettings::Ntp(NtpSettings::ask(parsed(rest.trim_end_matches('/'))?))),
         "tcp" => Ok(ProbeSettings::Tcp(TcpSettings::connect(parsed(rest.trim_end_matches('/'))?))),
-        other => Err(format!("there is no check for `{other}://`: expected http://, https://, tcp:// or dns://")),
+        other => Err(format!(
+            "there is no check for `{other}://`: expected http://, https://, tcp://, dns://, icmp://, udp:// or ntp://"
+        )),
     }
+}
+
+/// A host as a URL has it: an address of IPv6 in brackets.
+fn host(text: &str) -> &str {
+    let text = text.trim_end_matches('/');
+    text.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(text)
 }
 
 /// `NAME?type=A&server=HOST:PORT&transport=udp`, of which all but the name may be left out.
@@ -79,6 +91,7 @@ mod tests {
         assert!(told("gopher://a").contains("no check for `gopher://`"));
         assert!(told("http://").contains("not a URL"));
         assert!(told("tcp://a").contains("no port"));
+        assert!(told("icmp://a:1").contains("without a port"));
         assert!(told("dns://").contains("not a name"));
         assert!(told("dns://a?type=X").contains("not a type of records"));
         assert!(told("dns://a?transport=quic").contains("expected udp, tcp, tls or https"));
@@ -94,6 +107,12 @@ mod tests {
             "tcp://[::1]:22/",
             "dns://a",
             "dns://a/?type=MX&server=10.0.0.1&transport=tls",
+            "icmp://a",
+            "icmp://[::1]/",
+            "icmp://10.0.0.1",
+            "udp://a:1",
+            "ntp://a",
+            "ntp://[::1]:124",
         ] {
             assert!(matches!(parse(text, 1, Duration::from_secs(1), true), Ok(RunItem::Check(_))), "{text}");
         }
