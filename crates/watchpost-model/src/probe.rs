@@ -16,6 +16,9 @@ use crate::target::HostPort;
 use crate::tcp::TcpSettings;
 use crate::tls::TlsCheckSettings;
 use crate::unix::UnixSettings;
+use crate::icmp::IcmpSettings;
+use crate::ntp::NtpSettings;
+use crate::udp::UdpSettings;
 use crate::{Invalid, variables};
 
 /// What the settings of every check type tell about themselves.
@@ -145,6 +148,12 @@ check_types! {
     Tls(TlsCheckSettings) = tls,
     /// A connection to a socket in the file system, optionally with an exchange of text.
     Unix(UnixSettings) = unix,
+    /// Echo requests.
+    Icmp(IcmpSettings) = icmp,
+    /// A datagram, and optionally its answer.
+    Udp(UdpSettings) = udp,
+    /// A question to a time server.
+    Ntp(NtpSettings) = ntp,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.
