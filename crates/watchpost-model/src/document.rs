@@ -23,8 +23,8 @@ use crate::target::{Addresses, Target};
 use crate::tcp::TcpSettings;
 use crate::time::{Interval, Timeout};
 use crate::tls::TlsCheckSettings;
-use crate::unix::UnixSettings;
 use crate::udp::UdpSettings;
+use crate::unix::UnixSettings;
 
 /// The most that settings and expectations may take together, in bytes of JSON. It leaves room for
 /// the rest of a task below [`Task::BYTES_MAX`](crate::Task).

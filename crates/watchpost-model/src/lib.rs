@@ -53,9 +53,9 @@ mod tcp;
 mod text;
 mod time;
 mod tls;
+mod udp;
 mod unix;
 mod value;
-mod udp;
 mod variables;
 mod verdict;
 
@@ -68,13 +68,13 @@ pub use dns::{
 };
 pub use document::CheckDocument;
 pub use evidence::{
-    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, PerfDatum, Phase, PhaseSpan, RedisEvidence,
-    Side, Turn, TypeEvidence,
+    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, IcmpEvidence, NtpEvidence, PerfDatum, Phase,
+    PhaseSpan, RedisEvidence, RoundTrips, Side, Turn, TypeEvidence,
 };
 pub use exec::{AbsolutePath, Argument, ExecLimits, ExecSettings, VariableName, VariableValue, WarningMeans};
-pub use expect::{ASSERTIONS_MAX, CertDays, Expect, Expression, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_lines, compile_pattern};
-    DialogueEvidence, DnsEvidence, DnsRecord, HopReport, IcmpEvidence, NtpEvidence, Phase, PhaseSpan, RoundTrips,
-    TypeEvidence,
+pub use expect::{
+    ASSERTIONS_MAX, CertDays, Expect, Expression, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_lines,
+    compile_pattern,
 };
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
 pub use heartbeat::{BusReport, Heartbeat, PoolReport, Role};
@@ -104,9 +104,9 @@ pub use time::{
     parse_duration,
 };
 pub use tls::{AlpnProtocol, TlsCheckSettings};
+pub use udp::UdpSettings;
 pub use unix::{SocketPath, UnixSettings};
 pub use value::{DatabaseName, ExpectedValue, Query, UserName, ValueExpect};
-pub use udp::UdpSettings;
 pub use verdict::{RunVerdict, VerdictOf};
 
 /// A moment in UTC; on the wire an RFC 3339 text.

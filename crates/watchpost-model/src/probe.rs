@@ -11,14 +11,14 @@ use crate::document::CheckDocument;
 use crate::exec::ExecSettings;
 use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
 use crate::http::HttpSettings;
+use crate::icmp::IcmpSettings;
+use crate::ntp::NtpSettings;
 use crate::redis::RedisSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
 use crate::tls::TlsCheckSettings;
-use crate::unix::UnixSettings;
-use crate::icmp::IcmpSettings;
-use crate::ntp::NtpSettings;
 use crate::udp::UdpSettings;
+use crate::unix::UnixSettings;
 use crate::{Invalid, variables};
 
 /// What the settings of every check type tell about themselves.

@@ -130,7 +130,7 @@ impl Answer {
             None => "nothing".to_owned(),
             Some(datagram) => format!("{} bytes: {}", datagram.len(), excerpt(datagram)),
         };
-        let expr = format!("answer matches {}", slashed(pattern));
+        let expr = format!("answer matches {}", slashed(pattern.as_str()));
         findings.note(ReasonCode::AssertionFailed, expr, self.matched, actual, |actual| {
             let others = match self.count {
                 0 | 1 => String::new(),
@@ -138,7 +138,7 @@ impl Answer {
             };
             format!(
                 "{whom} sent {actual}{others}, and nothing that matches {} within {}",
-                slashed(pattern),
+                slashed(pattern.as_str()),
                 Spent(settings.wait())
             )
         });
@@ -149,6 +149,8 @@ impl Answer {
         DialogueEvidence {
             received_bytes: self.last.as_ref().map_or(0, |datagram| datagram.len() as u64),
             received_excerpt: shown.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+            captures: self.captures.clone(),
+            ..DialogueEvidence::default()
         }
     }
 
