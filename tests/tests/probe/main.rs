@@ -6,6 +6,7 @@
 mod dns;
 mod exchange;
 mod http;
+mod http2;
 mod limits;
 mod redirects;
 mod tcp;

@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
-    CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE, USER_AGENT,
+    CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
-use http::uri::InvalidUri;
-use http::{Method, Request, StatusCode, Uri};
+use http::{Method, Request, StatusCode, Uri, Version};
 use http_body_util::Full;
 use url::{Host, Position, Url};
 use watchpost_model::{HttpSettings, RouteSettings, shorten};
@@ -20,6 +19,8 @@ use crate::secret::{Secrets, is_secret_header, reference_without_userinfo};
 const LOCATION_BYTES_MAX: usize = 4096;
 /// How much of a destination is reported, in characters.
 const LOCATION_CHARS_SHOWN: usize = 1024;
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 /// How checks call themselves, unless their headers say otherwise.
 const WATCHPOST: HeaderValue = HeaderValue::from_static(concat!("watchpost/", env!("CARGO_PKG_VERSION")));
 
@@ -122,22 +123,58 @@ impl Hop {
         &self.secrets
     }
 
-    /// What goes over the connection.
+    /// What goes over a connection of HTTP/1.1.
     ///
     /// # Errors
     /// When the URL has something in it that no request line can have.
-    pub(crate) fn request(&self) -> Result<Request<Full<Bytes>>, InvalidUri> {
+    pub(crate) fn http1_request(&self) -> Result<Request<Full<Bytes>>, http::Error> {
         let target = Uri::try_from(&self.url[Position::BeforePath..Position::AfterQuery])?;
-        let mut request = Request::new(self.body.clone().map_or_else(Full::default, Full::new));
+        let mut request = Request::new(Full::new(self.body()));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = target;
         *request.headers_mut() = self.headers.clone();
-        // These mean to send something, and servers may insist on knowing how much (RFC 9110, section 8.6).
-        let is_empty = self.body.as_ref().is_none_or(Bytes::is_empty);
-        if is_empty && [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
+        // hyper says how long a body is that is not empty.
+        if self.sends_nothing() {
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         Ok(request)
+    }
+
+    /// The head of what goes over a connection of HTTP/2.
+    ///
+    /// # Errors
+    /// When the URL, or the `Host` in its place, has something in it that no request can have.
+    pub(crate) fn http2_request(&self) -> Result<Request<()>, http::Error> {
+        let path = &self.url[Position::BeforePath..Position::AfterQuery];
+        let authority = self.headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+        let target = Uri::builder().scheme(self.url.scheme()).authority(authority).path_and_query(path).build()?;
+        let mut request = Request::new(());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = target;
+        *request.version_mut() = Version::HTTP_2;
+        *request.headers_mut() = self.headers.clone();
+        let headers = request.headers_mut();
+        // They speak of the connection, for which HTTP/2 has other means (RFC 9113, section 8.2.2).
+        for name in [HOST, CONNECTION, UPGRADE, TE, TRANSFER_ENCODING, KEEP_ALIVE, PROXY_CONNECTION] {
+            headers.remove(name);
+        }
+        let bytes = self.body.as_ref().map_or(0, Bytes::len);
+        if bytes > 0 || self.sends_nothing() {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
+        }
+        Ok(request)
+    }
+
+    /// What is sent after the head; empty where there is nothing.
+    pub(crate) fn body(&self) -> Bytes {
+        self.body.clone().unwrap_or_default()
+    }
+
+    /// Whether the method means to send something and there is nothing. Servers may insist on knowing how
+    /// much that is (RFC 9110, section 8.6).
+    fn sends_nothing(&self) -> bool {
+        let is_empty = self.body.as_ref().is_none_or(Bytes::is_empty);
+        is_empty && [Method::POST, Method::PUT, Method::PATCH].contains(&self.method)
     }
 
     /// The request that a redirect asks for.
@@ -241,19 +278,19 @@ mod tests {
             ("http://10.0.0.1:81/ä", "/%C3%A4", "10.0.0.1:81"),
             ("http://[::1]/?", "/?", "[::1]"),
         ] {
-            let request = hop(&format!(r#"{{"url": "{url}"}}"#)).request().unwrap();
+            let request = hop(&format!(r#"{{"url": "{url}"}}"#)).http1_request().unwrap();
             assert_eq!(
                 (request.uri().to_string().as_str(), &request.headers()[HOST]),
                 (target, &host.parse().unwrap())
             );
         }
-        let own = hop(r#"{"url": "http://a.example", "headers": {"Host": "b.example"}}"#).request().unwrap();
+        let own = hop(r#"{"url": "http://a.example", "headers": {"Host": "b.example"}}"#).http1_request().unwrap();
         assert_eq!(own.headers()[HOST], "b.example");
     }
 
     #[test]
     fn a_method_that_sends_something_says_that_it_is_nothing() {
-        let length = |hop: &Hop| hop.request().unwrap().headers().get(CONTENT_LENGTH).cloned();
+        let length = |hop: &Hop| hop.http1_request().unwrap().headers().get(CONTENT_LENGTH).cloned();
         for (method, body, told) in [
             ("POST", "", true),
             ("PUT", "", true),

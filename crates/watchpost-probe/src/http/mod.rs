@@ -7,6 +7,8 @@ mod decode;
 mod exchange;
 mod failure;
 mod hop;
+mod http1;
+mod http2;
 mod stream;
 
 use std::net::SocketAddr;
@@ -15,7 +17,7 @@ use http::header::LOCATION;
 use watchpost_model::{HttpSettings, ProbeSettings, Reason, ReasonCode, Task};
 
 use self::answer::Unread;
-use self::exchange::{Broken, Response};
+use self::exchange::Response;
 use self::hop::Hop;
 use crate::assertions::{Answer, Findings};
 use crate::context::ProbeContext;
@@ -118,12 +120,15 @@ impl HttpProbe {
     ) -> Result<Response, Verdict> {
         recorder.hop(hop.shown_url());
         let handshake = match hop.is_tls() {
-            true => Some(self.context.tls.prepare(hop.host_plain(), &settings.tls, &[b"http/1.1"]).await?),
+            true => {
+                let protocols = exchange::protocols(settings.version);
+                Some(self.context.tls.prepare(hop.host_plain(), &settings.tls, protocols).await?)
+            }
             false => None,
         };
         let to = hop.destination(endpoint, &settings.route);
         let connection = self.context.network.connect(to, recorder).await?;
-        let answered = exchange::send(hop, connection, handshake, recorder).await;
+        let answered = exchange::send(hop, settings.version, connection, handshake, recorder).await;
         answered.map_err(|broken| failure::of_request(&broken, hop, recorder))
     }
 
@@ -142,7 +147,7 @@ impl HttpProbe {
             Ok(truncated) => truncated,
             Err(unread) => {
                 let verdict = match unread {
-                    Unread::Exchange(error) => failure::of_request(&Broken::Exchange(error), hop, recorder),
+                    Unread::Exchange(broken) => failure::of_request(&broken, hop, recorder),
                     Unread::Packed(fault) => failure::of_unpacking(fault, hop, recorder),
                 };
                 self.record_body(recorder, false, Some(hop.secrets()));

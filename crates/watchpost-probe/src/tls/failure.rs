@@ -2,8 +2,8 @@
 
 use std::io;
 
-use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
+use rustls::{AlertDescription, CertificateError};
 use watchpost_model::{Reason, ReasonCode, Timestamp, shorten};
 
 use crate::Verdict;
@@ -34,6 +34,10 @@ pub(crate) fn reason(
 ) -> Reason {
     match error {
         rustls::Error::InvalidCertificate(why) => of_certificate(why, host, recorder),
+        rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            let message = format!("{whom} speaks none of the protocols that the check offers over TLS");
+            Reason::new(ReasonCode::TlsError, message)
+        }
         rustls::Error::AlertReceived(alert) => {
             let message = format!("{whom} ended the TLS session {} with the alert {alert:?}", when(position));
             Reason::new(ReasonCode::TlsError, message)
