@@ -34,6 +34,7 @@ mod network;
 mod outcome;
 mod probe;
 mod result;
+mod secret;
 mod set;
 mod status;
 mod subject;
@@ -51,13 +52,17 @@ pub use evidence::{DialogueEvidence, HopReport, Phase, PhaseSpan, TypeEvidence};
 pub use expect::{ASSERTIONS_MAX, Expect, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_pattern};
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
 pub use heartbeat::{BusReport, Heartbeat, PoolReport, Role};
-pub use http::{BODY_SENT_BYTES_MAX, HeaderValue, HttpMethod, HttpSettings, HttpUrl, HttpVersion, REDIRECTS_MAX};
+pub use http::{
+    BODY_SENT_BYTES_MAX, Base64Text, BasicAuth, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl, HttpVersion,
+    REDIRECTS_MAX, UserName,
+};
 pub use id::{BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
 pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
 pub use probe::{CheckType, ProbeSettings};
 pub use result::{AssertionReport, HttpEvidence, PhasesUs, TargetReport, TaskResult, TlsEvidence};
+pub use secret::SecretText;
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use status::{StatusRange, StatusSet};
 pub use subject::{SubjectPrefix, Subjects, header};

@@ -58,8 +58,9 @@ pub fn shorten(text: &str, chars_max: usize) -> Cow<'_, str> {
     Cow::Owned(short)
 }
 
-/// A string type that is valid by construction: `$check` tells why a text is not one.
-macro_rules! text_type {
+/// A string type that is valid by construction: `$check` tells why a text is not one. It says neither
+/// how it is shown nor that it may be.
+macro_rules! bounded_text {
     ($(#[$doc:meta])* $type:ident, $what:literal, $bytes_max:expr, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,18 +89,6 @@ macro_rules! text_type {
             }
         }
 
-        impl std::fmt::Display for $type {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(&self.0)
-            }
-        }
-
-        impl std::fmt::Debug for $type {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                std::fmt::Debug::fmt(&self.0, f)
-            }
-        }
-
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(&self.0)
@@ -125,4 +114,23 @@ macro_rules! text_type {
     };
 }
 
-pub(crate) use text_type;
+/// A [`bounded_text`] that may be shown.
+macro_rules! text_type {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $bytes_max:expr, $check:expr) => {
+        $crate::text::bounded_text!($(#[$doc])* $type, $what, $bytes_max, $check);
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+pub(crate) use {bounded_text, text_type};

@@ -40,6 +40,7 @@
 mod assertions;
 mod context;
 mod failure;
+mod files;
 mod http;
 mod lazy;
 mod network;

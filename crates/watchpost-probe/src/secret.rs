@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use memchr::memmem;
-use watchpost_model::HttpSettings;
+use watchpost_model::{HttpAuth, HttpSettings};
 
 /// What stands in the place of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
@@ -48,7 +50,7 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Those in the headers of `settings`: each value, and the parts that a server may pick from it.
+    /// Those in the headers and the login of `settings`: each value, and the parts that a server may pick from it.
     pub(crate) fn of(settings: &HttpSettings) -> Self {
         let mut secrets = Self::default();
         for (name, value) in &settings.headers {
@@ -67,6 +69,19 @@ impl Secrets {
             if name.as_str() == "cookie" {
                 let values = value.split(';').filter_map(|pair| pair.split_once('='));
                 values.for_each(|(_, value)| secrets.add(value.trim().as_bytes()));
+            }
+        }
+        match &settings.auth {
+            None => {}
+            Some(HttpAuth::Bearer(token)) => {
+                secrets.add(format!("Bearer {}", token.as_str()).as_bytes());
+                secrets.add(token.as_str().as_bytes());
+            }
+            Some(HttpAuth::Basic(basic)) => {
+                let encoded = basic_credentials(basic.username.as_str(), basic.password.as_str());
+                secrets.add(format!("Basic {encoded}").as_bytes());
+                secrets.add(encoded.as_bytes());
+                secrets.add_basic(&encoded);
             }
         }
         secrets
@@ -123,6 +138,11 @@ impl Secrets {
             Cow::Owned(hidden) => String::from_utf8_lossy(&hidden).into_owned(),
         }
     }
+}
+
+/// A username and a password as HTTP's basic scheme writes them (RFC 7617).
+pub(crate) fn basic_credentials(username: &str, password: &str) -> String {
+    STANDARD.encode(format!("{username}:{password}"))
 }
 
 /// What `text` encodes, up to where it stops being base64.

@@ -1,5 +1,7 @@
 //! Settings of the `http` check type.
 
+mod auth;
+mod body;
 mod url;
 mod version;
 
@@ -7,10 +9,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::auth::{BasicAuth, HttpAuth, UserName};
+pub use self::body::Base64Text;
 pub use self::url::{HeaderValue, HttpMethod, HttpUrl};
 pub use self::version::HttpVersion;
 use crate::HeaderName;
-use crate::network::{RouteSettings, TlsSettings};
+use crate::network::{FilePath, RouteSettings, TlsSettings};
 use crate::probe::TypeSettings;
 use crate::target::HostPort;
 
@@ -34,8 +38,18 @@ pub struct HttpSettings {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<HeaderName, HeaderValue>,
     /// The body to send, as text; at most 64 KiB.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "body")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "body::text")]
     pub body: Option<String>,
+    /// The body to send, in base64; at most 64 KiB of bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<Base64Text>,
+    /// A file on the machine that runs the check, whose content is the body to send; at most 1 MiB. It is read
+    /// anew for each check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_file: Option<FilePath>,
+    /// How the check shows who it is. It is sent to the origin of the URL only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<HttpAuth>,
     /// The version of HTTP to speak: `1.1`, or `2`, which a server without TLS must know beforehand that it is to
     /// speak. Without it, both are offered over TLS and the server decides; without TLS it is 1.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,6 +74,9 @@ impl HttpSettings {
             method: HttpMethod::default(),
             headers: BTreeMap::new(),
             body: None,
+            body_base64: None,
+            body_file: None,
+            auth: None,
             version: None,
             max_redirects: 0,
             tls: TlsSettings::default(),
@@ -88,6 +105,16 @@ impl TypeSettings for HttpSettings {
                 return Err(format!("`http.headers` sets `{reserved}`, which the request itself decides: remove it"));
             }
         }
+        let bodies = [self.body.is_some(), self.body_base64.is_some(), self.body_file.is_some()];
+        if bodies.iter().filter(|given| **given).count() > 1 {
+            return Err("`http` has several bodies: expected one of `body`, `body_base64` and `body_file`".into());
+        }
+        if let Some(auth) = &self.auth {
+            if self.headers.keys().any(|name| name.as_str() == "authorization") {
+                return Err("`http.headers` sets `authorization`, and so does `http.auth`: expected one of them".into());
+            }
+            auth.validate()?;
+        }
         Ok(())
     }
 
@@ -110,28 +137,45 @@ fn redirects<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u8, D:
     }
 }
 
-fn body<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    struct OptionalBody;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    impl<'de> serde::de::Visitor<'de> for OptionalBody {
-        type Value = Option<String>;
+    fn validated(json: &str) -> Result<(), String> {
+        let settings: HttpSettings = serde_json::from_str(json).map_err(|e| e.to_string())?;
+        settings.validate()
+    }
 
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("the body as text")
+    #[test]
+    fn there_is_one_body_and_one_way_to_log_in() {
+        for more in [
+            r#""body": "x""#,
+            r#""body_base64": "eA==""#,
+            r#""body_file": "/etc/body""#,
+            r#""auth": {"basic": {"username": "u", "password": ""}}"#,
+            r#""auth": {"bearer": "abc.def"}"#,
+        ] {
+            validated(&format!(r#"{{"url": "http://a", {more}}}"#)).unwrap();
         }
-
-        fn visit_none<E: serde::de::Error>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_some<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-            crate::text::deserialize(deserializer, "the body", BODY_SENT_BYTES_MAX).map(Some)
+        for (more, told) in [
+            (r#""body": "", "body_base64": """#, "expected one of `body`, `body_base64` and `body_file`"),
+            (r#""body_base64": "", "body_file": "a""#, "expected one of"),
+            (r#""auth": {"bearer": "hunter2"}, "headers": {"Authorization": "x"}"#, "`authorization`"),
+            (r#""auth": {"bearer": ""}"#, "is empty"),
+            (r#""auth": {"bearer": "hunter2 hunter2"}"#, "expected visible ASCII"),
+            (r#""auth": {"basic": {"username": "u", "password": "hunter2\n"}}"#, "control character"),
+            (r#""auth": {"basic": {"username": "u:hunter2", "password": ""}}"#, "colon"),
+            (r#""auth": {"basic": {"username": "", "password": ""}}"#, "the username is empty"),
+        ] {
+            let error = validated(&format!(r#"{{"url": "http://a", {more}}}"#)).unwrap_err();
+            assert!(error.contains(told) && !error.contains("hunter2"), "{more}: {error}");
         }
     }
 
-    deserializer.deserialize_option(OptionalBody)
+    #[test]
+    fn no_debug_output_has_a_password() {
+        let json = r#"{"url": "http://a", "auth": {"basic": {"username": "u", "password": "hunter2"}}}"#;
+        let settings: HttpSettings = serde_json::from_str(json).unwrap();
+        assert!(!format!("{settings:?}").contains("hunter2"), "{settings:?}");
+    }
 }

@@ -4,16 +4,17 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
-    CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_LOCATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE, TE, TRANSFER_ENCODING, UPGRADE,
+    USER_AGENT,
 };
 use http::{Method, Request, StatusCode, Uri, Version};
 use http_body_util::Full;
 use url::{Host, Position, Url};
-use watchpost_model::{HttpSettings, RouteSettings, shorten};
+use watchpost_model::{HttpAuth, HttpSettings, RouteSettings, shorten};
 
 use crate::network::Destination;
-use crate::secret::{Secrets, is_secret_header, reference_without_userinfo};
+use crate::secret::{Secrets, basic_credentials, is_secret_header, reference_without_userinfo};
 
 /// The longest destination of a redirect that is followed.
 const LOCATION_BYTES_MAX: usize = 4096;
@@ -38,17 +39,20 @@ pub(crate) struct Hop {
 }
 
 impl Hop {
-    /// The request that the settings describe.
+    /// The request that the settings describe, with a body if there is one.
     ///
     /// # Errors
     /// What in them cannot be sent. The model validates them, so this would be a defect.
-    pub(crate) fn first(settings: &HttpSettings) -> Result<Self, String> {
+    pub(crate) fn first(settings: &HttpSettings, body: Option<Bytes>) -> Result<Self, String> {
         let mut url = settings.url.parts();
         url.set_fragment(None);
         let mut headers = HeaderMap::with_capacity(settings.headers.len() + 5);
         for (name, value) in &settings.headers {
             let name = HeaderName::from_bytes(name.as_str().as_bytes()).map_err(|e| e.to_string())?;
             headers.insert(name, HeaderValue::from_str(value.as_str()).map_err(|e| e.to_string())?);
+        }
+        if let Some(auth) = &settings.auth {
+            headers.insert(AUTHORIZATION, authorization(auth)?);
         }
         // The connection is not used again. Saying so lets the server close first, so that the
         // TIME_WAIT, which would use up local ports here, is on its side.
@@ -58,7 +62,6 @@ impl Hop {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
         }
         let method = Method::from_bytes(settings.method.as_str().as_bytes()).map_err(|e| e.to_string())?;
-        let body = settings.body.as_ref().map(|body| Bytes::copy_from_slice(body.as_bytes()));
         let own_host = headers.contains_key(HOST);
         let mut hop = Self { url, method, headers, body, own_host, secrets: Secrets::of(settings) };
         hop.set_host()?;
@@ -237,6 +240,17 @@ impl Hop {
     }
 }
 
+/// How `auth` is told to a server.
+fn authorization(auth: &HttpAuth) -> Result<HeaderValue, String> {
+    let text = match auth {
+        HttpAuth::Basic(basic) => {
+            format!("Basic {}", basic_credentials(basic.username.as_str(), basic.password.as_str()))
+        }
+        HttpAuth::Bearer(token) => format!("Bearer {}", token.as_str()),
+    };
+    HeaderValue::try_from(text).map_err(|_| "`auth` cannot be sent".to_owned())
+}
+
 /// Whether a header says only what kind of answer is wanted, what a body is, or who asks.
 fn is_for_anybody(name: &HeaderName) -> bool {
     [ACCEPT, USER_AGENT, CONTENT_TYPE, CONTENT_LANGUAGE, CONTENT_ENCODING, CONNECTION, HOST].contains(name)
@@ -263,7 +277,9 @@ mod tests {
     use super::*;
 
     fn hop(json: &str) -> Hop {
-        Hop::first(&serde_json::from_str(json).unwrap()).unwrap()
+        let settings: HttpSettings = serde_json::from_str(json).unwrap();
+        let body = settings.body.clone().map(Bytes::from);
+        Hop::first(&settings, body).unwrap()
     }
 
     fn to(hop: &Hop, status: u16, location: &str) -> Result<Hop, String> {
@@ -372,6 +388,23 @@ mod tests {
         assert_eq!(names(&downgraded), "accept accept-encoding connection host user-agent");
         let back = to(&other, 302, "https://a.example/").unwrap();
         assert_eq!(names(&back), "accept accept-encoding connection host user-agent");
+    }
+
+    #[test]
+    fn who_is_logging_in_is_told_to_the_origin_only() {
+        for (auth, told) in [
+            (r#"{"basic": {"username": "Aladdin", "password": "open sesame"}}"#, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            (r#"{"basic": {"username": "test", "password": "123£"}}"#, "Basic dGVzdDoxMjPCow=="),
+            (r#"{"bearer": "mF_9.B5f-4.1JqM"}"#, "Bearer mF_9.B5f-4.1JqM"),
+        ] {
+            let from = hop(&format!(r#"{{"url": "http://a.example/x", "auth": {auth}}}"#));
+            assert_eq!(from.headers[AUTHORIZATION], told);
+            assert_eq!(to(&from, 302, "/y").unwrap().headers[AUTHORIZATION], told);
+            assert!(!to(&from, 302, "https://a.example/y").unwrap().headers.contains_key(AUTHORIZATION));
+            let (_, credentials) = told.split_once(' ').unwrap();
+            let shown = from.secrets.hide_in(format!("{told} and {credentials}"));
+            assert_eq!(shown, "[redacted] and [redacted]");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod stream;
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use http::header::LOCATION;
 use watchpost_model::{HttpSettings, ProbeSettings, Reason, ReasonCode, Task};
 
@@ -23,7 +24,7 @@ use crate::assertions::{Answer, Findings};
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
 use crate::secret::Secrets;
-use crate::{BoxFuture, Probe, Verdict};
+use crate::{BoxFuture, Probe, Verdict, files};
 
 /// How much of the buffer for bodies a probe keeps between checks.
 const BUFFER_BYTES_KEPT: usize = 16 * 1024;
@@ -65,7 +66,7 @@ impl HttpProbe {
         recorder: &Recorder,
     ) -> Result<(Response, Hop, Vec<String>), Verdict> {
         let error = |code, message| Err(Verdict::error(Reason::new(code, message)));
-        let first = match Hop::first(settings) {
+        let first = match Hop::first(settings, body(settings).await?) {
             Ok(first) => first,
             Err(why) => {
                 return error(ReasonCode::InvalidTarget, format!("no request can be made of the settings: {why}"));
@@ -182,6 +183,23 @@ impl HttpProbe {
             http.body_sha256 = sha256;
             http.body_excerpt = excerpt;
         });
+    }
+}
+
+/// The body that is to be sent, if there is one.
+///
+/// # Errors
+/// The verdict on a file that cannot be read.
+async fn body(settings: &HttpSettings) -> Result<Option<Bytes>, Verdict> {
+    if let Some(text) = &settings.body {
+        return Ok(Some(Bytes::copy_from_slice(text.as_bytes())));
+    }
+    if let Some(base64) = &settings.body_base64 {
+        return Ok(Some(base64.decoded().into()));
+    }
+    match &settings.body_file {
+        Some(file) => Ok(Some(files::read(file).await?.into())),
+        None => Ok(None),
     }
 }
 
