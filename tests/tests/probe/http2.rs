@@ -83,8 +83,8 @@ async fn a_check_can_insist_on_a_version() {
         (r#""2""#, newer.address(), "", ""),
         ("1.1", older.address(), "", ""),
         ("1.1", silent.address(), "", ""),
-        ("1.1", newer.address(), "tls_error", "speaks none of the protocols that the check offers"),
-        ("2", older.address(), "tls_error", "speaks none of the protocols that the check offers"),
+        ("1.1", newer.address(), "tls_error", "agrees to none of the protocols that are offered by ALPN"),
+        ("2", older.address(), "tls_error", "agrees to none of the protocols that are offered by ALPN"),
         ("2", silent.address(), "protocol_error", "did not agree to speak HTTP/2, on which the check insists"),
     ] {
         let ran = bench.run(&over_tls("/ok", &format!(r#", "version": {version}"#), ""), address).await;

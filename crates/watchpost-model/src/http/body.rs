@@ -1,7 +1,6 @@
 //! Bodies that `http` checks send.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use serde::Deserializer;
 
 use super::BODY_SENT_BYTES_MAX;
@@ -12,14 +11,14 @@ text_type!(
     Base64Text,
     "the body in base64",
     BODY_SENT_BYTES_MAX.div_ceil(3) * 4,
-    |text| STANDARD.decode(text).map(drop).map_err(|e| format!("`body_base64` is not base64: {e}"))
+    |text| BASE64.decode(text.as_bytes()).map(drop).map_err(|e| format!("`body_base64` is not base64: {e}"))
 );
 
 impl Base64Text {
     /// The bytes.
     pub fn decoded(&self) -> Vec<u8> {
         // Invariant: it was decoded once when the value was made.
-        STANDARD.decode(self.as_str()).unwrap_or_default()
+        BASE64.decode(self.as_str().as_bytes()).unwrap_or_default()
     }
 }
 

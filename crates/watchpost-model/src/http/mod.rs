@@ -8,8 +8,9 @@ mod version;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use watchpost_expr::{Field, RecordType, Type};
 
-pub use self::auth::{BasicAuth, HttpAuth, UserName};
+pub use self::auth::{BasicAuth, BasicUser, HttpAuth};
 pub use self::body::Base64Text;
 pub use self::url::{HeaderValue, HttpMethod, HttpUrl};
 pub use self::version::HttpVersion;
@@ -17,6 +18,7 @@ use crate::HeaderName;
 use crate::network::{FilePath, RouteSettings, TlsSettings};
 use crate::probe::TypeSettings;
 use crate::target::HostPort;
+use crate::variables::TEXTS;
 
 /// The most redirects that a check may follow.
 pub const REDIRECTS_MAX: u8 = 10;
@@ -85,8 +87,33 @@ impl HttpSettings {
     }
 }
 
+static BODY: RecordType = RecordType {
+    name: "record body",
+    fields: &[
+        Field::new("text", Type::String, "the body, unpacked, as far as it is read; what is no UTF-8 is replaced"),
+        Field::new("json", Type::Dyn, "the body as JSON").absent_because("the body is not JSON"),
+        Field::new("size", Type::Int, "how much of the body was read, in bytes"),
+        Field::new("truncated", Type::Bool, "whether the body goes on beyond what is read"),
+    ],
+};
+
+/// What expressions may ask of an HTTP answer.
+const VARIABLES: &[Field] = &[
+    Field::new("status", Type::Int, "the status code"),
+    Field::new("version", Type::String, "the protocol version, for example `HTTP/1.1`"),
+    Field::new(
+        "headers",
+        Type::Map(&Type::String),
+        "the headers by name, whatever its case; several values joined by `, `",
+    ),
+    Field::new("body", Type::Record(&BODY), "the body"),
+    Field::new("redirects", TEXTS, "where redirects led, in order"),
+];
+
 impl TypeSettings for HttpSettings {
-    const EXPECTS: &'static [&'static str] = &["status", "body_contains", "body_matches", "header"];
+    const EXPECTS: &'static [&'static str] =
+        &["status", "body_contains", "body_matches", "header", "json_path", "cert_days"];
+    const VARIABLES: &'static [Field] = VARIABLES;
 
     fn host_port(&self) -> Option<HostPort> {
         Some(self.url.host_port())
@@ -152,7 +179,7 @@ mod tests {
             r#""body": "x""#,
             r#""body_base64": "eA==""#,
             r#""body_file": "/etc/body""#,
-            r#""auth": {"basic": {"username": "u", "password": ""}}"#,
+            r#""auth": {"basic": {"username": "u"}}"#,
             r#""auth": {"bearer": "abc.def"}"#,
         ] {
             validated(&format!(r#"{{"url": "http://a", {more}}}"#)).unwrap();
@@ -161,11 +188,11 @@ mod tests {
             (r#""body": "", "body_base64": """#, "expected one of `body`, `body_base64` and `body_file`"),
             (r#""body_base64": "", "body_file": "a""#, "expected one of"),
             (r#""auth": {"bearer": "hunter2"}, "headers": {"Authorization": "x"}"#, "`authorization`"),
-            (r#""auth": {"bearer": ""}"#, "is empty"),
+            (r#""auth": {"bearer": ""}"#, "the token is empty"),
             (r#""auth": {"bearer": "hunter2 hunter2"}"#, "expected visible ASCII"),
             (r#""auth": {"basic": {"username": "u", "password": "hunter2\n"}}"#, "control character"),
-            (r#""auth": {"basic": {"username": "u:hunter2", "password": ""}}"#, "colon"),
-            (r#""auth": {"basic": {"username": "", "password": ""}}"#, "the username is empty"),
+            (r#""auth": {"basic": {"username": "u:hunter2"}}"#, "colon"),
+            (r#""auth": {"basic": {"username": ""}}"#, "the username is empty"),
         ] {
             let error = validated(&format!(r#"{{"url": "http://a", {more}}}"#)).unwrap_err();
             assert!(error.contains(told) && !error.contains("hunter2"), "{more}: {error}");

@@ -14,6 +14,7 @@ use url::{Host, Position, Url};
 use watchpost_model::{HttpAuth, HttpSettings, RouteSettings, shorten};
 
 use crate::network::Destination;
+use crate::redaction::Redaction;
 use crate::secret::{Secrets, basic_credentials, is_secret_header, reference_without_userinfo};
 
 /// The longest destination of a redirect that is followed.
@@ -70,6 +71,14 @@ impl Hop {
         Ok(hop)
     }
 
+    /// The same request, of whose answer no result shows what `rules` hide.
+    pub(crate) fn hiding(mut self, rules: &Redaction) -> Self {
+        if !rules.is_empty() {
+            self.secrets = self.secrets.with_rules(rules);
+        }
+        self
+    }
+
     /// The host by name, as sentences call it.
     pub(crate) fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
@@ -82,6 +91,11 @@ impl Hop {
     /// Whether the host is a name, and not an address.
     pub(crate) fn has_name(&self) -> bool {
         matches!(self.url.host(), Some(Host::Domain(_)))
+    }
+
+    /// Whether it offers to go on in another protocol.
+    pub(crate) fn asks_for_upgrade(&self) -> bool {
+        self.headers.contains_key(UPGRADE)
     }
 
     /// The host without the brackets of an IPv6 address.
@@ -244,9 +258,9 @@ impl Hop {
 fn authorization(auth: &HttpAuth) -> Result<HeaderValue, String> {
     let text = match auth {
         HttpAuth::Basic(basic) => {
-            format!("Basic {}", basic_credentials(basic.username.as_str(), basic.password.as_str()))
+            format!("Basic {}", basic_credentials(basic.username.as_str(), basic.password()))
         }
-        HttpAuth::Bearer(token) => format!("Bearer {}", token.as_str()),
+        HttpAuth::Bearer(token) => format!("Bearer {}", token.reveal()),
     };
     HeaderValue::try_from(text).map_err(|_| "`auth` cannot be sent".to_owned())
 }

@@ -146,6 +146,9 @@ impl Stream {
         match self.speech {
             Speech::Http1 if !came.is_empty() && self.progress != Progress::Answered => {
                 self.progress = Progress::Answered;
+                if is_tls(came) {
+                    self.recorder.answered_in_tls();
+                }
                 self.recorder.enter(Stage::Head);
             }
             Speech::Http2(_) if self.unread == READ_BYTES_MAX && came.starts_with(HTTP1) => {
@@ -189,6 +192,11 @@ impl Stream {
             }
         }
     }
+}
+
+/// Whether `bytes` begin as an alert or a handshake of TLS does, and no HTTP.
+fn is_tls(bytes: &[u8]) -> bool {
+    matches!(bytes, [21 | 22, 3, ..])
 }
 
 impl AsyncRead for Stream {
