@@ -61,11 +61,12 @@ impl HttpUrl {
         self.parts().scheme() == "https"
     }
 
-    /// The URL in its parts.
+    /// The URL in its parts; of a template, with samples in its places.
     pub fn parts(&self) -> url::Url {
+        let text = crate::template::sampled(self.as_str(), |text| parse(text).is_ok());
         // Invariant: `parse` accepted this very text when the value was made.
         #[expect(clippy::expect_used, reason = "valid by construction")]
-        parse(self.as_str()).expect("a HttpUrl holds a valid URL")
+        parse(&text).expect("a HttpUrl holds a valid URL")
     }
 
     /// The host and port that the URL points at, the scheme's default port where it names none.
@@ -135,7 +136,12 @@ pub struct HttpSettings {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<HeaderName, HeaderValue>,
     /// The body to send, as text; at most 64 KiB.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "body")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "body",
+        serialize_with = "write_body"
+    )]
     pub body: Option<String>,
     /// How many redirects to follow: 0 (the default) to 10.
     #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "redirects")]
@@ -203,6 +209,14 @@ fn redirects<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u8, D:
         _ => Err(serde::de::Error::custom(format_args!(
             "max_redirects {n} is out of range: expected 0 to {REDIRECTS_MAX}"
         ))),
+    }
+}
+
+/// As a newtype, which no format shows: templates may stand in a body.
+fn write_body<S: serde::Serializer>(body: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    match body {
+        Some(body) => serializer.serialize_newtype_struct("Body", body),
+        None => serializer.serialize_none(),
     }
 }
 
