@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Invalid;
 use crate::document::CheckDocument;
@@ -44,7 +44,7 @@ macro_rules! check_types {
     ($($(#[$doc:meta])* $variant:ident($settings:ty) = $word:ident,)*) => {
         /// A kind of check. Each has a worker pool of its own.
         #[derive(
-            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema,
         )]
         #[serde(rename_all = "snake_case")]
         pub enum CheckType {
@@ -138,6 +138,26 @@ impl<T: TypeSettings> Told for T {
 
     fn verifies_host(&self) -> bool {
         TypeSettings::verifies_host(self)
+    }
+}
+
+impl std::str::FromStr for CheckType {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Self::ALL.into_iter().find(|known| known.as_str() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            Invalid::new(format!("there is no check type `{}`: expected one of {known}", crate::shorten(text, 40)))
+        })
+    }
+}
+
+/// By its text, since the name of a variant would not be told to whoever keeps track of where in a
+/// document an error is.
+impl<'de> Deserialize<'de> for CheckType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = crate::text::deserialize(deserializer, "a check type", 64)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
