@@ -92,6 +92,9 @@ impl ProbeBody {
     /// # Errors
     /// What cannot be filled in, or is not valid once it is, and with which labels.
     pub fn aim(&self, name: &str, target: &FoundTarget) -> Result<(Self, Endpoint), Invalid> {
+        if let Some(fault) = target.fault() {
+            return Err(Invalid::new(fault));
+        }
         let (settings, expect) = match &self.templated {
             Some(templated) => templated.places.fill(target)?,
             None => (ProbeSettings::clone(&self.settings), Expect::clone(&self.expect)),

@@ -47,6 +47,7 @@ mod patterns;
 mod recorder;
 mod resolver;
 mod secret;
+mod targets;
 mod tcp;
 mod tls;
 
@@ -60,6 +61,7 @@ use self::context::ProbeContext;
 pub use context::ProbeOptions;
 pub use recorder::{Evidence, Recorder, Stage};
 pub use resolver::{ResolveError, Resolver};
+pub use targets::{Lookout, TargetFinder};
 pub use tls::TlsRoots;
 
 /// A future in a box, so that [`Probe`] can be used as `dyn Probe`.

@@ -55,6 +55,11 @@ impl Network {
         Self { resolver }
     }
 
+    /// How names are resolved.
+    pub(crate) fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
     /// The addresses of `to`, best first, and at least one.
     ///
     /// # Errors

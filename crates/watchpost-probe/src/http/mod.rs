@@ -6,6 +6,7 @@ mod answer;
 mod decode;
 mod exchange;
 mod failure;
+mod fetch;
 mod hop;
 mod stream;
 
@@ -16,6 +17,7 @@ use watchpost_model::{HttpSettings, ProbeSettings, Reason, ReasonCode, Task};
 
 use self::answer::Unread;
 use self::exchange::{Broken, Response};
+pub(crate) use self::fetch::{Fetcher, Stream as FetchStream};
 use self::hop::Hop;
 use crate::assertions::{Answer, Findings};
 use crate::context::ProbeContext;
