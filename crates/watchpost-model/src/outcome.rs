@@ -74,13 +74,13 @@ impl Reason {
 }
 
 macro_rules! reason_codes {
-    ($($(#[$doc:meta])* $variant:ident = $word:literal,)*) => {
+    ($($(#[doc = $told:literal])* $variant:ident = $word:literal,)*) => {
         /// The machine-readable reason of an outcome, `snake_case` on the wire. A code that this
         /// version does not know is kept as it came.
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum ReasonCode {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $told])* $variant,)*
             /// A code of another version.
             Other(Box<str>),
         }
@@ -104,8 +104,8 @@ macro_rules! reason_codes {
             }
         }
 
-        /// Every code that this version gives, for documentation and tests.
-        pub const REASON_CODES: &[&str] = &[$($word,)*];
+        /// Every code that this version gives, with what it means, for documentation and tests.
+        pub const REASON_CODES: &[(&str, &str)] = &[$(($word, concat!($($told),*)),)*];
     };
 }
 
@@ -120,6 +120,18 @@ reason_codes! {
     DnsTimeout = "dns_timeout",
     /// The name could not be resolved for another reason.
     DnsError = "dns_error",
+    /// The name server failed (`servfail`).
+    DnsServfail = "dns_servfail",
+    /// The name server does not want to answer (`refused`).
+    DnsRefused = "dns_refused",
+    /// The name server answered with another code than is expected.
+    DnsRcode = "dns_rcode",
+    /// The name server's answer has no record of the type that was asked for.
+    DnsNoAnswer = "dns_no_answer",
+    /// The name server knows nothing about the name, and names others that may.
+    DnsReferral = "dns_referral",
+    /// The name server's answer is cut short.
+    DnsTruncated = "dns_truncated",
     /// The target resolved to no endpoint at all.
     NoEndpoints = "no_endpoints",
     /// The peer refused the connection.
@@ -160,8 +172,36 @@ reason_codes! {
     BadRedirect = "bad_redirect",
     /// The status code is not the expected one.
     HttpStatus = "http_status",
+    /// The server does not accept the user or password, or wants some and has been given none.
+    AuthFailed = "auth_failed",
+    /// The server answers, and says that it cannot serve now: it is starting, loading, in recovery, or full.
+    NotReady = "not_ready",
+    /// The server serves only those who speak TLS, and the check does not.
+    TlsRequired = "tls_required",
+    /// The check is to speak TLS, and the server does not offer it.
+    TlsNotOffered = "tls_not_offered",
+    /// The server has no such database.
+    UnknownDatabase = "unknown_database",
+    /// The server could not do what the check asked of it.
+    QueryFailed = "query_failed",
     /// An assertion does not hold.
     AssertionFailed = "assertion_failed",
+    /// The plugin reports a warning.
+    PluginWarning = "plugin_warning",
+    /// The plugin reports that it is critical.
+    PluginCritical = "plugin_critical",
+    /// The plugin could not tell.
+    PluginUnknown = "plugin_unknown",
+    /// The plugin ended with a code that no plugin ends with.
+    PluginExit = "plugin_exit",
+    /// A signal ended the plugin.
+    PluginKilled = "plugin_killed",
+    /// The plugin printed without end and was killed.
+    PluginOutput = "plugin_output",
+    /// The plugin had not ended by the deadline and was killed.
+    PluginTimeout = "plugin_timeout",
+    /// The machine that runs the check does not permit the program.
+    ExecNotAllowed = "exec_not_allowed",
     /// The probe panicked; a defect of Watchpost, and this task's alone.
     Panicked = "panicked",
     /// No worker of the check's type was free in time.

@@ -4,18 +4,31 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::Invalid;
+use watchpost_expr::{CompileError, Environment, Field, Program};
+
+use crate::dns::DnsSettings;
 use crate::document::CheckDocument;
-use crate::expect::{ASSERTIONS_MAX, Expect};
+use crate::exec::ExecSettings;
+use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
 use crate::http::HttpSettings;
+use crate::redis::RedisSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
+use crate::tls::TlsCheckSettings;
+use crate::unix::UnixSettings;
+use crate::{Invalid, variables};
 
 /// What the settings of every check type tell about themselves.
 pub(crate) trait TypeSettings {
     /// The short forms of expectations that mean something to the type, apart from those that every
     /// type has: their keys in [`Expect`].
     const EXPECTS: &'static [&'static str];
+
+    /// What expressions may ask of an answer, beyond what they may ask of every type.
+    const VARIABLES: &'static [Field] = &[];
+
+    /// Everything that expressions may ask of an answer.
+    const TABLES: &'static [&'static [Field]] = &[Self::VARIABLES, variables::COMMON];
 
     /// The host and port that they point at. `None` where there is none: a command, a socket in the
     /// file system, a job that reports by itself.
@@ -70,6 +83,15 @@ macro_rules! check_types {
             }
         }
 
+        impl CheckType {
+            /// The variables that an expression about an answer to a check of the type may use.
+            pub fn environment(self) -> Environment {
+                match self {
+                    $(Self::$variant => Environment::new(<$settings as TypeSettings>::TABLES),)*
+                }
+            }
+        }
+
         /// What a check does, by type: `{"http": {…}}`.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
         #[serde(rename_all = "snake_case")]
@@ -113,6 +135,16 @@ check_types! {
     Http(HttpSettings) = http,
     /// A TCP connection, optionally with an exchange of text.
     Tcp(TcpSettings) = tcp,
+    /// A program that speaks the interface of Nagios plugins.
+    Exec(ExecSettings) = exec,
+    /// A question to a name server.
+    Dns(DnsSettings) = dns,
+    /// A Redis server, or one that speaks its protocol.
+    Redis(RedisSettings) = redis,
+    /// A TLS handshake, and the certificate that the server shows.
+    Tls(TlsCheckSettings) = tls,
+    /// A connection to a socket in the file system, optionally with an exchange of text.
+    Unix(UnixSettings) = unix,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.
@@ -193,6 +225,12 @@ impl ProbeSettings {
                 keys(check_type)
             )));
         }
+        for expression in &expect.that.0 {
+            if let Err(error) = compile_expression(expression, check_type) {
+                let shown = crate::shorten(expression.as_str(), 200);
+                return Err(Invalid::new(format!("`expect.that`: in `{shown}`, {error}")));
+            }
+        }
         if expect.assertion_count() > ASSERTIONS_MAX {
             return Err(Invalid::new(format!(
                 "`expect` has {} assertions: expected at most {ASSERTIONS_MAX}",
@@ -201,6 +239,14 @@ impl ProbeSettings {
         }
         Ok(())
     }
+}
+
+/// Compiles an expression about an answer to a check of the type `check_type`.
+///
+/// # Errors
+/// What is wrong with it, and where in it.
+pub fn compile_expression(expression: &Expression, check_type: CheckType) -> Result<Program, CompileError> {
+    watchpost_expr::compile(expression.as_str(), &check_type.environment())
 }
 
 /// What can be expected of a type, in words.
