@@ -1,6 +1,5 @@
 //! A valid check.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -100,11 +99,11 @@ impl ProbeBody {
             None => (ProbeSettings::clone(&self.settings), Expect::clone(&self.expect)),
         };
         crate::document::validate_size(&settings, &expect).map_err(Invalid::new)?;
-        let host_port = settings.host_port();
-        let ip = host_port.as_ref().and_then(|host_port| Some(SocketAddr::new(host_port.ip()?, host_port.port())));
-        let endpoint = Endpoint { address: ip, labels: target.labels().clone(), ..Endpoint::named(name) };
-        let target = Target { name: settings.target_name(), host_port, addresses: Addresses::Any };
-        let body = Self { target, settings: Arc::new(settings), expect: Arc::new(expect), templated: None };
+        let whole = Target { name: settings.target_name(), host_port: settings.host_port(), addresses: Addresses::Any };
+        // Where a name is to be resolved, the Runner does so.
+        let address = whole.static_endpoints().and_then(|endpoints| endpoints.first()?.address);
+        let endpoint = Endpoint { address, labels: target.labels().clone(), ..Endpoint::named(name) };
+        let body = Self { target: whole, settings: Arc::new(settings), expect: Arc::new(expect), templated: None };
         Ok((body, endpoint))
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn compile_bounded(text: &str) -> Result<regex::bytes::Regex, String>
 
 /// Compiles a pattern for matching against bytes, with bounded memory.
 pub fn compile_pattern(pattern: &Pattern) -> regex::bytes::Regex {
-    let text = crate::template::sampled(pattern.as_str(), |text| compile_bounded(text).is_ok());
+    let text = crate::template::sampled("Pattern", pattern.as_str(), |text| compile_bounded(text).is_ok());
     // Invariant: `compile_bounded` accepted this very text when the value was made.
     #[expect(clippy::expect_used, reason = "valid by construction")]
     compile_bounded(&text).expect("a Pattern compiles")
@@ -55,7 +55,7 @@ pub fn compile_pattern(pattern: &Pattern) -> regex::bytes::Regex {
 /// Compiles a pattern of a step, by its [flagged](crate::LinePattern::flagged) text, with bounded memory.
 pub fn compile_lines(pattern: &LinePattern) -> regex::bytes::Regex {
     let flagged = pattern.flagged();
-    let text = crate::template::sampled(&flagged, |text| compile_bounded(text).is_ok());
+    let text = crate::template::sampled("LinePattern", &flagged, |text| compile_bounded(text).is_ok());
     // Invariant: `compile_bounded` accepted this very text when the value was made.
     #[expect(clippy::expect_used, reason = "valid by construction")]
     compile_bounded(&text).expect("a LinePattern compiles")

@@ -65,7 +65,7 @@ impl HttpUrl {
 
     /// The URL in its parts; of a template, with samples in its places.
     pub fn parts(&self) -> url::Url {
-        let text = crate::template::sampled(self.as_str(), |text| parse(text).is_ok());
+        let text = crate::template::sampled("HttpUrl", self.as_str(), |text| parse(text).is_ok());
         // Invariant: `parse` accepted this very text when the value was made.
         #[expect(clippy::expect_used, reason = "valid by construction")]
         parse(&text).expect("a HttpUrl holds a valid URL")

@@ -77,7 +77,7 @@ impl std::str::FromStr for HostPort {
         }
         let concrete = |text: &str| Self::concrete(text).map(drop).map_err(|e| e.to_string());
         crate::template::accept("HostPort", text, concrete).map_err(Invalid::new)?;
-        let sampled = crate::template::sampled(text, |text| Self::concrete(text).is_ok());
+        let sampled = crate::template::sampled("HostPort", text, |text| Self::concrete(text).is_ok());
         Ok(Self { template: Some(text.into()), ..Self::concrete(&sampled)? })
     }
 }

@@ -71,6 +71,10 @@ fn what_cannot_be_filled_in_names_the_key_and_the_label() {
         let error = aim(&check, &target("a:1", labels)).unwrap_err();
         assert!(error.contains(told), "{error}\nlacks {told}");
     }
+    let exec =
+        listed(r#""exec": {"command": "/bin/true", "arguments": ["-H", "{{target.host}}", "{{target.labels.l}}"]}"#);
+    let error = aim(&exec.unwrap(), &target("a:1", &[("l", "--help")])).unwrap_err();
+    assert!(error.contains("`exec.arguments[2]` cannot be filled in with l=\"--help\""), "{error}");
     let error = aim(&check, &target("nonsense", &[("env", "x")])).unwrap_err();
     assert!(error.contains("`nonsense` is not host:port"), "{error}");
 }
@@ -85,6 +89,23 @@ fn a_label_that_is_not_told_to_be_raw_stays_what_it_is_in_a_url_and_a_pattern() 
     assert_eq!(body.target_name(), "http://h/..%2F.%2A%40evil%2F%3F%23");
     let written = serde_json::to_value(&*body.expect).unwrap();
     assert_eq!(written["body_matches"], r"^\.\./\.\*@evil/\?\#$");
+}
+
+#[test]
+fn a_label_is_a_text_in_an_expression_whatever_it_holds() {
+    let check = listed(
+        r#""http": {"url": "http://{{target.address}}"}, "expect": {"that": "body == {{target.labels.l}} && status < {{target.labels.n | default(\"400\") | raw}}"}"#,
+    )
+    .unwrap();
+    let (body, _) = aim(&check, &target("a:1", &[("l", r#"" || true || ""#)])).unwrap();
+    let written = serde_json::to_value(&*body.expect).unwrap();
+    assert_eq!(written["that"], r#"body == "\" || true || \"" && status < 400"#);
+    let error = aim(&check, &target("a:1", &[("l", "x"), ("n", "400 &&")])).unwrap_err();
+    assert!(error.contains("`expect.that`"), "{error}");
+    for bad in ["status == '{{target.labels.l}}'", "stattus == {{target.port}}"] {
+        let rest = format!(r#""http": {{"url": "http://a"}}, "expect": {{"that": "{bad}"}}"#);
+        assert!(listed(&rest).unwrap_err().contains("`expect.that`"), "{bad}");
+    }
 }
 
 #[test]

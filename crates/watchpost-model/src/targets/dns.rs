@@ -3,7 +3,7 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::text::text_type;
+use crate::dns::DnsName;
 
 /// Which records are asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -19,23 +19,6 @@ pub enum DnsRecords {
     /// SRV: names with ports.
     Srv,
 }
-
-text_type!(
-    /// A name that a name server is asked for.
-    DnsName,
-    "the name to resolve",
-    253,
-    |text| {
-        let permitted = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-        match !text.is_empty() && text.bytes().all(permitted) {
-            true => Ok(()),
-            false => Err(format!(
-                "`{}` is not a name: expected for example `db.example` or `_http._tcp.example`",
-                crate::shorten(text, 80)
-            )),
-        }
-    }
-);
 
 /// A target for each address, or each SRV record, of a name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]

@@ -32,6 +32,8 @@ impl FoundTarget {
         let address = match (fault, crate::template::is_template(address)) {
             (Some(fault), _) => Err(fault),
             (None, true) => Err(format!("`{given}` is not host:port: expected an address, not a template")),
+            // A program would take it for an option.
+            (None, false) if address.starts_with('-') => Err(format!("`{given}` is not host:port: it begins with `-`")),
             (None, false) => address.parse().map_err(|e: crate::Invalid| e.to_string()),
         };
         Self { given, address, labels }
@@ -156,6 +158,7 @@ mod tests {
             ("http://a/", "is not host:port"),
             ("a", "no port"),
             ("{{target.host}}:1", "not a template"),
+            ("--help:1", "begins with `-`"),
         ] {
             let target = target(address, "x");
             assert!(target.fault().unwrap().contains(told), "{address}: {:?}", target.fault());

@@ -32,6 +32,10 @@ pub(crate) enum Context {
     HostPort,
     /// Escaped, so that each stands for itself.
     Pattern,
+    /// As texts of the language, quotes included; the port as a number.
+    Expression,
+    /// As they are, but what begins an argument is never taken for an option.
+    Argument,
 }
 
 impl Context {
@@ -39,9 +43,13 @@ impl Context {
     fn of(name: &str) -> Option<Self> {
         match name {
             "HttpUrl" => Some(Self::Url),
-            "HostPort" => Some(Self::HostPort),
-            "Pattern" => Some(Self::Pattern),
-            "Body" | "HeaderValue" | "Needle" | "Sent" | "ServerNameText" => Some(Self::Plain),
+            "HostPort" | "ServerAddress" => Some(Self::HostPort),
+            "Pattern" | "LinePattern" => Some(Self::Pattern),
+            "Expression" => Some(Self::Expression),
+            "Argument" => Some(Self::Argument),
+            "Body" | "CommandWord" | "DatabaseName" | "DnsName" | "ExpectedValue" | "HeaderValue" | "Host"
+            | "Needle" | "RecordData" | "Sent" | "ServerNameText" | "UserName" => Some(Self::Plain),
+            // What names files and programs is not for a source of targets to say, nor are statements of a database.
             _ => None,
         }
     }
@@ -103,12 +111,17 @@ impl Template {
     /// # Errors
     /// What the target does not have, or has in a form that is filled in nowhere.
     pub(crate) fn fill(&self, context: Context, target: &FoundTarget) -> Result<String, String> {
-        self.fill_with(|place| place.value(context, target).map(Cow::into_owned))
+        let filled = self.fill_with(|place| place.value(context, target).map(Cow::into_owned))?;
+        let begins_with_place = matches!(self.0.first(), Some(Part::Place(_)));
+        if context == Context::Argument && begins_with_place && filled.starts_with('-') {
+            return Err("the argument would begin with `-`, and be taken for an option".to_owned());
+        }
+        Ok(filled)
     }
 
     /// The text with `samples` in its places.
-    fn sample(&self, samples: &Samples) -> String {
-        let filled = self.fill_with(|place| Ok(place.sample(samples).to_owned()));
+    fn sample(&self, context: Context, samples: &Samples) -> String {
+        let filled = self.fill_with(|place| Ok(place.sample(context, samples).into_owned()));
         filled.unwrap_or_default()
     }
 
@@ -147,25 +160,27 @@ pub(crate) fn accept(type_name: &str, text: &str, check: impl Fn(&str) -> Result
     if !is_template(text) {
         return check(text);
     }
-    if Context::of(type_name).is_none() {
-        return Err(nowhere(text));
-    }
+    let Some(context) = Context::of(type_name) else { return Err(nowhere(text)) };
     let template = Template::parse(text)?;
-    let mut errors = SAMPLES.iter().map(|samples| check(&template.sample(samples)).err());
+    let mut errors = SAMPLES.iter().map(|samples| check(&template.sample(context, samples)).err());
     match errors.next().flatten() {
         Some(first) if errors.all(|error| error.is_some()) => Err(format!("with values filled in, {first}")),
         _ => Ok(()),
     }
 }
 
-/// `text` itself or, if it is a template, its first form with samples that `check` accepts.
-pub(crate) fn sampled(text: &str, check: impl Fn(&str) -> bool) -> Cow<'_, str> {
+/// `text` of the type called `type_name` itself or, if it is a template, its first form with samples that `check`
+/// accepts; the first of all if it accepts none.
+pub(crate) fn sampled<'a>(type_name: &str, text: &'a str, check: impl Fn(&str) -> bool) -> Cow<'a, str> {
     if !is_template(text) {
         return Cow::Borrowed(text);
     }
-    let Ok(template) = Template::parse(text) else { return Cow::Borrowed(text) };
-    let sampled = SAMPLES.iter().map(|samples| template.sample(samples)).find(|sampled| check(sampled));
-    sampled.map_or(Cow::Borrowed(text), Cow::Owned)
+    let (Some(context), Ok(template)) = (Context::of(type_name), Template::parse(text)) else {
+        return Cow::Borrowed(text);
+    };
+    let mut sampled: Vec<String> = SAMPLES.iter().map(|samples| template.sample(context, samples)).collect();
+    let good = sampled.iter().position(|sampled| check(sampled)).unwrap_or(0);
+    Cow::Owned(sampled.swap_remove(good))
 }
 
 pub(crate) fn nowhere(text: &str) -> String {
@@ -189,6 +204,7 @@ mod tests {
     fn places_are_filled_in_as_the_context_wants_it() {
         let web = target("web.example:80", &[("env", "a b/c"), ("rx", "v1.2+"), ("q", "say \"hi\"")]);
         let v6 = target("[fd00::1]:443", &[]);
+        let dash = target("a:1", &[("minus", "--verbose")]);
         for (context, text, target, expected) in [
             (
                 Context::Plain,
@@ -207,6 +223,20 @@ mod tests {
             (Context::Pattern, "^{{target.labels.rx|raw}}$", &web, "^v1.2+$"),
             (Context::Pattern, "{{target.host}}", &web, r"web\.example"),
             (Context::Plain, r#"{"q": "{{target.labels.q | json}}"}"#, &web, r#"{"q": "say \"hi\""}"#),
+            (
+                Context::Expression,
+                "q == {{target.labels.q}} && p == {{target.port}}",
+                &web,
+                r#"q == "say \"hi\"" && p == 80"#,
+            ),
+            (
+                Context::Expression,
+                "n < {{target.labels.none | default('5') | raw}} || h == {{target.host}}",
+                &web,
+                r#"n < 5 || h == "web.example""#,
+            ),
+            (Context::Argument, "{{target.labels.env}}", &web, "a b/c"),
+            (Context::Argument, "--env={{target.labels.minus}}", &dash, "--env=--verbose"),
             (Context::Plain, r#"{{target.labels.none | default("x \"y\"")}}"#, &web, r#"x "y""#),
             (Context::Url, "{{target.labels.none|default('a b')|raw}}", &web, "a b"),
             (Context::Plain, "{{ env }} {{{{target.port}}}} {{", &web, "{{ env }} {{80}} {{"),
@@ -225,6 +255,9 @@ mod tests {
         ] {
             assert!(filled(Context::Plain, text, &bare).unwrap_err().contains(told), "{text}");
         }
+        let dash = target("a:1", &[("minus", "--verbose")]);
+        let option = filled(Context::Argument, "{{target.labels.minus}}", &dash).unwrap_err();
+        assert!(option.contains("taken for an option"), "{option}");
     }
 
     #[test]

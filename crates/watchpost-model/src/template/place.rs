@@ -99,8 +99,9 @@ impl Place {
             What::Port => Cow::Owned(address.port().to_string()),
             What::Label(name) => return self.label(name, context, target),
         };
-        Ok(match context {
-            Context::Pattern => Cow::Owned(regex::escape(&value)),
+        Ok(match (context, &self.what) {
+            (Context::Pattern, _) => Cow::Owned(regex::escape(&value)),
+            (Context::Expression, What::Address | What::Host) => Cow::Owned(quoted_text(&value)),
             _ => value,
         })
     }
@@ -116,18 +117,30 @@ impl Place {
             (Written::Json, _) => Cow::Owned(json_escaped(value)),
             (Written::Safe, Context::Url) => Cow::Owned(percent_encoded(value)),
             (Written::Safe, Context::Pattern) => Cow::Owned(regex::escape(value)),
+            (Written::Safe, Context::Expression) => Cow::Owned(quoted_text(value)),
             _ => Cow::Borrowed(value),
         })
     }
 
-    pub(super) fn sample<'a>(&self, samples: &'a Samples) -> &'a str {
-        match self.what {
+    pub(super) fn sample(&self, context: Context, samples: &Samples) -> Cow<'static, str> {
+        let sample = match self.what {
             What::Address => "target.invalid:80",
             What::Host => "target.invalid",
             What::Port => "80",
             What::Label(_) => samples.label,
+        };
+        match (context, &self.what, self.written) {
+            (Context::Expression, What::Address | What::Host | What::Label(_), Written::Safe) => {
+                Cow::Owned(quoted_text(sample))
+            }
+            _ => Cow::Borrowed(sample),
         }
     }
+}
+
+/// As a text of the expression language, which has the escapes of JSON and no others are needed.
+fn quoted_text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// Reads `("…")` or `('…')`, in which a backslash stands before a quote or a backslash.
@@ -164,6 +177,6 @@ fn percent_encoded(text: &str) -> String {
 
 /// As it stands between the quotes of a JSON text.
 fn json_escaped(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
+    let quoted = quoted_text(text);
     quoted.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or_default().to_owned()
 }
