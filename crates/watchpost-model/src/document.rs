@@ -13,8 +13,10 @@ use crate::exec::ExecSettings;
 use crate::expect::Expect;
 use crate::group::{self, GroupRules, GroupSettings, Overlap, RunPolicy, VerdictRule};
 use crate::http::HttpSettings;
+use crate::icmp::IcmpSettings;
 use crate::id::CheckId;
 use crate::message::V1;
+use crate::ntp::NtpSettings;
 use crate::probe::{CheckType, ProbeSettings};
 use crate::redis::RedisSettings;
 use crate::target::{Addresses, Target};
@@ -23,6 +25,7 @@ use crate::tcp::TcpSettings;
 use crate::template::{Places, first_template};
 use crate::time::{Interval, Timeout};
 use crate::tls::TlsCheckSettings;
+use crate::udp::UdpSettings;
 use crate::unix::UnixSettings;
 
 /// The most that settings and expectations may take together, in bytes of JSON. It leaves room for
@@ -65,6 +68,15 @@ pub struct CheckDocument {
     /// A check of a socket in the file system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unix: Option<UnixSettings>,
+    /// Echo requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icmp: Option<IcmpSettings>,
+    /// A datagram, and optionally its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp: Option<UdpSettings>,
+    /// A question to a time server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ntp: Option<NtpSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -122,6 +134,9 @@ impl CheckDocument {
             redis: None,
             tls: None,
             unix: None,
+            icmp: None,
+            udp: None,
+            ntp: None,
             group: None,
             interval: None,
             timeout: None,

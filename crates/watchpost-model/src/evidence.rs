@@ -1,6 +1,7 @@
 //! What a check saw on its way to an outcome, for whoever wants to know why.
 
 mod databases;
+mod datagrams;
 mod dns;
 mod exec;
 
@@ -10,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 pub use self::databases::RedisEvidence;
+pub use self::datagrams::{IcmpEvidence, NtpEvidence, RoundTrips};
 pub use self::dns::{DnsEvidence, DnsRecord};
 pub use self::exec::{ExecEvidence, PerfDatum};
 
@@ -93,6 +95,10 @@ pub enum TypeEvidence {
     Dns(DnsEvidence),
     /// Of a Redis server.
     Redis(RedisEvidence),
+    /// Of echo requests.
+    Icmp(IcmpEvidence),
+    /// Of a time server.
+    Ntp(NtpEvidence),
 }
 
 /// What was said in an exchange of texts.

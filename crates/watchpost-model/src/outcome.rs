@@ -158,6 +158,16 @@ reason_codes! {
     TlsError = "tls_error",
     /// No complete TLS handshake by the deadline.
     TlsTimeout = "tls_timeout",
+    /// Nothing came back to what was sent in datagrams.
+    NoReply = "no_reply",
+    /// More echo requests stayed without a reply than may.
+    PacketLoss = "packet_loss",
+    /// The time server asks to be left alone (a kiss-o'-death).
+    NtpKiss = "ntp_kiss",
+    /// The time server has no source of time.
+    NtpUnsynchronised = "ntp_unsynchronised",
+    /// The time server's clock and this machine's are too far apart.
+    NtpOffset = "ntp_offset",
     /// No first byte of the answer by the deadline.
     FirstByteTimeout = "first_byte_timeout",
     /// The answer began and was not complete by the deadline.
@@ -210,6 +220,8 @@ reason_codes! {
     Overloaded = "overloaded",
     /// A file that the check names cannot be read or used on the machine that runs it.
     FileUnusable = "file_unusable",
+    /// This process may not do on this machine what the check needs.
+    NotPermitted = "not_permitted",
     /// This machine has no such address as the check is to connect from.
     SourceAddressUnusable = "source_address_unusable",
     /// This machine has no certificate authorities, so no certificate can be verified.

@@ -11,10 +11,13 @@ use crate::document::CheckDocument;
 use crate::exec::ExecSettings;
 use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
 use crate::http::HttpSettings;
+use crate::icmp::IcmpSettings;
+use crate::ntp::NtpSettings;
 use crate::redis::RedisSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
 use crate::tls::TlsCheckSettings;
+use crate::udp::UdpSettings;
 use crate::unix::UnixSettings;
 use crate::{Invalid, variables};
 
@@ -145,6 +148,12 @@ check_types! {
     Tls(TlsCheckSettings) = tls,
     /// A connection to a socket in the file system, optionally with an exchange of text.
     Unix(UnixSettings) = unix,
+    /// Echo requests.
+    Icmp(IcmpSettings) = icmp,
+    /// A datagram, and optionally its answer.
+    Udp(UdpSettings) = udp,
+    /// A question to a time server.
+    Ntp(NtpSettings) = ntp,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

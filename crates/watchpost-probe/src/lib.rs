@@ -48,8 +48,10 @@ mod facts;
 mod failure;
 mod handshake;
 mod http;
+mod icmp;
 mod lazy;
 mod network;
+mod ntp;
 mod patterns;
 mod recorder;
 mod redaction;
@@ -60,6 +62,7 @@ mod targets;
 mod tcp;
 mod tls;
 mod transcript;
+mod udp;
 mod unix;
 mod value;
 mod wire;
@@ -144,6 +147,9 @@ impl ProbeSet {
             .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
             .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
             .with(CheckType::Unix, context.factory(unix::UnixProbe::new))
+            .with(CheckType::Icmp, context.factory(icmp::IcmpProbe::new))
+            .with(CheckType::Udp, context.factory(udp::UdpProbe::new))
+            .with(CheckType::Ntp, context.factory(ntp::NtpProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate
