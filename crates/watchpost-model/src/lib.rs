@@ -48,8 +48,10 @@ mod set;
 mod status;
 mod subject;
 mod target;
+mod targets;
 mod task;
 mod tcp;
+mod template;
 mod text;
 mod time;
 mod tls;
@@ -99,12 +101,17 @@ pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_
 pub use status::{StatusRange, StatusSet};
 pub use subject::{SubjectPrefix, Subjects, header};
 pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target, shown_address};
+pub use targets::{
+    DnsRecords, DnsTargets, FILES_MAX, FileTargets, FoundTarget, FoundTargets, HttpTargets, KubernetesPort,
+    KubernetesTargets, LABEL_NAME_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_BYTES_MAX, LABELS_MAX, Labels, SourceReport,
+    SourceState, StaticTarget, TARGETS_MAX, TargetSource, Targets, TargetsDocument,
+};
 pub use task::{Firing, Task, TaskClass};
 pub use tcp::TcpSettings;
 pub use text::shorten;
 pub use time::{
-    DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, Offset, Pause, TIMEOUT_MAX, Timeout, Ttl, Wait,
-    parse_duration,
+    DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, KeepFor, Latency, Offset, Pause, Refresh, TIMEOUT_MAX,
+    Timeout, Ttl, Wait, parse_duration,
 };
 pub use tls::{AlpnProtocol, TlsCheckSettings};
 pub use udp::UdpSettings;

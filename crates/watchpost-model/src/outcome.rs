@@ -58,7 +58,7 @@ impl fmt::Display for Outcome {
 }
 
 /// Why a task ended as it did: a code for machines and a sentence for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reason {
     /// The code; see [`ReasonCode`] for the known ones.
     pub code: ReasonCode,

@@ -255,7 +255,11 @@ impl ProbeSettings {
 /// # Errors
 /// What is wrong with it, and where in it.
 pub fn compile_expression(expression: &Expression, check_type: CheckType) -> Result<Program, CompileError> {
-    watchpost_expr::compile(expression.as_str(), &check_type.environment())
+    let environment = check_type.environment();
+    let text = crate::template::sampled("Expression", expression.as_str(), |text| {
+        watchpost_expr::compile(text, &environment).is_ok()
+    });
+    watchpost_expr::compile(&text, &environment)
 }
 
 /// What can be expected of a type, in words.

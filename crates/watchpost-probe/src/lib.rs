@@ -59,6 +59,7 @@ mod redaction;
 mod redis;
 mod resolver;
 mod secret;
+mod targets;
 mod tcp;
 mod tls;
 mod transcript;
@@ -79,6 +80,7 @@ pub use exec::ExecPolicy;
 pub use recorder::{Evidence, Recorder, Stage};
 pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};
+pub use targets::{Lookout, TargetFinder};
 pub use tls::TlsRoots;
 
 /// A future in a box, so that [`Probe`] can be used as `dyn Probe`.

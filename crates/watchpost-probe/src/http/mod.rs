@@ -7,6 +7,7 @@ mod decode;
 mod exchange;
 mod facts;
 mod failure;
+mod fetch;
 mod hop;
 mod http1;
 mod http2;
@@ -22,6 +23,7 @@ use watchpost_model::{HttpSettings, Outcome, ProbeSettings, Reason, ReasonCode, 
 use self::answer::Unread;
 use self::exchange::Response;
 use self::facts::HttpFacts;
+pub(crate) use self::fetch::{Fetcher, Stream as FetchStream};
 use self::hop::Hop;
 use crate::assertions::{Answer, Findings, conclude_with};
 use crate::context::ProbeContext;
