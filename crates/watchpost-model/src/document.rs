@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
 use crate::check::{Check, CheckBody, ProbeBody};
+use crate::dns::DnsSettings;
+use crate::exec::ExecSettings;
 use crate::expect::Expect;
 use crate::group::{self, GroupRules, GroupSettings, Overlap, RunPolicy, VerdictRule};
 use crate::http::HttpSettings;
@@ -48,9 +50,15 @@ pub struct CheckDocument {
     /// A TLS check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsCheckSettings>,
+    /// A question to a name server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsSettings>,
     /// A check of a socket in the file system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unix: Option<UnixSettings>,
+    /// A check by a program that speaks the interface of Nagios plugins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec: Option<ExecSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -100,7 +108,9 @@ impl CheckDocument {
             http: None,
             tcp: None,
             tls: None,
+            dns: None,
             unix: None,
+            exec: None,
             group: None,
             interval: None,
             timeout: None,

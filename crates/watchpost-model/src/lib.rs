@@ -23,8 +23,10 @@
 mod check;
 mod codec;
 mod dialogue;
+mod dns;
 mod document;
 mod evidence;
+mod exec;
 mod expect;
 mod group;
 mod heartbeat;
@@ -37,6 +39,7 @@ mod outcome;
 mod probe;
 mod result;
 mod secret;
+mod server;
 mod set;
 mod status;
 mod subject;
@@ -53,8 +56,16 @@ mod verdict;
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
 pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex, SentPart};
+pub use dns::{
+    DnsExpect, DnsName, DnsSettings, DnsTransport, DohMethod, DohPath, DohSettings, FlagsExpect, Rcode, RecordData,
+    RecordType, RecordsExpect,
+};
 pub use document::CheckDocument;
-pub use evidence::{DialogueEvidence, HopReport, Phase, PhaseSpan, Side, Turn, TypeEvidence};
+pub use evidence::{
+    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, PerfDatum, Phase, PhaseSpan, Side, Turn,
+    TypeEvidence,
+};
+pub use exec::{AbsolutePath, Argument, ExecLimits, ExecSettings, VariableName, VariableValue, WarningMeans};
 pub use expect::{
     ASSERTIONS_MAX, CertDays, Expect, Expression, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_lines,
     compile_pattern,
@@ -70,14 +81,17 @@ pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
 pub use secret::Password;
+pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use status::{StatusRange, StatusSet};
 pub use subject::{SubjectPrefix, Subjects, header};
-pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target};
+pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target, shown_address};
 pub use task::{Firing, Task, TaskClass};
 pub use tcp::TcpSettings;
 pub use text::shorten;
-pub use time::{DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, TIMEOUT_MAX, Timeout, parse_duration};
+pub use time::{
+    DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, TIMEOUT_MAX, Timeout, Ttl, parse_duration,
+};
 pub use tls::{AlpnProtocol, TlsCheckSettings};
 pub use unix::{SocketPath, UnixSettings};
 pub use verdict::{RunVerdict, VerdictOf};

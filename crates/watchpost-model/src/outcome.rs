@@ -120,6 +120,18 @@ reason_codes! {
     DnsTimeout = "dns_timeout",
     /// The name could not be resolved for another reason.
     DnsError = "dns_error",
+    /// The name server failed (`servfail`).
+    DnsServfail = "dns_servfail",
+    /// The name server does not want to answer (`refused`).
+    DnsRefused = "dns_refused",
+    /// The name server answered with another code than is expected.
+    DnsRcode = "dns_rcode",
+    /// The name server's answer has no record of the type that was asked for.
+    DnsNoAnswer = "dns_no_answer",
+    /// The name server knows nothing about the name, and names others that may.
+    DnsReferral = "dns_referral",
+    /// The name server's answer is cut short.
+    DnsTruncated = "dns_truncated",
     /// The target resolved to no endpoint at all.
     NoEndpoints = "no_endpoints",
     /// The peer refused the connection.
@@ -162,6 +174,22 @@ reason_codes! {
     HttpStatus = "http_status",
     /// An assertion does not hold.
     AssertionFailed = "assertion_failed",
+    /// The plugin reports a warning.
+    PluginWarning = "plugin_warning",
+    /// The plugin reports that it is critical.
+    PluginCritical = "plugin_critical",
+    /// The plugin could not tell.
+    PluginUnknown = "plugin_unknown",
+    /// The plugin ended with a code that no plugin ends with.
+    PluginExit = "plugin_exit",
+    /// A signal ended the plugin.
+    PluginKilled = "plugin_killed",
+    /// The plugin printed without end and was killed.
+    PluginOutput = "plugin_output",
+    /// The plugin had not ended by the deadline and was killed.
+    PluginTimeout = "plugin_timeout",
+    /// The machine that runs the check does not permit the program.
+    ExecNotAllowed = "exec_not_allowed",
     /// The probe panicked; a defect of Watchpost, and this task's alone.
     Panicked = "panicked",
     /// No worker of the check's type was free in time.

@@ -6,7 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use watchpost_expr::{CompileError, Environment, Field, Program};
 
+use crate::dns::DnsSettings;
 use crate::document::CheckDocument;
+use crate::exec::ExecSettings;
 use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
 use crate::http::HttpSettings;
 use crate::target::HostPort;
@@ -134,8 +136,12 @@ check_types! {
     Tcp(TcpSettings) = tcp,
     /// A TLS handshake, and the certificate that the server shows.
     Tls(TlsCheckSettings) = tls,
+    /// A question to a name server.
+    Dns(DnsSettings) = dns,
     /// A connection to a socket in the file system, optionally with an exchange of text.
     Unix(UnixSettings) = unix,
+    /// A program that speaks the interface of Nagios plugins.
+    Exec(ExecSettings) = exec,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

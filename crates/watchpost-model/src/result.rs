@@ -119,6 +119,9 @@ pub struct PhasesUs {
     /// Reading the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receive: Option<u64>,
+    /// Running a program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u64>,
     /// From the worker's start to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,

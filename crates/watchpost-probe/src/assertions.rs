@@ -135,8 +135,8 @@ impl Findings {
         }
         for pattern in &expect.body_matches.0 {
             let found = patterns.compiled(pattern).find(answer.body).map(|found| found.range());
-            let expr = format!("body matches {}", slashed(pattern.as_str()));
-            findings.body(expr, "does not match", &slashed(pattern.as_str()), found, answer);
+            let expr = format!("body matches {}", slashed(pattern));
+            findings.body(expr, "does not match", &slashed(pattern), found, answer);
         }
         for (name, wanted) in &expect.header {
             findings.header(name, wanted, answer, patterns);
@@ -201,10 +201,7 @@ impl Findings {
             ),
             HeaderExpect::Matches(pattern) => {
                 let compiled = patterns.compiled(pattern);
-                (
-                    format!("matches {}", shown(slashed(pattern.as_str()))),
-                    values.iter().any(|value| compiled.is_match(value)),
-                )
+                (format!("matches {}", shown(slashed(pattern))), values.iter().any(|value| compiled.is_match(value)))
             }
         };
         let actual = match values.as_slice() {
@@ -242,7 +239,7 @@ impl Findings {
                     Json::String(text) => compiled.is_match(text.as_bytes()),
                     other => compiled.is_match(other.to_string().as_bytes()),
                 };
-                (format!("matches {}", slashed(pattern.as_str())), Box::new(matches))
+                (format!("matches {}", slashed(pattern)), Box::new(matches))
             }
         };
         let (passed, actual) = match json {
@@ -383,19 +380,20 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", shorten(text, QUOTED_CHARS_MAX))
 }
 
-pub(crate) fn slashed(pattern: &str) -> String {
-    format!("/{}/", shorten(pattern, QUOTED_CHARS_MAX))
-}
-
-/// The same, without the secrets.
-pub(crate) fn excerpt_hiding(secrets: &Secrets, bytes: &[u8]) -> String {
-    excerpt(&secrets.hide(bytes, 0..bytes.len().min(QUOTED_BYTES_MAX)))
+/// A pattern as sentences show it.
+pub(crate) fn slashed(pattern: &impl ToString) -> String {
+    format!("/{}/", shorten(&pattern.to_string(), QUOTED_CHARS_MAX))
 }
 
 /// The beginning of `bytes` as quoted text.
 pub(crate) fn excerpt(bytes: &[u8]) -> String {
     let shown = bytes.get(..QUOTED_BYTES_MAX).unwrap_or(bytes);
     format!("\"{}\"", shorten(&String::from_utf8_lossy(shown), QUOTED_CHARS_MAX))
+}
+
+/// The same, without the secrets.
+pub(crate) fn excerpt_hiding(secrets: &Secrets, bytes: &[u8]) -> String {
+    excerpt(&secrets.hide(bytes, 0..bytes.len().min(QUOTED_BYTES_MAX)))
 }
 
 #[cfg(test)]

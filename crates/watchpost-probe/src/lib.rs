@@ -41,6 +41,8 @@ mod assertions;
 mod cache;
 mod context;
 mod dialogue;
+mod dns;
+mod exec;
 mod facts;
 mod failure;
 mod handshake;
@@ -65,6 +67,7 @@ use watchpost_model::{CheckType, Outcome, Reason, Task};
 use self::context::ProbeContext;
 
 pub use context::ProbeOptions;
+pub use exec::ExecPolicy;
 pub use recorder::{Evidence, Recorder, Stage};
 pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};
@@ -131,7 +134,9 @@ impl ProbeSet {
             .with(CheckType::Http, context.factory(crate::http::HttpProbe::new))
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
             .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
+            .with(CheckType::Dns, context.factory(dns::DnsProbe::new))
             .with(CheckType::Unix, context.factory(unix::UnixProbe::new))
+            .with(CheckType::Exec, context.factory(exec::ExecProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

@@ -40,6 +40,8 @@ pub enum Stage {
     Head,
     /// Reading the answer.
     Receive,
+    /// Running a program.
+    Run,
 }
 
 /// Everything that a probe found out, whether or not it came to an end.
@@ -77,6 +79,8 @@ struct State {
     received: u64,
     /// Whether a peer that was not asked for TLS speaks it.
     answered_in_tls: bool,
+    /// What the first byte of the answer is called where it is none of a stream, and the code of its absence.
+    awaited: Option<(ReasonCode, String)>,
     /// The hop that is under way.
     hop: HopReport,
     /// Who said what, where texts are exchanged.
@@ -101,6 +105,7 @@ impl Recorder {
             since: Some(now),
             received: 0,
             answered_in_tls: false,
+            awaited: None,
             hop: HopReport::default(),
             transcript: Transcript::default(),
             redaction: Redaction::default(),
@@ -150,6 +155,12 @@ impl Recorder {
     /// Notes the address that is being connected to, or is connected.
     pub fn connected_to(&self, address: SocketAddr) {
         self.0.lock().evidence.address = Some(address);
+    }
+
+    /// Notes what is waited for in [`Stage::FirstByte`], as the beginning of the sentence that says that it
+    /// did not come: "no answer from …". `code` is the reason's, then.
+    pub(crate) fn awaits(&self, code: ReasonCode, absence: impl Into<String>) {
+        self.0.lock().awaited = Some((code, absence.into()));
     }
 
     /// Notes how many bytes of the answer have been read.
@@ -286,9 +297,13 @@ impl Recorder {
             }
             Stage::Tls => (ReasonCode::TlsTimeout, String::from("no complete TLS handshake")),
             Stage::Send => (ReasonCode::FirstByteTimeout, String::from("the peer did not take what was sent")),
-            Stage::FirstByte => (ReasonCode::FirstByteTimeout, String::from("no first byte")),
+            Stage::FirstByte => match state.awaited.clone() {
+                Some(awaited) => awaited,
+                None => (ReasonCode::FirstByteTimeout, String::from("no first byte")),
+            },
             Stage::Head => (ReasonCode::ReceiveTimeout, String::from("the head of the answer was not complete")),
             Stage::Receive => (ReasonCode::ReceiveTimeout, String::from("the answer was not complete")),
+            Stage::Run => (ReasonCode::PluginTimeout, String::from("the plugin did not end")),
         };
         if let Some(at) = state.transcript.at() {
             message.insert_str(0, &format!("{at}: "));
@@ -333,6 +348,7 @@ impl State {
             Stage::Send => (Phase::Send, &mut phases.send),
             Stage::FirstByte => (Phase::FirstByte, &mut phases.first_byte),
             Stage::Head | Stage::Receive => (Phase::Receive, &mut phases.receive),
+            Stage::Run => (Phase::Run, &mut phases.run),
         };
         *total = Some(total.unwrap_or(0) + took_us);
         let start_us = micros(since.duration_since(self.started));
@@ -378,7 +394,7 @@ impl State {
         if let Some(us) = phases.first_byte {
             done.push(format!("first byte after {}", Spent::from_us(us)));
         }
-        if self.stage == Stage::Receive {
+        if matches!(self.stage, Stage::Receive | Stage::Run) {
             done.push(format!("{} bytes read", self.received));
         }
         if let (Some(_), Some(heard)) = (self.transcript.at(), self.transcript.last_heard()) {
@@ -447,6 +463,7 @@ mod tests {
             (Stage::FirstByte, "first_byte_timeout"),
             (Stage::Head, "receive_timeout"),
             (Stage::Receive, "receive_timeout"),
+            (Stage::Run, "plugin_timeout"),
         ] {
             recorder.enter(stage);
             recorder.connected_to("10.0.0.1:443".parse().unwrap());

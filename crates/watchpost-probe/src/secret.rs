@@ -1,10 +1,11 @@
 //! What is secret in a request and its answer, so that no result shows it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use memchr::memmem;
-use watchpost_model::HttpSettings;
+use watchpost_model::{HttpSettings, VariableName, VariableValue};
 
 use crate::redaction::{AROUND_BYTES, Redaction};
 
@@ -92,6 +93,18 @@ impl Secrets {
     /// Whether the value of the header `name`, in lower case, is to be kept secret.
     pub(crate) fn hides_header(&self, name: &str) -> bool {
         is_secret_header(name) || self.rules.hides_header(name)
+    }
+
+    /// Those among environment variables, by their names.
+    pub(crate) fn of_environment(environment: &BTreeMap<VariableName, VariableValue>) -> Self {
+        let mut secrets = Self::default();
+        for (name, value) in environment {
+            let name = name.as_str().to_ascii_lowercase().replace('_', "-");
+            if is_secret_header(&name) || name.contains("pass") || name.contains("pwd") {
+                secrets.add(value.as_str().as_bytes());
+            }
+        }
+        secrets
     }
 
     fn add_basic(&mut self, encoded: &str) {

@@ -103,7 +103,7 @@ impl Transcript {
 
     /// Puts everything into the evidence of a dialogue.
     pub(crate) fn report(&self, evidence: &mut TypeEvidence) {
-        let TypeEvidence::Dialogue(dialogue) = evidence;
+        let TypeEvidence::Dialogue(dialogue) = evidence else { return };
         dialogue.sent_bytes = self.sent;
         dialogue.received_bytes = self.received;
         dialogue.transcript = self.turns();

@@ -4,9 +4,19 @@ use std::time::Duration;
 
 use watchpost_agent::RunItem;
 use watchpost_model::{
-    Addresses, Check, CheckDocument, CheckId, HttpSettings, Invalid, ProbeSettings, TcpSettings, Timeout,
-    TlsCheckSettings, UnixSettings,
+    Addresses, Check, CheckDocument, CheckId, DnsSettings, ExecSettings, HttpSettings, Invalid, ProbeSettings,
+    TcpSettings, Timeout, TlsCheckSettings, UnixSettings,
 };
+
+/// The forms that targets have, for `--help`.
+pub const FORMS: &str = "\
+Targets:
+  http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH
+  tcp://HOST:PORT
+  tls://HOST:PORT
+  dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https
+  unix:///PATH
+  exec:/PATH ARGUMENT… (with --exec-dir)";
 
 /// What to run for `text`, the `number`th target. A text that is no target becomes an item that
 /// ends as an error: it is reported among the others, not instead of them.
@@ -31,20 +41,73 @@ fn check(text: &str, id: CheckId, timeout: Duration, all_addresses: bool) -> Res
 
 /// What `text` asks for; which type it is shows in how it begins.
 fn settings(text: &str) -> Result<ProbeSettings, String> {
+    if let Some(command) = text.strip_prefix("exec:") {
+        return program(command);
+    }
     let Some((scheme, rest)) = text.split_once("://") else {
         let text = watchpost_model::shorten(text, 80);
         return Err(format!("`{text}` is not a target: expected for example https://{text} or tcp://{text}:443"));
     };
     match scheme {
         "http" | "https" => Ok(ProbeSettings::Http(HttpSettings::get(parsed(text)?))),
+        "dns" => Ok(ProbeSettings::Dns(question(rest)?)),
         "tcp" => Ok(ProbeSettings::Tcp(TcpSettings::connect(parsed(rest.trim_end_matches('/'))?))),
         "tls" => Ok(ProbeSettings::Tls(TlsCheckSettings::handshake(parsed(rest.trim_end_matches('/'))?))),
         "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
         other => {
-            let known = "http://, https://, tcp://, tls:// or unix://";
-            Err(format!("there is no check for `{other}://`: expected {known}"))
+            Err(format!("there is no check for `{other}://`: `watchpost check --help` lists the forms of targets"))
         }
     }
+}
+
+/// A command and its arguments, separated by spaces. Quotes, single or double, hold together what they enclose.
+fn program(text: &str) -> Result<ProbeSettings, String> {
+    let mut words = words(text)?.into_iter();
+    let Some(command) = words.next() else {
+        return Err("there is no command: expected for example exec:/usr/lib/nagios/plugins/check_load".into());
+    };
+    let arguments = words.map(|word| parsed(&word)).collect::<Result<_, _>>()?;
+    Ok(ProbeSettings::Exec(ExecSettings::running(parsed(&command)?, arguments)))
+}
+
+fn words(text: &str) -> Result<Vec<String>, String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in text.chars() {
+        match quote {
+            Some(end) if c == end => quote = None,
+            Some(_) => word.get_or_insert_default().push(c),
+            None if matches!(c, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            None => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    match quote {
+        Some(quote) => Err(format!("a quote {quote} is not closed: expected another one")),
+        None => Ok(words),
+    }
+}
+
+/// `NAME?type=A&server=HOST:PORT&transport=udp`, of which all but the name may be left out.
+fn question(text: &str) -> Result<DnsSettings, String> {
+    let (name, query) = text.split_once('?').unwrap_or((text, ""));
+    let mut settings = DnsSettings::ask(parsed(name.trim_end_matches('/'))?);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match key {
+            "type" => settings.record_type = parsed(value)?,
+            "server" => settings.server = Some(parsed(value)?),
+            "transport" => settings.transport = parsed(value)?,
+            other => {
+                let other = watchpost_model::shorten(other, 40);
+                return Err(format!("`{other}` is nothing that dns:// has: expected type, server or transport"));
+            }
+        }
+    }
+    Ok(settings)
 }
 
 fn parsed<T: std::str::FromStr<Err = Invalid>>(text: &str) -> Result<T, String> {
@@ -65,14 +128,41 @@ mod tests {
         assert!(told("gopher://a").contains("no check for `gopher://`"));
         assert!(told("http://").contains("not a URL"));
         assert!(told("tcp://a").contains("no port"));
+        assert!(told("exec:").contains("there is no command"));
+        assert!(told("exec:check_load").contains("not an absolute path"));
+        assert!(told("exec:/a 'b").contains("is not closed"));
+        assert!(told("dns://").contains("not a name"));
+        assert!(told("dns://a?type=X").contains("not a type of records"));
+        assert!(told("dns://a?transport=quic").contains("expected udp, tcp, tls or https"));
+        assert!(told("dns://a?sever=b").contains("expected type, server or transport"));
     }
 
     #[test]
     fn urls_and_addresses_become_checks() {
-        for text in
-            ["http://a/", "https://a:8443/x", "tcp://a:1", "tcp://[::1]:22/", "tls://a:443", "unix:///run/a.sock"]
-        {
+        for text in [
+            "http://a/",
+            "https://a:8443/x",
+            "tcp://a:1",
+            "tcp://[::1]:22/",
+            "tls://a:443",
+            "unix:///run/a.sock",
+            "dns://a",
+            "dns://a/?type=MX&server=10.0.0.1&transport=tls",
+            "exec:/a -w 1",
+        ] {
             assert!(matches!(parse(text, 1, Duration::from_secs(1), true), Ok(RunItem::Check(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_are_held_together_by_quotes() {
+        for (text, split) in [
+            ("/a", vec!["/a"]),
+            (" /a  -w 1\t", vec!["/a", "-w", "1"]),
+            (r#"/a 'b c' "it's" x'y'z """#, vec!["/a", "b c", "it's", "xyz", ""]),
+            ("", vec![]),
+        ] {
+            assert_eq!(words(text).unwrap(), split, "{text}");
         }
     }
 }
