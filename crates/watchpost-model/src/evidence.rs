@@ -93,7 +93,7 @@ pub enum TypeEvidence {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DialogueEvidence {
     /// How many bytes the check sent.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub sent_bytes: u64,
     /// How many bytes the peer sent.
     pub received_bytes: u64,
@@ -195,6 +195,10 @@ pub struct PerfDatum {
     /// The greatest value there can be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
+}
+
+fn is_nothing(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 fn is_zero(n: &u32) -> bool {
