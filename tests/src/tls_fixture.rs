@@ -1,9 +1,13 @@
 //! The HTTP fixture behind TLS, with certificates good and bad.
 
+use std::fs::{self, Permissions};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 
+use data_encoding::BASE64_MIME;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
 };
@@ -12,6 +16,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ServerConfig, crypto};
 
 use crate::http_fixture::Handler;
+use crate::server_process::hand_over;
 use crate::tcp_fixture::{Counts, Server};
 
 /// What kind of certificate a server shows.
@@ -83,6 +88,16 @@ impl Authority {
             .with_single_cert(chain, key)?)
     }
 
+    /// The files of a server with a certificate for `host`, or one that is wrong for it.
+    ///
+    /// # Errors
+    /// When no certificate can be made.
+    pub fn files(&self, kind: Certificate, host: &str) -> Result<PemFiles, rcgen::Error> {
+        let (chain, key) = self.certificate(kind, host)?;
+        let certificate = chain.iter().map(|der| pem(der)).collect();
+        Ok(PemFiles { authority: self.certificate.pem(), certificate, key: key.serialize_pem() })
+    }
+
     /// What a server shows, its own certificate first, and the key of that.
     ///
     /// # Errors
@@ -143,6 +158,44 @@ impl Authority {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?.der().clone();
         Ok((Issuer::new(params, key), certificate))
+    }
+}
+
+/// A certificate as files have it.
+fn pem(der: &[u8]) -> String {
+    format!("-----BEGIN CERTIFICATE-----\r\n{}-----END CERTIFICATE-----\r\n", BASE64_MIME.encode(der))
+}
+
+/// What a server process reads its certificate from.
+#[derive(Debug)]
+pub struct PemFiles {
+    authority: String,
+    certificate: String,
+    key: String,
+}
+
+impl PemFiles {
+    /// The name of the file with the authority's certificate.
+    pub const AUTHORITY: &'static str = "authority.pem";
+    /// The name of the file with the server's certificate.
+    pub const CERTIFICATE: &'static str = "certificate.pem";
+    /// The name of the file with the server's key.
+    pub const KEY: &'static str = "key.pem";
+
+    /// Writes the files into the folder of a server, which only it can read.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    #[expect(clippy::expect_used, reason = "a test whose files cannot be written has failed")]
+    pub fn write_to(&self, folder: &Path) {
+        for (name, pem) in
+            [(Self::AUTHORITY, &self.authority), (Self::CERTIFICATE, &self.certificate), (Self::KEY, &self.key)]
+        {
+            let file = folder.join(name);
+            fs::write(&file, pem).expect("a file for the server");
+            fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("the file's mode");
+            hand_over(&file);
+        }
     }
 }
 

@@ -13,13 +13,17 @@ use crate::exec::ExecSettings;
 use crate::expect::Expect;
 use crate::group::{self, GroupRules, GroupSettings, Overlap, RunPolicy, VerdictRule};
 use crate::http::HttpSettings;
+use crate::icmp::IcmpSettings;
 use crate::id::CheckId;
 use crate::message::V1;
+use crate::ntp::NtpSettings;
 use crate::probe::{CheckType, ProbeSettings};
+use crate::redis::RedisSettings;
 use crate::target::{Addresses, Target};
 use crate::tcp::TcpSettings;
 use crate::time::{Interval, Timeout};
 use crate::tls::TlsCheckSettings;
+use crate::udp::UdpSettings;
 use crate::unix::UnixSettings;
 
 /// The most that settings and expectations may take together, in bytes of JSON. It leaves room for
@@ -47,18 +51,30 @@ pub struct CheckDocument {
     /// A TCP check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpSettings>,
-    /// A TLS check.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<TlsCheckSettings>,
-    /// A question to a name server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dns: Option<DnsSettings>,
-    /// A check of a socket in the file system.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unix: Option<UnixSettings>,
     /// A check by a program that speaks the interface of Nagios plugins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<ExecSettings>,
+    /// A question to a name server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsSettings>,
+    /// A check of a Redis server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis: Option<RedisSettings>,
+    /// A TLS check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsCheckSettings>,
+    /// A check of a socket in the file system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unix: Option<UnixSettings>,
+    /// Echo requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icmp: Option<IcmpSettings>,
+    /// A datagram, and optionally its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp: Option<UdpSettings>,
+    /// A question to a time server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ntp: Option<NtpSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -107,10 +123,14 @@ impl CheckDocument {
             id,
             http: None,
             tcp: None,
-            tls: None,
-            dns: None,
-            unix: None,
             exec: None,
+            dns: None,
+            redis: None,
+            tls: None,
+            unix: None,
+            icmp: None,
+            udp: None,
+            ntp: None,
             group: None,
             interval: None,
             timeout: None,

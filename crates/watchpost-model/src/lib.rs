@@ -31,12 +31,16 @@ mod expect;
 mod group;
 mod heartbeat;
 mod http;
+mod icmp;
 mod id;
 mod json_path;
 mod message;
 mod network;
+mod ntp;
 mod outcome;
+mod payload;
 mod probe;
+mod redis;
 mod result;
 mod secret;
 mod server;
@@ -49,7 +53,9 @@ mod tcp;
 mod text;
 mod time;
 mod tls;
+mod udp;
 mod unix;
+mod value;
 mod variables;
 mod verdict;
 
@@ -62,8 +68,8 @@ pub use dns::{
 };
 pub use document::CheckDocument;
 pub use evidence::{
-    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, PerfDatum, Phase, PhaseSpan, Side, Turn,
-    TypeEvidence,
+    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, IcmpEvidence, NtpEvidence, PerfDatum, Phase,
+    PhaseSpan, RedisEvidence, RoundTrips, Side, Turn, TypeEvidence,
 };
 pub use exec::{AbsolutePath, Argument, ExecLimits, ExecSettings, VariableName, VariableValue, WarningMeans};
 pub use expect::{
@@ -72,15 +78,22 @@ pub use expect::{
 };
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
 pub use heartbeat::{BusReport, Heartbeat, PoolReport, Role};
-pub use http::{BODY_SENT_BYTES_MAX, HeaderValue, HttpMethod, HttpSettings, HttpUrl, REDIRECTS_MAX};
+pub use http::{
+    BODY_SENT_BYTES_MAX, Base64Text, BasicAuth, BasicUser, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl,
+    HttpVersion, REDIRECTS_MAX,
+};
+pub use icmp::{ECHO_COUNT_MAX, IcmpSettings};
 pub use id::{BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
 pub use json_path::{JsonExpect, JsonPath, compile_json_path};
 pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
+pub use ntp::NtpSettings;
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
+pub use payload::Payload;
 pub use probe::{CheckType, ProbeSettings, compile_expression};
+pub use redis::{CommandWord, RedisSettings, RespVersion};
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
-pub use secret::Password;
+pub use secret::{Password, Token};
 pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use status::{StatusRange, StatusSet};
@@ -90,10 +103,13 @@ pub use task::{Firing, Task, TaskClass};
 pub use tcp::TcpSettings;
 pub use text::shorten;
 pub use time::{
-    DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, TIMEOUT_MAX, Timeout, Ttl, parse_duration,
+    DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, Offset, Pause, TIMEOUT_MAX, Timeout, Ttl, Wait,
+    parse_duration,
 };
 pub use tls::{AlpnProtocol, TlsCheckSettings};
+pub use udp::UdpSettings;
 pub use unix::{SocketPath, UnixSettings};
+pub use value::{DatabaseName, ExpectedValue, Query, UserName, ValueExpect};
 pub use verdict::{RunVerdict, VerdictOf};
 
 /// A moment in UTC; on the wire an RFC 3339 text.

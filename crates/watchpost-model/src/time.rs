@@ -133,6 +133,32 @@ bounded_duration!(
     |d| !d.is_zero() && d <= TIMEOUT_MAX
 );
 bounded_duration!(
+    /// The time from one packet to the next: 10 ms to 10 s.
+    Pause,
+    "the time between packets",
+    "10ms to 10s",
+    |d| (Duration::from_millis(10)..=Duration::from_secs(10)).contains(&d)
+);
+bounded_duration!(
+    /// How long to listen for something that need not come: more than 0, at most 1 min.
+    Wait,
+    "the time to wait",
+    "more than 0 and at most 1m",
+    |d| !d.is_zero() && d <= Duration::from_secs(60)
+);
+impl Wait {
+    /// What holds where nothing is said.
+    pub(crate) const DEFAULT: Duration = Duration::from_secs(1);
+}
+
+bounded_duration!(
+    /// A bound for how far a clock is off: more than 0, at most 24 h.
+    Offset,
+    "the offset",
+    "more than 0 and at most 24h",
+    |d| !d.is_zero() && d <= Duration::from_secs(24 * 60 * 60)
+);
+bounded_duration!(
     /// A bound for the time to live of records: at most 68 years (RFC 2181, section 8).
     Ttl,
     "the time to live",

@@ -135,8 +135,8 @@ impl Findings {
         }
         for pattern in &expect.body_matches.0 {
             let found = patterns.compiled(pattern).find(answer.body).map(|found| found.range());
-            let expr = format!("body matches {}", slashed(pattern));
-            findings.body(expr, "does not match", &slashed(pattern), found, answer);
+            let expr = format!("body matches {}", slashed(pattern.as_str()));
+            findings.body(expr, "does not match", &slashed(pattern.as_str()), found, answer);
         }
         for (name, wanted) in &expect.header {
             findings.header(name, wanted, answer, patterns);
@@ -201,7 +201,10 @@ impl Findings {
             ),
             HeaderExpect::Matches(pattern) => {
                 let compiled = patterns.compiled(pattern);
-                (format!("matches {}", shown(slashed(pattern))), values.iter().any(|value| compiled.is_match(value)))
+                (
+                    format!("matches {}", shown(slashed(pattern.as_str()))),
+                    values.iter().any(|value| compiled.is_match(value)),
+                )
             }
         };
         let actual = match values.as_slice() {
@@ -226,21 +229,11 @@ impl Findings {
         patterns: &Patterns,
     ) {
         let path_shown = shorten(path.as_str(), QUOTED_CHARS_MAX);
-        let (says, holds): (_, Box<dyn Fn(&Json) -> bool>) = match wanted {
-            JsonExpect::Present(true) => ("is present".to_owned(), Box::new(|_| true)),
-            JsonExpect::Present(false) => ("is absent".to_owned(), Box::new(|_| false)),
-            JsonExpect::Equals(value) => (
-                format!("equals {}", shorten(&value.to_string(), QUOTED_CHARS_MAX)),
-                Box::new(|found| same(found, value)),
-            ),
-            JsonExpect::Matches(pattern) => {
-                let compiled = patterns.compiled(pattern);
-                let matches = move |found: &Json| match found {
-                    Json::String(text) => compiled.is_match(text.as_bytes()),
-                    other => compiled.is_match(other.to_string().as_bytes()),
-                };
-                (format!("matches {}", slashed(pattern)), Box::new(matches))
-            }
+        let says = match wanted {
+            JsonExpect::Present(true) => "is present".to_owned(),
+            JsonExpect::Present(false) => "is absent".to_owned(),
+            JsonExpect::Equals(value) => format!("equals {}", shorten(&value.to_string(), QUOTED_CHARS_MAX)),
+            JsonExpect::Matches(pattern) => format!("matches {}", slashed(pattern.as_str())),
         };
         let (passed, actual) = match json {
             Err(_) if answer.truncated => {
@@ -253,7 +246,14 @@ impl Findings {
                     |found: &Json| shorten(&answer.secrets.hide_in(found.to_string()), QUOTED_CHARS_MAX).into_owned();
                 let passed = match wanted {
                     JsonExpect::Present(present) => *present != found.is_empty(),
-                    _ => found.iter().any(|found| holds(found)),
+                    JsonExpect::Equals(value) => found.iter().any(|found| same(found, value)),
+                    JsonExpect::Matches(pattern) => {
+                        let pattern = patterns.compiled(pattern);
+                        found.iter().any(|found| match found {
+                            Json::String(text) => pattern.is_match(text.as_bytes()),
+                            other => pattern.is_match(other.to_string().as_bytes()),
+                        })
+                    }
                 };
                 let actual = match found.as_slice() {
                     [] => "absent".to_owned(),
@@ -380,20 +380,19 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", shorten(text, QUOTED_CHARS_MAX))
 }
 
-/// A pattern as sentences show it.
-pub(crate) fn slashed(pattern: &impl ToString) -> String {
-    format!("/{}/", shorten(&pattern.to_string(), QUOTED_CHARS_MAX))
+pub(crate) fn slashed(pattern: &str) -> String {
+    format!("/{}/", shorten(pattern, QUOTED_CHARS_MAX))
+}
+
+/// The same, without the secrets.
+pub(crate) fn excerpt_hiding(secrets: &Secrets, bytes: &[u8]) -> String {
+    excerpt(&secrets.hide(bytes, 0..bytes.len().min(QUOTED_BYTES_MAX)))
 }
 
 /// The beginning of `bytes` as quoted text.
 pub(crate) fn excerpt(bytes: &[u8]) -> String {
     let shown = bytes.get(..QUOTED_BYTES_MAX).unwrap_or(bytes);
     format!("\"{}\"", shorten(&String::from_utf8_lossy(shown), QUOTED_CHARS_MAX))
-}
-
-/// The same, without the secrets.
-pub(crate) fn excerpt_hiding(secrets: &Secrets, bytes: &[u8]) -> String {
-    excerpt(&secrets.hide(bytes, 0..bytes.len().min(QUOTED_BYTES_MAX)))
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@
 //! ```
 
 mod assertions;
+mod broken;
 mod cache;
 mod context;
 mod dialogue;
@@ -45,19 +46,26 @@ mod dns;
 mod exec;
 mod facts;
 mod failure;
+mod files;
 mod handshake;
 mod http;
+mod icmp;
 mod lazy;
 mod network;
+mod ntp;
 mod patterns;
 mod recorder;
 mod redaction;
+mod redis;
 mod resolver;
 mod secret;
 mod tcp;
 mod tls;
 mod transcript;
+mod udp;
 mod unix;
+mod value;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -133,10 +141,14 @@ impl ProbeSet {
         Self::default()
             .with(CheckType::Http, context.factory(crate::http::HttpProbe::new))
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
-            .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
-            .with(CheckType::Dns, context.factory(dns::DnsProbe::new))
-            .with(CheckType::Unix, context.factory(unix::UnixProbe::new))
             .with(CheckType::Exec, context.factory(exec::ExecProbe::new))
+            .with(CheckType::Dns, context.factory(dns::DnsProbe::new))
+            .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
+            .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
+            .with(CheckType::Unix, context.factory(unix::UnixProbe::new))
+            .with(CheckType::Icmp, context.factory(icmp::IcmpProbe::new))
+            .with(CheckType::Udp, context.factory(udp::UdpProbe::new))
+            .with(CheckType::Ntp, context.factory(ntp::NtpProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

@@ -1,21 +1,23 @@
 //! Targets as they are written on the command line.
 
+mod server;
+
 use std::time::Duration;
 
 use watchpost_agent::RunItem;
 use watchpost_model::{
-    Addresses, Check, CheckDocument, CheckId, DnsSettings, ExecSettings, HttpSettings, Invalid, ProbeSettings,
-    TcpSettings, Timeout, TlsCheckSettings, UnixSettings,
+    Addresses, Check, CheckDocument, CheckId, DnsSettings, ExecSettings, HttpSettings, IcmpSettings, Invalid,
+    NtpSettings, ProbeSettings, TcpSettings, Timeout, TlsCheckSettings, UdpSettings, UnixSettings,
 };
 
 /// The forms that targets have, for `--help`.
 pub const FORMS: &str = "\
 Targets:
   http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH
-  tcp://HOST:PORT
-  tls://HOST:PORT
+  tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH
   dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https
-  unix:///PATH
+  icmp://HOST, udp://HOST:PORT, ntp://HOST[:PORT]
+  redis://HOST[:PORT], rediss://HOST[:PORT]
   exec:/PATH ARGUMENT… (with --exec-dir)";
 
 /// What to run for `text`, the `number`th target. A text that is no target becomes an item that
@@ -24,7 +26,10 @@ pub fn parse(text: &str, number: usize, timeout: Duration, all_addresses: bool) 
     let id: CheckId = format!("target-{number}").parse().map_err(|e| format!("{e}"))?;
     match check(text, id.clone(), timeout, all_addresses) {
         Ok(check) => Ok(RunItem::Check(Box::new(check))),
-        Err(message) => Ok(RunItem::Invalid { id, given: watchpost_model::shorten(text, 200).into_owned(), message }),
+        Err(message) => {
+            let given = watchpost_model::shorten(&server::without_password(text), 200).into_owned();
+            Ok(RunItem::Invalid { id, given, message })
+        }
     }
 }
 
@@ -53,10 +58,14 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
     };
     match scheme {
         "http" | "https" => Ok(ProbeSettings::Http(HttpSettings::get(parsed(text)?))),
-        "dns" => Ok(ProbeSettings::Dns(question(rest)?)),
         "tcp" => Ok(ProbeSettings::Tcp(TcpSettings::connect(parsed(rest.trim_end_matches('/'))?))),
         "tls" => Ok(ProbeSettings::Tls(TlsCheckSettings::handshake(parsed(rest.trim_end_matches('/'))?))),
+        "dns" => Ok(ProbeSettings::Dns(question(rest)?)),
+        "icmp" => Ok(ProbeSettings::Icmp(IcmpSettings::to(parsed(host(rest))?))),
+        "udp" => Ok(ProbeSettings::Udp(UdpSettings::send(parsed(rest.trim_end_matches('/'))?))),
         "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
+        "redis" | "rediss" => server::redis(rest, scheme == "rediss"),
+        "ntp" => Ok(ProbeSettings::Ntp(NtpSettings::ask(parsed(rest.trim_end_matches('/'))?))),
         other => {
             Err(format!("there is no check for `{other}://`: `watchpost check --help` lists the forms of targets"))
         }
@@ -92,6 +101,12 @@ fn words(text: &str) -> Result<Vec<String>, String> {
         Some(quote) => Err(format!("a quote {quote} is not closed: expected another one")),
         None => Ok(words),
     }
+}
+
+/// A host as a URL has it: an address of IPv6 in brackets.
+fn host(text: &str) -> &str {
+    let text = text.trim_end_matches('/');
+    text.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(text)
 }
 
 /// `NAME?type=A&server=HOST:PORT&transport=udp`, of which all but the name may be left out.
@@ -134,6 +149,7 @@ mod tests {
         assert!(told("exec:").contains("there is no command"));
         assert!(told("exec:check_load").contains("not an absolute path"));
         assert!(told("exec:/a 'b").contains("is not closed"));
+        assert!(told("icmp://a:1").contains("without a port"));
         assert!(told("dns://").contains("not a name"));
         assert!(told("dns://a?type=X").contains("not a type of records"));
         assert!(told("dns://a?transport=quic").contains("expected udp, tcp, tls or https"));
@@ -147,11 +163,17 @@ mod tests {
             "https://a:8443/x",
             "tcp://a:1",
             "tcp://[::1]:22/",
-            "tls://a:443",
-            "unix:///run/a.sock",
             "dns://a",
             "dns://a/?type=MX&server=10.0.0.1&transport=tls",
             "exec:/a -w 1",
+            "tls://a:443",
+            "unix:///run/a.sock",
+            "icmp://a",
+            "icmp://[::1]/",
+            "icmp://10.0.0.1",
+            "udp://a:1",
+            "ntp://a",
+            "ntp://[::1]:124",
         ] {
             assert!(matches!(parse(text, 1, Duration::from_secs(1), true), Ok(RunItem::Check(_))), "{text}");
         }

@@ -10,8 +10,10 @@ mod exchange;
 mod expect;
 mod handshake;
 mod http;
+mod http2;
 mod limits;
 mod redirects;
+mod redis;
 mod tcp;
 mod tls;
 

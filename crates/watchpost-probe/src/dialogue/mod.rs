@@ -108,7 +108,7 @@ impl Script<'_> {
             let compiled = context.patterns.compiled(pattern);
             conversation.listen();
             let missed = conversation.read_until(&compiled, ANSWER_BYTES_MAX as usize).await?;
-            let (shown, answer) = (slashed(pattern), conversation.unread());
+            let (shown, answer) = (slashed(pattern.as_str()), conversation.unread());
             let told = missed.map(|read| told(read, ANSWER_BYTES_MAX));
             played.findings.answer(None, &shown, answer, told, Some(&Secrets::default()));
             played.received = answer.to_vec();
@@ -154,7 +154,7 @@ impl Played {
             conversation.listen();
             let missed = conversation.read_until(&compiled, max as usize).await?;
             let told = missed.map(|read| told(read, max));
-            let (shown, answer) = (slashed(pattern), conversation.unread());
+            let (shown, answer) = (slashed(pattern.as_str()), conversation.unread());
             recorder.transcript(|transcript| {
                 let hidden = (!step.secret).then(|| transcript.secrets());
                 self.findings.answer(Some(&label), &shown, answer, told, hidden);
