@@ -105,7 +105,7 @@ pub enum TypeEvidence {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DialogueEvidence {
     /// How many bytes the check sent.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub sent_bytes: u64,
     /// How many bytes the peer sent.
     pub received_bytes: u64,
@@ -145,4 +145,8 @@ pub enum Side {
     Check,
     /// Its target.
     Peer,
+}
+
+fn is_nothing(bytes: &u64) -> bool {
+    *bytes == 0
 }

@@ -34,12 +34,15 @@ pub fn parse(text: &str, number: usize, timeout: Duration, all_addresses: bool) 
 }
 
 fn check(text: &str, id: CheckId, timeout: Duration, all_addresses: bool) -> Result<Check, String> {
+    let settings = settings(text)?;
+    // What is not on the network has no addresses of which there could be several.
+    let all_addresses = all_addresses && settings.host_port().is_some();
     let document = CheckDocument {
         // It is run once: no interval bounds its timeout.
         scheduled: false,
         timeout: Some(Timeout::new(timeout).map_err(|e| e.to_string())?),
         addresses: if all_addresses { Addresses::All } else { Addresses::Any },
-        ..CheckDocument::probing(id, settings(text)?)
+        ..CheckDocument::probing(id, settings)
     };
     Check::try_from(document).map_err(|e| e.to_string())
 }
