@@ -13,6 +13,7 @@ use http_body_util::Full;
 use url::{Host, Position, Url};
 use watchpost_model::{HttpAuth, HttpSettings, RouteSettings, shorten};
 
+use super::decode::ENCODINGS;
 use crate::network::Destination;
 use crate::redaction::Redaction;
 use crate::secret::{Secrets, basic_credentials, is_secret_header, reference_without_userinfo};
@@ -59,8 +60,8 @@ impl Hop {
         // TIME_WAIT, which would use up local ports here, is on its side.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         // A part of a packed body cannot be unpacked.
-        if !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE) {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
+        if settings.decompress && !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE) {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ENCODINGS));
         }
         let method = Method::from_bytes(settings.method.as_str().as_bytes()).map_err(|e| e.to_string())?;
         let own_host = headers.contains_key(HOST);

@@ -167,7 +167,8 @@ impl HttpProbe {
     ) -> Verdict {
         recorder.enter(Stage::Receive);
         recorder.http(answer::head(&response.head, redirects, hop.secrets()));
-        let truncated = match answer::read_body(&mut response, &mut self.body, recorder).await {
+        let unpacks = matches!(&*task.probe, ProbeSettings::Http(settings) if settings.decompress);
+        let truncated = match answer::read_body(&mut response, unpacks, &mut self.body, recorder).await {
             Ok(truncated) => truncated,
             Err(unread) => {
                 let verdict = match unread {
