@@ -190,7 +190,8 @@ const VARIABLES: &[Field] = &[
 ];
 
 impl TypeSettings for HttpSettings {
-    const EXPECTS: &'static [&'static str] = &["status", "body_contains", "body_matches", "header", "json_path"];
+    const EXPECTS: &'static [&'static str] =
+        &["status", "body_contains", "body_matches", "header", "json_path", "cert_days"];
     const VARIABLES: &'static [Field] = VARIABLES;
 
     fn host_port(&self) -> Option<HostPort> {

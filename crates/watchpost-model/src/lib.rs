@@ -22,9 +22,11 @@
 
 mod check;
 mod codec;
+mod dialogue;
 mod dns;
 mod document;
 mod evidence;
+mod exec;
 mod expect;
 mod group;
 mod heartbeat;
@@ -38,7 +40,9 @@ mod ntp;
 mod outcome;
 mod payload;
 mod probe;
+mod redis;
 mod result;
+mod secret;
 mod server;
 mod set;
 mod status;
@@ -48,22 +52,30 @@ mod task;
 mod tcp;
 mod text;
 mod time;
+mod tls;
 mod udp;
+mod unix;
+mod value;
 mod variables;
 mod verdict;
 
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
+pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex, SentPart};
 pub use dns::{
     DnsExpect, DnsName, DnsSettings, DnsTransport, DohMethod, DohPath, DohSettings, FlagsExpect, Rcode, RecordData,
     RecordType, RecordsExpect,
 };
 pub use document::CheckDocument;
 pub use evidence::{
-    DialogueEvidence, DnsEvidence, DnsRecord, HopReport, IcmpEvidence, NtpEvidence, Phase, PhaseSpan, RoundTrips,
-    TypeEvidence,
+    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, IcmpEvidence, NtpEvidence, PerfDatum, Phase,
+    PhaseSpan, RedisEvidence, RoundTrips, Side, Turn, TypeEvidence,
 };
-pub use expect::{ASSERTIONS_MAX, Expect, Expression, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_pattern};
+pub use exec::{AbsolutePath, Argument, ExecLimits, ExecSettings, VariableName, VariableValue, WarningMeans};
+pub use expect::{
+    ASSERTIONS_MAX, CertDays, Expect, Expression, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_lines,
+    compile_pattern,
+};
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
 pub use heartbeat::{BusReport, Heartbeat, PoolReport, Role};
 pub use http::{BODY_SENT_BYTES_MAX, HeaderValue, HttpMethod, HttpSettings, HttpUrl, REDIRECTS_MAX};
@@ -76,7 +88,9 @@ pub use ntp::NtpSettings;
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
 pub use payload::Payload;
 pub use probe::{CheckType, ProbeSettings, compile_expression};
-pub use result::{AssertionReport, HttpEvidence, PhasesUs, TargetReport, TaskResult, TlsEvidence};
+pub use redis::{CommandWord, RedisSettings, RespVersion};
+pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
+pub use secret::Password;
 pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use status::{StatusRange, StatusSet};
@@ -89,7 +103,10 @@ pub use time::{
     DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, Offset, Pause, TIMEOUT_MAX, Timeout, Ttl, Wait,
     parse_duration,
 };
+pub use tls::{AlpnProtocol, TlsCheckSettings};
 pub use udp::UdpSettings;
+pub use unix::{SocketPath, UnixSettings};
+pub use value::{DatabaseName, ExpectedValue, Query, UserName, ValueExpect};
 pub use verdict::{RunVerdict, VerdictOf};
 
 /// A moment in UTC; on the wire an RFC 3339 text.

@@ -182,8 +182,36 @@ reason_codes! {
     BadRedirect = "bad_redirect",
     /// The status code is not the expected one.
     HttpStatus = "http_status",
+    /// The server does not accept the user or password, or wants some and has been given none.
+    AuthFailed = "auth_failed",
+    /// The server answers, and says that it cannot serve now: it is starting, loading, in recovery, or full.
+    NotReady = "not_ready",
+    /// The server serves only those who speak TLS, and the check does not.
+    TlsRequired = "tls_required",
+    /// The check is to speak TLS, and the server does not offer it.
+    TlsNotOffered = "tls_not_offered",
+    /// The server has no such database.
+    UnknownDatabase = "unknown_database",
+    /// The server could not do what the check asked of it.
+    QueryFailed = "query_failed",
     /// An assertion does not hold.
     AssertionFailed = "assertion_failed",
+    /// The plugin reports a warning.
+    PluginWarning = "plugin_warning",
+    /// The plugin reports that it is critical.
+    PluginCritical = "plugin_critical",
+    /// The plugin could not tell.
+    PluginUnknown = "plugin_unknown",
+    /// The plugin ended with a code that no plugin ends with.
+    PluginExit = "plugin_exit",
+    /// A signal ended the plugin.
+    PluginKilled = "plugin_killed",
+    /// The plugin printed without end and was killed.
+    PluginOutput = "plugin_output",
+    /// The plugin had not ended by the deadline and was killed.
+    PluginTimeout = "plugin_timeout",
+    /// The machine that runs the check does not permit the program.
+    ExecNotAllowed = "exec_not_allowed",
     /// The probe panicked; a defect of Watchpost, and this task's alone.
     Panicked = "panicked",
     /// No worker of the check's type was free in time.

@@ -8,13 +8,17 @@ use watchpost_expr::{CompileError, Environment, Field, Program};
 
 use crate::dns::DnsSettings;
 use crate::document::CheckDocument;
+use crate::exec::ExecSettings;
 use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
 use crate::http::HttpSettings;
 use crate::icmp::IcmpSettings;
 use crate::ntp::NtpSettings;
+use crate::redis::RedisSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
+use crate::tls::TlsCheckSettings;
 use crate::udp::UdpSettings;
+use crate::unix::UnixSettings;
 use crate::{Invalid, variables};
 
 /// What the settings of every check type tell about themselves.
@@ -134,6 +138,8 @@ check_types! {
     Http(HttpSettings) = http,
     /// A TCP connection, optionally with an exchange of text.
     Tcp(TcpSettings) = tcp,
+    /// A program that speaks the interface of Nagios plugins.
+    Exec(ExecSettings) = exec,
     /// A question to a name server.
     Dns(DnsSettings) = dns,
     /// Echo requests.
@@ -142,6 +148,12 @@ check_types! {
     Udp(UdpSettings) = udp,
     /// A question to a time server.
     Ntp(NtpSettings) = ntp,
+    /// A Redis server, or one that speaks its protocol.
+    Redis(RedisSettings) = redis,
+    /// A TLS handshake, and the certificate that the server shows.
+    Tls(TlsCheckSettings) = tls,
+    /// A connection to a socket in the file system, optionally with an exchange of text.
+    Unix(UnixSettings) = unix,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

@@ -114,7 +114,7 @@ pub(crate) fn when(position: &Position) -> String {
         Stage::Send => "while the check was sending".to_owned(),
         Stage::FirstByte => format!("before the first byte of an answer, after {spent}"),
         Stage::Head => format!("in the head of the answer, {spent} after its first byte"),
-        Stage::Receive => format!("in the middle of the answer, after {} bytes", position.received),
+        Stage::Receive | Stage::Run => format!("in the middle of the answer, after {} bytes", position.received),
     }
 }
 

@@ -38,11 +38,15 @@
 //! ```
 
 mod assertions;
+mod broken;
 mod cache;
 mod context;
+mod dialogue;
 mod dns;
+mod exec;
 mod facts;
 mod failure;
+mod handshake;
 mod http;
 mod icmp;
 mod lazy;
@@ -50,11 +54,17 @@ mod network;
 mod ntp;
 mod patterns;
 mod recorder;
+mod redaction;
+mod redis;
 mod resolver;
 mod secret;
 mod tcp;
 mod tls;
+mod transcript;
 mod udp;
+mod unix;
+mod value;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,7 +74,9 @@ use watchpost_model::{CheckType, Outcome, Reason, Task};
 use self::context::ProbeContext;
 
 pub use context::ProbeOptions;
+pub use exec::ExecPolicy;
 pub use recorder::{Evidence, Recorder, Stage};
+pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};
 pub use tls::TlsRoots;
 
@@ -128,10 +140,14 @@ impl ProbeSet {
         Self::default()
             .with(CheckType::Http, context.factory(crate::http::HttpProbe::new))
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
+            .with(CheckType::Exec, context.factory(exec::ExecProbe::new))
             .with(CheckType::Dns, context.factory(dns::DnsProbe::new))
             .with(CheckType::Icmp, context.factory(icmp::IcmpProbe::new))
             .with(CheckType::Udp, context.factory(udp::UdpProbe::new))
             .with(CheckType::Ntp, context.factory(ntp::NtpProbe::new))
+            .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
+            .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
+            .with(CheckType::Unix, context.factory(unix::UnixProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

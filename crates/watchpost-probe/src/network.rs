@@ -5,6 +5,8 @@
 
 pub(crate) mod datagram;
 
+mod unix;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -86,7 +86,8 @@ impl Resolver {
         let Built { resolver, servers, .. } =
             self.0.built.get(|| self.0.source.build()).map_err(|problem| ResolveError::new(host, "", problem))?;
         let failed = |problem| ResolveError::new(host, servers, problem);
-        let name = Name::from_str_relaxed(host).map_err(|e| failed(Problem::Other(e.to_string())))?;
+        let name = Name::from_str_relaxed(host)
+            .map_err(|e| ResolveError::new(host, "", Problem::Other(format!("it cannot be a name ({e})"))))?;
         let found = resolver.lookup_ip(name).await.map_err(|e| failed(Problem::of(&e)))?;
         let mut addresses: Vec<IpAddr> = found.iter().collect();
         // `IpAddr` orders all of IPv4 before all of IPv6.
@@ -205,6 +206,13 @@ impl Problem {
                 Err(error) if failure::is_out_of_means(&error) => Self::OurOwn(failure::plain(&error)),
                 _ => Self::Other("no name server could be reached".to_owned()),
             },
+            NetError::Truncated => {
+                Self::Other("the answer does not fit into a datagram, and there is none over TCP".to_owned())
+            }
+            // Another name's question on the same connection may have been the reason.
+            NetError::Message("receiver was canceled") => {
+                Self::Other("the name server ended the connection before it had answered".to_owned())
+            }
             other => Self::Other(other.to_string()),
         }
     }

@@ -1,10 +1,13 @@
 //! What is secret in a request and its answer, so that no result shows it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use memchr::memmem;
-use watchpost_model::HttpSettings;
+use watchpost_model::{HttpSettings, VariableName, VariableValue};
+
+use crate::redaction::{AROUND_BYTES, Redaction};
 
 /// What stands in the place of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
@@ -39,11 +42,15 @@ pub(crate) fn is_secret_header(name: &str) -> bool {
 
 /// The secrets that a request carries, to be hidden where an answer says them back.
 #[derive(Clone, Default)]
-pub(crate) struct Secrets(Vec<Vec<u8>>);
+pub(crate) struct Secrets {
+    sent: Vec<Vec<u8>>,
+    /// What is hidden as well.
+    rules: Redaction,
+}
 
 impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Secrets({})", self.0.len())
+        write!(f, "Secrets({})", self.sent.len())
     }
 }
 
@@ -72,6 +79,41 @@ impl Secrets {
         secrets
     }
 
+    /// Those that are `values` themselves.
+    pub(crate) fn of_values<'a>(values: impl Iterator<Item = &'a str>) -> Self {
+        let mut secrets = Self::default();
+        secrets.extend(values);
+        secrets
+    }
+
+    /// Adds `values` themselves.
+    pub(crate) fn extend<'a>(&mut self, values: impl Iterator<Item = &'a str>) {
+        values.for_each(|value| self.add(value.as_bytes()));
+    }
+
+    /// The same, and what `rules` hide.
+    pub(crate) fn with_rules(mut self, rules: &Redaction) -> Self {
+        self.rules = rules.clone();
+        self
+    }
+
+    /// Whether the value of the header `name`, in lower case, is to be kept secret.
+    pub(crate) fn hides_header(&self, name: &str) -> bool {
+        is_secret_header(name) || self.rules.hides_header(name)
+    }
+
+    /// Those among environment variables, by their names.
+    pub(crate) fn of_environment(environment: &BTreeMap<VariableName, VariableValue>) -> Self {
+        let mut secrets = Self::default();
+        for (name, value) in environment {
+            let name = name.as_str().to_ascii_lowercase().replace('_', "-");
+            if is_secret_header(&name) || name.contains("pass") || name.contains("pwd") {
+                secrets.add(value.as_str().as_bytes());
+            }
+        }
+        secrets
+    }
+
     fn add_basic(&mut self, encoded: &str) {
         let decoded = base64(encoded);
         if let Some(colon) = decoded.iter().position(|byte| *byte == b':') {
@@ -81,8 +123,8 @@ impl Secrets {
     }
 
     fn add(&mut self, secret: &[u8]) {
-        if secret.len() >= SECRET_BYTES_MIN && !self.0.iter().any(|known| known == secret) {
-            self.0.push(secret.to_vec());
+        if secret.len() >= SECRET_BYTES_MIN && !self.sent.iter().any(|known| known == secret) {
+            self.sent.push(secret.to_vec());
         }
     }
 
@@ -90,13 +132,17 @@ impl Secrets {
     /// even where only a part of it lies there.
     pub(crate) fn hide<'a>(&self, text: &'a [u8], range: Range<usize>) -> Cow<'a, [u8]> {
         let shown = || text.get(range.clone()).unwrap_or_default();
-        let Some(longest) = self.0.iter().map(Vec::len).max() else { return Cow::Borrowed(shown()) };
+        let longest = self.sent.iter().map(Vec::len).max();
+        let around = if self.rules.is_empty() { 0 } else { AROUND_BYTES };
+        let Some(longest) = longest.or((around > 0).then_some(0)) else { return Cow::Borrowed(shown()) };
+        let longest = longest.max(around);
         let from = range.start.saturating_sub(longest);
         let around = text.get(from..text.len().min(range.end + longest)).unwrap_or_default();
         let mut found: Vec<Range<usize>> = Vec::new();
-        for secret in &self.0 {
+        for secret in &self.sent {
             found.extend(memmem::find_iter(around, secret).map(|at| from + at..from + at + secret.len()));
         }
+        found.extend(self.rules.found(around).map(|found| from + found.start..from + found.end));
         found.sort_unstable_by_key(|found| found.start);
         let (mut kept, mut at) = (Vec::new(), range.start);
         for found in found.into_iter().filter(|found| found.end > range.start && found.start < range.end) {
@@ -119,7 +165,7 @@ impl Secrets {
     /// `text`, which an expression read at `path`, as its report shows it.
     pub(crate) fn shown(&self, path: &str, text: &str) -> String {
         match header_of(path) {
-            Some(name) if is_secret_header(&name) => REDACTED.to_owned(),
+            Some(name) if self.hides_header(&name) => REDACTED.to_owned(),
             Some(name) => self.hide_in(without_userinfo(&name, text.to_owned())),
             None => self.hide_in(text.to_owned()),
         }
@@ -255,6 +301,18 @@ mod tests {
         ] {
             assert_eq!(sent.hide_in(text.to_owned()), shown);
         }
+    }
+
+    #[test]
+    fn what_a_rule_matches_is_hidden_even_across_the_border() {
+        let rules = Redaction::new(vec!["x-internal".parse().unwrap()], &[r"\d{8}".parse().unwrap()]);
+        let secrets = secrets(r#""X-Token": "abcdefgh""#).with_rules(&rules);
+        let text = b"..12345678..abcdefgh..";
+        let shown = |range| String::from_utf8(secrets.hide(text, range).into_owned()).unwrap();
+        assert_eq!(shown(0..text.len()), "..[redacted]..[redacted]..");
+        assert_eq!(shown(0..4), "..[redacted]");
+        assert_eq!(shown(9..13), "[redacted]..[redacted]");
+        assert!(secrets.hides_header("x-internal") && secrets.hides_header("cookie") && !secrets.hides_header("x"));
     }
 
     #[test]

@@ -66,7 +66,8 @@ impl UdpProbe {
             answer.judge(pattern, settings, &whom, &mut findings);
         }
         let verdict = conclude(&self.context, task, recorder, findings, || answer.facts());
-        recorder.of_type(TypeEvidence::Dialogue(answer.evidence(verdict.reason.is_some())));
+        let sent_bytes = settings.send.as_ref().map_or(0, |payload| payload.bytes().len() as u64);
+        recorder.of_type(TypeEvidence::Dialogue(answer.evidence(sent_bytes, verdict.reason.is_some())));
         verdict
     }
 }
@@ -130,7 +131,7 @@ impl Answer {
             None => "nothing".to_owned(),
             Some(datagram) => format!("{} bytes: {}", datagram.len(), excerpt(datagram)),
         };
-        let expr = format!("answer matches {}", slashed(pattern));
+        let expr = format!("answer matches {}", slashed(pattern.as_str()));
         findings.note(ReasonCode::AssertionFailed, expr, self.matched, actual, |actual| {
             let others = match self.count {
                 0 | 1 => String::new(),
@@ -138,17 +139,20 @@ impl Answer {
             };
             format!(
                 "{whom} sent {actual}{others}, and nothing that matches {} within {}",
-                slashed(pattern),
+                slashed(pattern.as_str()),
                 Spent(settings.wait())
             )
         });
     }
 
-    fn evidence(&self, with_excerpt: bool) -> DialogueEvidence {
+    fn evidence(&self, sent_bytes: u64, with_excerpt: bool) -> DialogueEvidence {
         let shown = self.last.as_deref().filter(|_| with_excerpt).map(cut);
         DialogueEvidence {
+            sent_bytes,
+            captures: self.captures.clone(),
             received_bytes: self.last.as_ref().map_or(0, |datagram| datagram.len() as u64),
             received_excerpt: shown.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+            ..DialogueEvidence::default()
         }
     }
 

@@ -1,12 +1,24 @@
 //! Targets as they are written on the command line.
 
+mod server;
+
 use std::time::Duration;
 
 use watchpost_agent::RunItem;
 use watchpost_model::{
-    Addresses, Check, CheckDocument, CheckId, DnsSettings, HttpSettings, IcmpSettings, Invalid, NtpSettings,
-    ProbeSettings, TcpSettings, Timeout, UdpSettings,
+    Addresses, Check, CheckDocument, CheckId, DnsSettings, ExecSettings, HttpSettings, IcmpSettings, Invalid,
+    NtpSettings, ProbeSettings, TcpSettings, Timeout, TlsCheckSettings, UdpSettings, UnixSettings,
 };
+
+/// The forms that targets have, for `--help`.
+pub const FORMS: &str = "\
+Targets:
+  http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH
+  tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH
+  dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https
+  icmp://HOST, udp://HOST:PORT, ntp://HOST[:PORT]
+  redis://HOST[:PORT], rediss://HOST[:PORT]
+  exec:/PATH ARGUMENT… (with --exec-dir)";
 
 /// What to run for `text`, the `number`th target. A text that is no target becomes an item that
 /// ends as an error: it is reported among the others, not instead of them.
@@ -14,7 +26,10 @@ pub fn parse(text: &str, number: usize, timeout: Duration, all_addresses: bool) 
     let id: CheckId = format!("target-{number}").parse().map_err(|e| format!("{e}"))?;
     match check(text, id.clone(), timeout, all_addresses) {
         Ok(check) => Ok(RunItem::Check(Box::new(check))),
-        Err(message) => Ok(RunItem::Invalid { id, given: watchpost_model::shorten(text, 200).into_owned(), message }),
+        Err(message) => {
+            let given = watchpost_model::shorten(&server::without_password(text), 200).into_owned();
+            Ok(RunItem::Invalid { id, given, message })
+        }
     }
 }
 
@@ -31,6 +46,9 @@ fn check(text: &str, id: CheckId, timeout: Duration, all_addresses: bool) -> Res
 
 /// What `text` asks for; which type it is shows in how it begins.
 fn settings(text: &str) -> Result<ProbeSettings, String> {
+    if let Some(command) = text.strip_prefix("exec:") {
+        return program(command);
+    }
     let Some((scheme, rest)) = text.split_once("://") else {
         let text = watchpost_model::shorten(text, 80);
         return Err(format!("`{text}` is not a target: expected for example https://{text} or tcp://{text}:443"));
@@ -42,9 +60,43 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
         "udp" => Ok(ProbeSettings::Udp(UdpSettings::send(parsed(rest.trim_end_matches('/'))?))),
         "ntp" => Ok(ProbeSettings::Ntp(NtpSettings::ask(parsed(rest.trim_end_matches('/'))?))),
         "tcp" => Ok(ProbeSettings::Tcp(TcpSettings::connect(parsed(rest.trim_end_matches('/'))?))),
-        other => Err(format!(
-            "there is no check for `{other}://`: expected http://, https://, tcp://, dns://, icmp://, udp:// or ntp://"
-        )),
+        "redis" | "rediss" => server::redis(rest, scheme == "rediss"),
+        "tls" => Ok(ProbeSettings::Tls(TlsCheckSettings::handshake(parsed(rest.trim_end_matches('/'))?))),
+        "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
+        other => {
+            Err(format!("there is no check for `{other}://`: `watchpost check --help` lists the forms of targets"))
+        }
+    }
+}
+
+/// A command and its arguments, separated by spaces. Quotes, single or double, hold together what they enclose.
+fn program(text: &str) -> Result<ProbeSettings, String> {
+    let mut words = words(text)?.into_iter();
+    let Some(command) = words.next() else {
+        return Err("there is no command: expected for example exec:/usr/lib/nagios/plugins/check_load".into());
+    };
+    let arguments = words.map(|word| parsed(&word)).collect::<Result<_, _>>()?;
+    Ok(ProbeSettings::Exec(ExecSettings::running(parsed(&command)?, arguments)))
+}
+
+fn words(text: &str) -> Result<Vec<String>, String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in text.chars() {
+        match quote {
+            Some(end) if c == end => quote = None,
+            Some(_) => word.get_or_insert_default().push(c),
+            None if matches!(c, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            None => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    match quote {
+        Some(quote) => Err(format!("a quote {quote} is not closed: expected another one")),
+        None => Ok(words),
     }
 }
 
@@ -92,6 +144,9 @@ mod tests {
         assert!(told("http://").contains("not a URL"));
         assert!(told("tcp://a").contains("no port"));
         assert!(told("icmp://a:1").contains("without a port"));
+        assert!(told("exec:").contains("there is no command"));
+        assert!(told("exec:check_load").contains("not an absolute path"));
+        assert!(told("exec:/a 'b").contains("is not closed"));
         assert!(told("dns://").contains("not a name"));
         assert!(told("dns://a?type=X").contains("not a type of records"));
         assert!(told("dns://a?transport=quic").contains("expected udp, tcp, tls or https"));
@@ -113,8 +168,23 @@ mod tests {
             "udp://a:1",
             "ntp://a",
             "ntp://[::1]:124",
+            "exec:/a -w 1",
+            "tls://a:443",
+            "unix:///run/a.sock",
         ] {
             assert!(matches!(parse(text, 1, Duration::from_secs(1), true), Ok(RunItem::Check(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_are_held_together_by_quotes() {
+        for (text, split) in [
+            ("/a", vec!["/a"]),
+            (" /a  -w 1\t", vec!["/a", "-w", "1"]),
+            (r#"/a 'b c' "it's" x'y'z """#, vec!["/a", "b c", "it's", "xyz", ""]),
+            ("", vec![]),
+        ] {
+            assert_eq!(words(text).unwrap(), split, "{text}");
         }
     }
 }

@@ -281,7 +281,11 @@ fn records(what: &str, expect: &RecordsExpect, seen: &[Told], patterns: &Pattern
     for pattern in &expect.matches.0 {
         let compiled = patterns.compiled(pattern);
         let passed = seen.iter().any(|told| compiled.is_match(told.text.as_bytes()));
-        note(format!("{what} match {}", slashed(pattern)), passed, format!("one that matches {}", slashed(pattern)));
+        note(
+            format!("{what} match {}", slashed(pattern.as_str())),
+            passed,
+            format!("one that matches {}", slashed(pattern.as_str())),
+        );
     }
     let count = seen.len();
     let mut counted = |wanted: Option<u16>, sign: &str, words: &str, holds: fn(usize, usize) -> bool| {

@@ -12,6 +12,7 @@ mod stream;
 
 use std::net::SocketAddr;
 
+use http::StatusCode;
 use http::header::LOCATION;
 use watchpost_model::{HttpSettings, Outcome, ProbeSettings, Reason, ReasonCode, Task};
 
@@ -71,6 +72,7 @@ impl HttpProbe {
                 return error(ReasonCode::InvalidTarget, format!("no request can be made of the settings: {why}"));
             }
         };
+        let first = first.hiding(&self.context.redaction);
         let mut redirected: Option<Hop> = None;
         let mut redirects = Vec::new();
         loop {
@@ -79,6 +81,23 @@ impl HttpProbe {
             let endpoint = task.endpoint.address.and_then(|address| hop.at_instance(&first, address));
             let response = self.send(hop, settings, endpoint, recorder).await?;
             let status = response.head.status;
+            let whom = || failure::peer(hop, &recorder.position());
+            let head_bytes = answer::head_bytes(&response.head);
+            if head_bytes > answer::HEAD_BYTES_MAX {
+                // How much hyper takes depends on how it arrives.
+                let max = answer::HEAD_BYTES_MAX;
+                let message = format!(
+                    "the answer of {} is not valid HTTP: its head has {head_bytes} bytes, more than {max}",
+                    whom()
+                );
+                return error(ReasonCode::ProtocolError, message);
+            }
+            if status == StatusCode::SWITCHING_PROTOCOLS && !hop.asks_for_upgrade() {
+                recorder.http(answer::head(&response.head, &redirects, hop.secrets()));
+                let message =
+                    format!("{} switched to another protocol (status 101), which the check did not ask for", whom());
+                return error(ReasonCode::ProtocolError, message);
+            }
             if settings.max_redirects == 0 || !hop::is_redirect(status) {
                 return Ok((response, redirected.unwrap_or(first), redirects));
             }
@@ -173,7 +192,7 @@ impl HttpProbe {
     /// Records what is known of the body, with an excerpt if it is said what that must not show.
     fn record_body(&self, recorder: &Recorder, truncated: bool, hidden: Option<&Secrets>) {
         let sha256 = answer::sha256(&self.body);
-        let excerpt = hidden.and_then(|secrets| answer::excerpt(&self.body, secrets));
+        let excerpt = hidden.and_then(|secrets| answer::excerpt(&self.body, secrets, self.context.excerpt_bytes));
         recorder.amend_http(|http| {
             http.body_bytes = self.body.len() as u64;
             http.body_truncated = truncated;

@@ -9,14 +9,16 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 use watchpost_agent::{AgentSettings, PoolSettings};
 use watchpost_bus::{NatsCredentials, NatsOptions};
-use watchpost_model::{BastionId, CheckDocument, CheckType, RunnerId, SubjectPrefix, Timeout};
-use watchpost_probe::Resolver;
+use watchpost_model::{BastionId, CheckDocument, CheckType, HeaderName, Pattern, RunnerId, SubjectPrefix, Timeout};
+use watchpost_probe::{ExecPolicy, ProbeOptions, Redaction, Resolver};
 
 /// How long a stop may take where nothing else is said.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
 /// The largest pool and queue that a file may ask for.
 const POOL_MAX: u64 = PoolSettings::SIZE_MAX as u64;
 const QUEUE_MAX: u64 = 1_000_000;
+/// The most directories whose programs checks may run.
+const EXEC_DIRECTORIES_MAX: usize = 64;
 
 /// A configuration file.
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
@@ -41,6 +43,10 @@ pub struct FileConfig {
     pub grace: Option<Timeout>,
     /// How names are resolved.
     pub dns: DnsFile,
+    /// What results show of what targets said.
+    pub evidence: EvidenceFile,
+    /// Which programs `exec` checks may run on this machine.
+    pub exec: ExecFile,
     /// The console.
     pub console: ConsoleFile,
     /// The checks.
@@ -105,6 +111,38 @@ pub struct DnsFile {
     pub nameservers: Vec<SocketAddr>,
 }
 
+/// What results show of what targets said.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvidenceFile {
+    /// How much of an answer a result shows where a check did not pass: 0 to 65 536 bytes; 2 048 if left out.
+    #[serde(deserialize_with = "excerpt_bytes")]
+    #[schemars(range(max = 65_536))]
+    pub excerpt_bytes: Option<usize>,
+    /// What no result shows, besides what is known to be secret.
+    pub redact: RedactFile,
+}
+
+/// What no result shows.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedactFile {
+    /// Headers whose values are hidden.
+    pub headers: Vec<HeaderName>,
+    /// Regular expressions: what they match in anything that a target said is hidden.
+    pub patterns: Vec<Pattern>,
+}
+
+/// Which programs `exec` checks may run on this machine.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExecFile {
+    /// The directories, as absolute paths, at most 64; none if left out, which turns `exec` checks off.
+    #[serde(deserialize_with = "directories")]
+    #[schemars(length(max = 64))]
+    pub directories: Vec<PathBuf>,
+}
+
 /// The console.
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -121,6 +159,16 @@ impl FileConfig {
             [] => Resolver::system(),
             some => Resolver::with_nameservers(some.to_vec()),
         }
+    }
+
+    /// How probes work.
+    pub fn probes(&self, resolver: &Resolver) -> ProbeOptions {
+        let EvidenceFile { excerpt_bytes, redact } = &self.evidence;
+        let mut options = ProbeOptions::new(resolver);
+        options.redaction = Redaction::new(redact.headers.clone(), &redact.patterns);
+        options.excerpt_bytes = excerpt_bytes.unwrap_or(ProbeOptions::EXCERPT_BYTES_DEFAULT);
+        options.exec = ExecPolicy { directories: self.exec.directories.clone() };
+        options
     }
 
     /// How long a stop may take.
@@ -161,12 +209,33 @@ impl FileConfig {
     }
 }
 
+fn directories<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    let given = Vec::<PathBuf>::deserialize(deserializer)?;
+    if given.len() > EXEC_DIRECTORIES_MAX {
+        return Err(serde::de::Error::custom(format_args!(
+            "there are {} directories: expected at most {EXEC_DIRECTORIES_MAX}",
+            given.len()
+        )));
+    }
+    match given.iter().find(|directory| directory.is_relative()) {
+        Some(relative) => Err(serde::de::Error::custom(format_args!(
+            "`{}` is not an absolute path: expected one that begins with /",
+            relative.display()
+        ))),
+        None => Ok(given),
+    }
+}
+
 fn pool_size<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
     bounded(deserializer, "a pool's size", 1, POOL_MAX)
 }
 
 fn queue_max<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
     bounded(deserializer, "a pool's queue", 0, QUEUE_MAX)
+}
+
+fn excerpt_bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    bounded(deserializer, "an excerpt", 0, ProbeOptions::EXCERPT_BYTES_MAX as u64)
 }
 
 fn bounded<'de, D: serde::Deserializer<'de>>(
