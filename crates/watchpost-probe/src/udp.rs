@@ -66,7 +66,7 @@ impl UdpProbe {
             answer.judge(pattern, settings, &whom, &mut findings);
         }
         let verdict = conclude(&self.context, task, recorder, findings, || answer.facts());
-        let sent_bytes = settings.send.as_ref().map_or(0, |payload| payload.bytes().len() as u64);
+        let sent_bytes = settings.payload().len() as u64;
         recorder.of_type(TypeEvidence::Dialogue(answer.evidence(sent_bytes, verdict.reason.is_some())));
         verdict
     }
@@ -87,7 +87,7 @@ async fn exchange(
     recorder: &Recorder,
 ) -> std::io::Result<Answer> {
     recorder.enter(Stage::Send);
-    datagrams.send(settings.send.as_ref().map(|payload| payload.bytes()).unwrap_or_default()).await?;
+    datagrams.send(&settings.payload()).await?;
     recorder.enter(Stage::FirstByte);
     let mut answer = Answer::default();
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
