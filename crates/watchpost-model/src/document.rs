@@ -19,7 +19,7 @@ use crate::message::V1;
 use crate::ntp::NtpSettings;
 use crate::probe::{CheckType, ProbeSettings};
 use crate::redis::RedisSettings;
-use crate::target::{Addresses, Target};
+use crate::target::{Addresses, Target, shown_address};
 use crate::targets::Targets;
 use crate::tcp::TcpSettings;
 use crate::template::{Places, first_template};
@@ -346,8 +346,16 @@ fn validate_addresses(settings: &ProbeSettings, target: &Target) -> Result<(), S
         };
     };
     let Addresses::List(list) = &target.addresses else { return Ok(()) };
+    if host_port.port() == 0
+        && let Some(with_port) = list.iter().find(|address| address.resolve(0).port() != 0)
+    {
+        return Err(format!(
+            "`addresses` lists {with_port}, and a check of this type has no ports: expected its address"
+        ));
+    }
     let mut seen = HashSet::with_capacity(list.len());
     if let Some(twice) = list.iter().map(|a| a.resolve(host_port.port())).find(|a| !seen.insert(*a)) {
+        let twice = shown_address(twice);
         return Err(format!("`addresses` lists {twice} twice: expected each endpoint once"));
     }
     // TLS verifies the host that the settings name. Where that is an address, connecting to another

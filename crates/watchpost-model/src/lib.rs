@@ -38,7 +38,6 @@ mod message;
 mod network;
 mod ntp;
 mod outcome;
-mod payload;
 mod probe;
 mod redis;
 mod result;
@@ -91,7 +90,6 @@ pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERS
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
 pub use ntp::NtpSettings;
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
-pub use payload::Payload;
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
@@ -114,7 +112,7 @@ pub use time::{
     Timeout, Ttl, Wait, parse_duration,
 };
 pub use tls::{AlpnProtocol, TlsCheckSettings};
-pub use udp::UdpSettings;
+pub use udp::{SentBase64, UdpSettings};
 pub use unix::{SocketPath, UnixSettings};
 pub use value::{DatabaseName, ExpectedValue, Query, UserName, ValueExpect};
 pub use verdict::{RunVerdict, VerdictOf};
