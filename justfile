@@ -15,9 +15,10 @@ lint:
 test *ARGS:
     bash tests/run.sh {{ARGS}}
 
-# Fetch what the tests and benchmarks need: a nats-server, into .tools (ignored by git).
+# Fetch what the tests and benchmarks need: a nats-server into .tools (ignored by git), servers to check from the distribution.
 setup:
     bash deploy/fetch-nats-server.sh
+    bash deploy/fetch-test-servers.sh
 
 # Figures for docs/benchmarks.md. `just bench quick` to see that it works; or name sections:
 # throughput dispatch lateness group memory start. Never part of CI.

@@ -7,6 +7,7 @@ set -euo pipefail
 wanted=(
     check_dummy:monitoring-plugins-basic
     check_ssh:monitoring-plugins-basic
+    redis-server:redis-server
 )
 
 say() { printf '%s\n' "fetch-test-servers: $*" >&2; }
@@ -16,7 +17,7 @@ is_there() {
     for folder in /usr/bin /usr/sbin /usr/local/bin /usr/lib/nagios/plugins; do
         [[ -x $folder/$1 ]] && return 0
     done
-    return 1
+    compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null
 }
 
 missing=()

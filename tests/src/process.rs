@@ -67,6 +67,11 @@ impl Launch {
         Self { folder, args: vec![command.into()], env: Vec::new(), log: LOG_DEFAULT.to_owned() }
     }
 
+    /// Its working directory.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// With more arguments.
     #[must_use]
     pub fn args(mut self, args: &[&str]) -> Self {

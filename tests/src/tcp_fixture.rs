@@ -148,6 +148,42 @@ impl Drop for Server {
     }
 }
 
+/// A listener that accepts nothing and whose queue is full: Linux ignores further attempts to connect, as
+/// if the host were not there. Dropping it closes everything.
+#[derive(Debug)]
+pub struct FullListener {
+    listener: TcpListener,
+    queued: Vec<TcpStream>,
+}
+
+impl FullListener {
+    /// Listens on `address`; port 0 is a free one.
+    ///
+    /// # Errors
+    /// When the address cannot be bound, or the queue not be filled.
+    pub async fn start(address: SocketAddr) -> std::io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.bind(address)?;
+        // A queue is full once it holds one more than it was made for.
+        let listener = socket.listen(0)?;
+        let queued = vec![TcpStream::connect(listener.local_addr()?).await?];
+        Ok(Self { listener, queued })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// How many connections fill its queue.
+    pub fn queued(&self) -> usize {
+        self.queued.len()
+    }
+}
+
 /// What a plain TCP server does with a connection.
 #[derive(Debug, Clone)]
 pub enum Behaviour {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
 use crate::check::{Check, CheckBody, ProbeBody};
+use crate::dns::DnsSettings;
 use crate::exec::ExecSettings;
 use crate::expect::Expect;
 use crate::group::{self, GroupRules, GroupSettings, Overlap, RunPolicy, VerdictRule};
@@ -15,9 +16,12 @@ use crate::http::HttpSettings;
 use crate::id::CheckId;
 use crate::message::V1;
 use crate::probe::{CheckType, ProbeSettings};
+use crate::redis::RedisSettings;
 use crate::target::{Addresses, Target};
 use crate::tcp::TcpSettings;
 use crate::time::{Interval, Timeout};
+use crate::tls::TlsCheckSettings;
+use crate::unix::UnixSettings;
 
 /// The most that settings and expectations may take together, in bytes of JSON. It leaves room for
 /// the rest of a task below [`Task::BYTES_MAX`](crate::Task).
@@ -47,6 +51,18 @@ pub struct CheckDocument {
     /// A check by a program that speaks the interface of Nagios plugins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<ExecSettings>,
+    /// A question to a name server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsSettings>,
+    /// A check of a Redis server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis: Option<RedisSettings>,
+    /// A TLS check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsCheckSettings>,
+    /// A check of a socket in the file system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unix: Option<UnixSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -96,6 +112,10 @@ impl CheckDocument {
             http: None,
             tcp: None,
             exec: None,
+            dns: None,
+            redis: None,
+            tls: None,
+            unix: None,
             group: None,
             interval: None,
             timeout: None,

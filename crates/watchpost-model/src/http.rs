@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use watchpost_expr::{Field, RecordType, Type};
 
 use crate::HeaderName;
 use crate::network::{RouteSettings, TlsSettings};
 use crate::probe::TypeSettings;
 use crate::target::HostPort;
 use crate::text::text_type;
+use crate::variables::TEXTS;
 
 /// The most redirects that a check may follow.
 pub const REDIRECTS_MAX: u8 = 10;
@@ -164,8 +166,33 @@ impl HttpSettings {
     }
 }
 
+static BODY: RecordType = RecordType {
+    name: "record body",
+    fields: &[
+        Field::new("text", Type::String, "the body, unpacked, as far as it is read; what is no UTF-8 is replaced"),
+        Field::new("json", Type::Dyn, "the body as JSON").absent_because("the body is not JSON"),
+        Field::new("size", Type::Int, "how much of the body was read, in bytes"),
+        Field::new("truncated", Type::Bool, "whether the body goes on beyond what is read"),
+    ],
+};
+
+/// What expressions may ask of an HTTP answer.
+const VARIABLES: &[Field] = &[
+    Field::new("status", Type::Int, "the status code"),
+    Field::new("version", Type::String, "the protocol version, for example `HTTP/1.1`"),
+    Field::new(
+        "headers",
+        Type::Map(&Type::String),
+        "the headers by name, whatever its case; several values joined by `, `",
+    ),
+    Field::new("body", Type::Record(&BODY), "the body"),
+    Field::new("redirects", TEXTS, "where redirects led, in order"),
+];
+
 impl TypeSettings for HttpSettings {
-    const EXPECTS: &'static [&'static str] = &["status", "body_contains", "body_matches", "header"];
+    const EXPECTS: &'static [&'static str] =
+        &["status", "body_contains", "body_matches", "header", "json_path", "cert_days"];
+    const VARIABLES: &'static [Field] = VARIABLES;
 
     fn host_port(&self) -> Option<HostPort> {
         Some(self.url.host_port())

@@ -22,6 +22,8 @@
 
 mod check;
 mod codec;
+mod dialogue;
+mod dns;
 mod document;
 mod evidence;
 mod exec;
@@ -30,11 +32,15 @@ mod group;
 mod heartbeat;
 mod http;
 mod id;
+mod json_path;
 mod message;
 mod network;
 mod outcome;
 mod probe;
+mod redis;
 mod result;
+mod secret;
+mod server;
 mod set;
 mod status;
 mod subject;
@@ -43,31 +49,55 @@ mod task;
 mod tcp;
 mod text;
 mod time;
+mod tls;
+mod unix;
+mod value;
+mod variables;
 mod verdict;
 
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
+pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex, SentPart};
+pub use dns::{
+    DnsExpect, DnsName, DnsSettings, DnsTransport, DohMethod, DohPath, DohSettings, FlagsExpect, Rcode, RecordData,
+    RecordType, RecordsExpect,
+};
 pub use document::CheckDocument;
-pub use evidence::{DialogueEvidence, ExecEvidence, HopReport, PerfDatum, Phase, PhaseSpan, TypeEvidence};
+pub use evidence::{
+    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, PerfDatum, Phase, PhaseSpan, RedisEvidence,
+    Side, Turn, TypeEvidence,
+};
 pub use exec::{AbsolutePath, Argument, ExecLimits, ExecSettings, VariableName, VariableValue, WarningMeans};
-pub use expect::{ASSERTIONS_MAX, Expect, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_pattern};
+pub use expect::{
+    ASSERTIONS_MAX, CertDays, Expect, Expression, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_lines,
+    compile_pattern,
+};
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
 pub use heartbeat::{BusReport, Heartbeat, PoolReport, Role};
 pub use http::{BODY_SENT_BYTES_MAX, HeaderValue, HttpMethod, HttpSettings, HttpUrl, REDIRECTS_MAX};
 pub use id::{BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
+pub use json_path::{JsonExpect, JsonPath, compile_json_path};
 pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
-pub use probe::{CheckType, ProbeSettings};
-pub use result::{AssertionReport, HttpEvidence, PhasesUs, TargetReport, TaskResult, TlsEvidence};
+pub use probe::{CheckType, ProbeSettings, compile_expression};
+pub use redis::{CommandWord, RedisSettings, RespVersion};
+pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
+pub use secret::Password;
+pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use status::{StatusRange, StatusSet};
 pub use subject::{SubjectPrefix, Subjects, header};
-pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target};
+pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target, shown_address};
 pub use task::{Firing, Task, TaskClass};
 pub use tcp::TcpSettings;
 pub use text::shorten;
-pub use time::{DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, TIMEOUT_MAX, Timeout, parse_duration};
+pub use time::{
+    DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, TIMEOUT_MAX, Timeout, Ttl, parse_duration,
+};
+pub use tls::{AlpnProtocol, TlsCheckSettings};
+pub use unix::{SocketPath, UnixSettings};
+pub use value::{DatabaseName, ExpectedValue, Query, UserName, ValueExpect};
 pub use verdict::{RunVerdict, VerdictOf};
 
 /// A moment in UTC; on the wire an RFC 3339 text.

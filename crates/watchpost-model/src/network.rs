@@ -106,6 +106,11 @@ impl TlsSettings {
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Whether the certificate is held against the target's own host.
+    pub(crate) fn verifies_target(&self) -> bool {
+        !self.insecure && self.server_name.is_none()
+    }
 }
 
 /// A certificate and its key, both on the machine that runs the check.

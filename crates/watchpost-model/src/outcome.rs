@@ -120,6 +120,18 @@ reason_codes! {
     DnsTimeout = "dns_timeout",
     /// The name could not be resolved for another reason.
     DnsError = "dns_error",
+    /// The name server failed (`servfail`).
+    DnsServfail = "dns_servfail",
+    /// The name server does not want to answer (`refused`).
+    DnsRefused = "dns_refused",
+    /// The name server answered with another code than is expected.
+    DnsRcode = "dns_rcode",
+    /// The name server's answer has no record of the type that was asked for.
+    DnsNoAnswer = "dns_no_answer",
+    /// The name server knows nothing about the name, and names others that may.
+    DnsReferral = "dns_referral",
+    /// The name server's answer is cut short.
+    DnsTruncated = "dns_truncated",
     /// The target resolved to no endpoint at all.
     NoEndpoints = "no_endpoints",
     /// The peer refused the connection.
@@ -160,6 +172,18 @@ reason_codes! {
     BadRedirect = "bad_redirect",
     /// The status code is not the expected one.
     HttpStatus = "http_status",
+    /// The server does not accept the user or password, or wants some and has been given none.
+    AuthFailed = "auth_failed",
+    /// The server answers, and says that it cannot serve now: it is starting, loading, in recovery, or full.
+    NotReady = "not_ready",
+    /// The server serves only those who speak TLS, and the check does not.
+    TlsRequired = "tls_required",
+    /// The check is to speak TLS, and the server does not offer it.
+    TlsNotOffered = "tls_not_offered",
+    /// The server has no such database.
+    UnknownDatabase = "unknown_database",
+    /// The server could not do what the check asked of it.
+    QueryFailed = "query_failed",
     /// An assertion does not hold.
     AssertionFailed = "assertion_failed",
     /// The plugin reports a warning.

@@ -2,21 +2,33 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::Invalid;
+use watchpost_expr::{CompileError, Environment, Field, Program};
+
+use crate::dns::DnsSettings;
 use crate::document::CheckDocument;
 use crate::exec::ExecSettings;
-use crate::expect::{ASSERTIONS_MAX, Expect};
+use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
 use crate::http::HttpSettings;
+use crate::redis::RedisSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
+use crate::tls::TlsCheckSettings;
+use crate::unix::UnixSettings;
+use crate::{Invalid, variables};
 
 /// What the settings of every check type tell about themselves.
 pub(crate) trait TypeSettings {
     /// The short forms of expectations that mean something to the type, apart from those that every
     /// type has: their keys in [`Expect`].
     const EXPECTS: &'static [&'static str];
+
+    /// What expressions may ask of an answer, beyond what they may ask of every type.
+    const VARIABLES: &'static [Field] = &[];
+
+    /// Everything that expressions may ask of an answer.
+    const TABLES: &'static [&'static [Field]] = &[Self::VARIABLES, variables::COMMON];
 
     /// The host and port that they point at. `None` where there is none: a command, a socket in the
     /// file system, a job that reports by itself.
@@ -45,7 +57,7 @@ macro_rules! check_types {
     ($($(#[$doc:meta])* $variant:ident($settings:ty) = $word:ident,)*) => {
         /// A kind of check. Each has a worker pool of its own.
         #[derive(
-            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, schemars::JsonSchema,
         )]
         #[serde(rename_all = "snake_case")]
         pub enum CheckType {
@@ -67,6 +79,15 @@ macro_rules! check_types {
             pub(crate) fn expects(self) -> &'static [&'static str] {
                 match self {
                     $(Self::$variant => <$settings as TypeSettings>::EXPECTS,)*
+                }
+            }
+        }
+
+        impl CheckType {
+            /// The variables that an expression about an answer to a check of the type may use.
+            pub fn environment(self) -> Environment {
+                match self {
+                    $(Self::$variant => Environment::new(<$settings as TypeSettings>::TABLES),)*
                 }
             }
         }
@@ -116,6 +137,14 @@ check_types! {
     Tcp(TcpSettings) = tcp,
     /// A program that speaks the interface of Nagios plugins.
     Exec(ExecSettings) = exec,
+    /// A question to a name server.
+    Dns(DnsSettings) = dns,
+    /// A Redis server, or one that speaks its protocol.
+    Redis(RedisSettings) = redis,
+    /// A TLS handshake, and the certificate that the server shows.
+    Tls(TlsCheckSettings) = tls,
+    /// A connection to a socket in the file system, optionally with an exchange of text.
+    Unix(UnixSettings) = unix,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.
@@ -141,6 +170,26 @@ impl<T: TypeSettings> Told for T {
 
     fn verifies_host(&self) -> bool {
         TypeSettings::verifies_host(self)
+    }
+}
+
+impl std::str::FromStr for CheckType {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Self::ALL.into_iter().find(|known| known.as_str() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            Invalid::new(format!("there is no check type `{}`: expected one of {known}", crate::shorten(text, 40)))
+        })
+    }
+}
+
+/// By its text, since the name of a variant would not be told to whoever keeps track of where in a
+/// document an error is.
+impl<'de> Deserialize<'de> for CheckType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = crate::text::deserialize(deserializer, "a check type", 64)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -176,6 +225,12 @@ impl ProbeSettings {
                 keys(check_type)
             )));
         }
+        for expression in &expect.that.0 {
+            if let Err(error) = compile_expression(expression, check_type) {
+                let shown = crate::shorten(expression.as_str(), 200);
+                return Err(Invalid::new(format!("`expect.that`: in `{shown}`, {error}")));
+            }
+        }
         if expect.assertion_count() > ASSERTIONS_MAX {
             return Err(Invalid::new(format!(
                 "`expect` has {} assertions: expected at most {ASSERTIONS_MAX}",
@@ -184,6 +239,14 @@ impl ProbeSettings {
         }
         Ok(())
     }
+}
+
+/// Compiles an expression about an answer to a check of the type `check_type`.
+///
+/// # Errors
+/// What is wrong with it, and where in it.
+pub fn compile_expression(expression: &Expression, check_type: CheckType) -> Result<Program, CompileError> {
+    watchpost_expr::compile(expression.as_str(), &check_type.environment())
 }
 
 /// What can be expected of a type, in words.

@@ -15,7 +15,7 @@ const ENDPOINT_BYTES_MAX: usize = 512;
 /// The longest host name, in bytes (RFC 1035, section 2.3.4).
 const HOST_BYTES_MAX: usize = 253;
 
-/// A host, by name or address, and a port.
+/// A host, by name or address, and a port where the protocol has ports.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostPort {
     host: Box<str>,
@@ -28,12 +28,17 @@ impl HostPort {
         Self { host: host.into(), port }
     }
 
+    /// The host and port of `address`.
+    pub fn at(address: SocketAddr) -> Self {
+        Self { host: address.ip().to_string().into(), port: address.port() }
+    }
+
     /// The name or address, without brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port, never 0.
+    /// The port; 0 where the protocol has none.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -46,10 +51,11 @@ impl HostPort {
 
 impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            return write!(f, "[{}]:{}", self.host, self.port);
+        match self.port {
+            0 => f.write_str(&self.host),
+            port if self.host.contains(':') => write!(f, "[{}]:{port}", self.host),
+            port => write!(f, "{}:{port}", self.host),
         }
-        write!(f, "{}:{}", self.host, self.port)
     }
 }
 
@@ -81,7 +87,7 @@ impl std::str::FromStr for HostPort {
     }
 }
 
-fn validate_host(host: &str) -> Result<(), &'static str> {
+pub(crate) fn validate_host(host: &str) -> Result<(), &'static str> {
     if host.is_empty() {
         return Err("no host");
     }
@@ -173,6 +179,11 @@ impl<'de> Deserialize<'de> for EndpointAddress {
         let text = crate::text::deserialize(deserializer, "an address such as 10.0.0.1 or 10.0.0.1:8080", 64)?;
         text.parse().map_err(D::Error::custom)
     }
+}
+
+/// An address as people read it: without a port where the protocol has none, which is then 0.
+pub fn shown_address(address: SocketAddr) -> String {
+    if address.port() == 0 { address.ip().to_string() } else { address.to_string() }
 }
 
 /// Which endpoints a target resolves to.
@@ -309,7 +320,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// The endpoint at a known address, named by it.
     pub fn at(address: SocketAddr) -> Self {
-        Self { name: address.to_string(), address: Some(address) }
+        Self { name: shown_address(address), address: Some(address) }
     }
 
     /// The endpoint that the Runner resolves.

@@ -132,6 +132,13 @@ bounded_duration!(
     "more than 0 and at most 5m",
     |d| !d.is_zero() && d <= TIMEOUT_MAX
 );
+bounded_duration!(
+    /// A bound for the time to live of records: at most 68 years (RFC 2181, section 8).
+    Ttl,
+    "the time to live",
+    "at most 24855d",
+    |d| d.as_secs() <= i32::MAX as u64
+);
 
 #[cfg(test)]
 mod tests {

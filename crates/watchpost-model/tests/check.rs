@@ -19,17 +19,17 @@ fn defaults_fit_together() {
 #[test]
 fn what_does_not_fit_together_is_refused_with_what_was_expected() {
     for (json, told) in [
-        (r#"{"id": "a"}"#, "expected one of `http:`, `tcp:` or `group:`"),
+        (r#"{"id": "a"}"#, "it has no type: expected one of `http:`, `tcp:`, "),
         (r#"{"id": "a", "http": {"url": "http://a"}, "tcp": {"address": "a:1"}}"#, "expected exactly one type"),
         (r#"{"id": "a", "tcp": {"address": "a:1"}, "interval": "5s", "timeout": "6s"}"#, "at most the interval"),
         (r#"{"id": "a", "tcp": {"address": "a:1"}, "intervall": "5s"}"#, "unknown field `intervall`"),
-        (r#"{"id": "a", "tcp": {"address": "a:1"}, "expect": {"status": 200}}"#, "no meaning for a tcp check"),
+        (
+            r#"{"id": "a", "tcp": {"address": "a:1"}, "expect": {"status": 200}}"#,
+            "no meaning for a check of the type tcp",
+        ),
         (r#"{"id": "a.b", "tcp": {"address": "a:1"}}"#, "not a valid check id"),
         (r#"{"v": 2, "id": "a", "tcp": {"address": "a:1"}}"#, "version 2"),
-        (
-            r#"{"id": "a", "http": {"url": "https://10.0.0.1/"}, "addresses": ["10.0.0.2"]}"#,
-            "expected a host name in the url",
-        ),
+        (r#"{"id": "a", "http": {"url": "https://10.0.0.1/"}, "addresses": ["10.0.0.2"]}"#, "expected a host name"),
         (
             r#"{"id": "a", "http": {"url": "http://a"}, "addresses": ["10.0.0.1", "10.0.0.1:80"]}"#,
             "lists 10.0.0.1:80 twice",
@@ -56,6 +56,10 @@ fn what_does_not_fit_together_is_refused_with_what_was_expected() {
             "`verdict` wants 2 of its endpoints to pass, and there are 1",
         ),
         (r#"{"id": "a", "tcp": {"address": "a:1"}, "verdict": {"quorum": 2}}"#, "it could never pass"),
+        (
+            r#"{"id": "a", "tcp": {"address": "a:1"}, "expect": {"that": "status == 200"}}"#,
+            "`expect.that`: in `status == 200`, column 1: ",
+        ),
         (r#"{"id": "a", "tcp": {"address": "a:1"}, "parallel": 0}"#, "expected 1 to 10000"),
         (r#"{"id": "a", "tcp": {"address": "a:1"}, "parallel": 10001}"#, "expected 1 to 10000"),
         (r#"{"id": "a", "tcp": {"address": "a:1"}, "overlap": "queue"}"#, "expected `skip` or `allow`"),

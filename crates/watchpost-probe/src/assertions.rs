@@ -3,14 +3,21 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use serde_json::Value as Json;
+use watchpost_expr::{CompileError, Evaluation, Program, Redact, Values};
 use watchpost_model::{
-    AssertionReport, Expect, HeaderExpect, HeaderName, Latency, Pattern, Reason, ReasonCode, Task, shorten,
+    AssertionReport, CertDays, Expect, Expression, HeaderExpect, HeaderName, JsonExpect, JsonPath, Latency, Reason,
+    ReasonCode, Task, shorten,
 };
 
 use crate::Verdict;
+use crate::context::ProbeContext;
+use crate::facts::{Facts, Fields};
 use crate::patterns::Patterns;
 use crate::recorder::{Recorder, Spent};
-use crate::secret::{REDACTED, Secrets, is_secret_header, without_userinfo};
+use crate::secret::{REDACTED, Secrets, without_userinfo};
+use crate::tls::DAYS_LEFT;
+use crate::transcript::Transcript;
 
 /// How much of a text is quoted in a report.
 const QUOTED_CHARS_MAX: usize = 120;
@@ -43,14 +50,39 @@ impl Answer<'_> {
 /// reports it, and makes the verdict. `facts` tells what expressions can ask of this type, as a JSON
 /// object; it is called only where one does.
 pub(crate) fn conclude(
+    context: &ProbeContext,
+    task: &Task,
+    recorder: &Recorder,
+    findings: Findings,
+    facts: impl FnOnce() -> serde_json::Value,
+) -> Verdict {
+    recorder.leave();
+    let facts = if task.expect.that.0.is_empty() { serde_json::Value::Null } else { facts() };
+    conclude_with(context, task, recorder, findings, &Fields(&facts), &|_: &str, _: &str| None)
+}
+
+/// The same, where `facts` makes what expressions ask for when they do, and `redact` hides what their
+/// reports must not show.
+pub(crate) fn conclude_with(
+    context: &ProbeContext,
     task: &Task,
     recorder: &Recorder,
     mut findings: Findings,
-    _facts: impl FnOnce() -> serde_json::Value,
+    facts: &dyn Values,
+    redact: &dyn Redact,
 ) -> Verdict {
-    recorder.leave();
+    findings.certificate(task.expect.cert_days, recorder);
+    if !task.expect.that.0.is_empty() {
+        let facts = Facts::new(facts, &recorder.seen());
+        for expression in &task.expect.that.0 {
+            findings.expression(context.patterns.program(expression, task.check_type()), expression, &facts, redact);
+        }
+    }
     findings.latency(task.expect.max_latency, recorder.elapsed());
     let reason = findings.reason();
+    if reason.is_none() {
+        recorder.transcript(Transcript::forget);
+    }
     recorder.assertions(findings.reports);
     reason.map_or_else(Verdict::pass, Verdict::fail)
 }
@@ -91,8 +123,8 @@ impl Findings {
         self.reports.push(AssertionReport { expr, passed, actual });
     }
 
-    /// Everything that `expect` says about an HTTP answer that took `elapsed`.
-    pub(crate) fn of_http(expect: &Expect, answer: Answer<'_>, elapsed: Duration, patterns: &Patterns) -> Self {
+    /// What the short forms of `expect` say about an HTTP answer.
+    pub(crate) fn of_http(expect: &Expect, answer: Answer<'_>, patterns: &Patterns) -> Self {
         let mut findings = Self::default();
         findings.status(expect, answer.status);
         for needle in &expect.body_contains.0 {
@@ -103,13 +135,18 @@ impl Findings {
         }
         for pattern in &expect.body_matches.0 {
             let found = patterns.compiled(pattern).find(answer.body).map(|found| found.range());
-            let expr = format!("body matches {}", slashed(pattern));
-            findings.body(expr, "does not match", &slashed(pattern), found, answer);
+            let expr = format!("body matches {}", slashed(pattern.as_str()));
+            findings.body(expr, "does not match", &slashed(pattern.as_str()), found, answer);
         }
         for (name, wanted) in &expect.header {
             findings.header(name, wanted, answer, patterns);
         }
-        findings.latency(expect.max_latency, elapsed);
+        if !expect.json_path.is_empty() {
+            let json = serde_json::from_slice(answer.body);
+            for (path, wanted) in &expect.json_path {
+                findings.json(path, wanted, json.as_ref(), answer, patterns);
+            }
+        }
         findings
     }
 
@@ -153,7 +190,7 @@ impl Findings {
         let values: Vec<&[u8]> = answer.headers.get_all(name.as_str()).iter().map(|value| value.as_bytes()).collect();
         let name = name.as_str();
         // What is expected of a secret is one, too.
-        let is_secret = is_secret_header(name);
+        let is_secret = answer.secrets.hides_header(name);
         let shown = |text: String| if is_secret { REDACTED.to_owned() } else { text };
         let (says, passed) = match wanted {
             HeaderExpect::Present(true) => ("is present".to_owned(), !values.is_empty()),
@@ -164,7 +201,10 @@ impl Findings {
             ),
             HeaderExpect::Matches(pattern) => {
                 let compiled = patterns.compiled(pattern);
-                (format!("matches {}", shown(slashed(pattern))), values.iter().any(|value| compiled.is_match(value)))
+                (
+                    format!("matches {}", shown(slashed(pattern.as_str()))),
+                    values.iter().any(|value| compiled.is_match(value)),
+                )
             }
         };
         let actual = match values.as_slice() {
@@ -180,16 +220,141 @@ impl Findings {
         });
     }
 
-    /// What `found` in an answer over plain TCP says about `pattern`; `told` explains its absence.
-    pub(crate) fn tcp_answer(&mut self, pattern: &Pattern, answer: &[u8], found: bool, told: &str) {
-        let actual = match answer {
-            [] => "nothing".to_owned(),
-            answer => format!("{} bytes: {}", answer.len(), excerpt(answer)),
+    fn json(
+        &mut self,
+        path: &JsonPath,
+        wanted: &JsonExpect,
+        json: Result<&Json, &serde_json::Error>,
+        answer: Answer<'_>,
+        patterns: &Patterns,
+    ) {
+        let path_shown = shorten(path.as_str(), QUOTED_CHARS_MAX);
+        let (says, holds): (_, Box<dyn Fn(&Json) -> bool>) = match wanted {
+            JsonExpect::Present(true) => ("is present".to_owned(), Box::new(|_| true)),
+            JsonExpect::Present(false) => ("is absent".to_owned(), Box::new(|_| false)),
+            JsonExpect::Equals(value) => (
+                format!("equals {}", shorten(&value.to_string(), QUOTED_CHARS_MAX)),
+                Box::new(|found| same(found, value)),
+            ),
+            JsonExpect::Matches(pattern) => {
+                let compiled = patterns.compiled(pattern);
+                let matches = move |found: &Json| match found {
+                    Json::String(text) => compiled.is_match(text.as_bytes()),
+                    other => compiled.is_match(other.to_string().as_bytes()),
+                };
+                (format!("matches {}", slashed(pattern.as_str())), Box::new(matches))
+            }
         };
-        let expr = format!("answer matches {}", slashed(pattern));
-        self.note(ReasonCode::AssertionFailed, expr, found, actual, |actual| {
-            format!("{told} before the answer matched {}; it sent {actual}", slashed(pattern))
+        let (passed, actual) = match json {
+            Err(_) if answer.truncated => {
+                (false, "the body goes on beyond what is read, and is no JSON so far".to_owned())
+            }
+            Err(error) => (false, format!("the body is not JSON ({error})")),
+            Ok(json) => {
+                let found = patterns.json_path(path).query(json).all();
+                let shown =
+                    |found: &Json| shorten(&answer.secrets.hide_in(found.to_string()), QUOTED_CHARS_MAX).into_owned();
+                let passed = match wanted {
+                    JsonExpect::Present(present) => *present != found.is_empty(),
+                    _ => found.iter().any(|found| holds(found)),
+                };
+                let actual = match found.as_slice() {
+                    [] => "absent".to_owned(),
+                    [one] => shown(one),
+                    [first, rest @ ..] => format!("{} and {} more", shown(first), rest.len()),
+                };
+                (passed, actual)
+            }
+        };
+        let is_json = json.is_ok();
+        self.note(
+            ReasonCode::AssertionFailed,
+            format!("{path_shown} {says}"),
+            passed,
+            actual,
+            |actual| match is_json {
+                true => format!("{path_shown} in the body is {actual}, expected that it {says}"),
+                false => format!("{actual}, expected that {path_shown} in it {says}"),
+            },
+        );
+    }
+
+    /// Whether an answer of a dialogue matches the pattern that is `shown`, and if not, what is `told` of why no more is
+    /// to come. `hidden` are the secrets that the answer may hold; where it is one itself there are none to be told apart.
+    pub(crate) fn answer(
+        &mut self,
+        at: Option<&str>,
+        shown: &str,
+        answer: &[u8],
+        told: Option<String>,
+        hidden: Option<&Secrets>,
+    ) {
+        let actual = match (answer, hidden) {
+            ([], _) => "nothing".to_owned(),
+            (answer, None) => format!("{} bytes: {REDACTED}", answer.len()),
+            (answer, Some(secrets)) => format!("{} bytes: {}", answer.len(), excerpt_hiding(secrets, answer)),
+        };
+        let at = at.map(|at| format!("{at}: ")).unwrap_or_default();
+        let told = told.as_deref();
+        self.note(
+            ReasonCode::AssertionFailed,
+            format!("{at}answer matches {shown}"),
+            told.is_none(),
+            actual,
+            |actual| format!("{at}{} before the answer matched {shown}; it sent {actual}", told.unwrap_or_default()),
+        );
+    }
+
+    /// Whether the certificate of the server is valid for long enough yet.
+    pub(crate) fn certificate(&mut self, min: Option<CertDays>, recorder: &Recorder) {
+        let Some(min) = min.map(CertDays::get) else { return };
+        let days_left = recorder.noted(DAYS_LEFT);
+        let actual = days_left.map_or_else(|| "no TLS".to_owned(), |days| format!("{days:.1} days"));
+        let passed = days_left.is_some_and(|days| days >= f64::from(min));
+        let until = recorder.with_tls(|tls| tls.not_after).flatten();
+        self.note(
+            ReasonCode::AssertionFailed,
+            format!("tls.days_left >= {min}"),
+            passed,
+            actual,
+            |actual| match until {
+                None => format!("there was no TLS, so no certificate could be valid for {min} days"),
+                Some(until) => {
+                    format!("the certificate is valid for {actual} more, until {until}, expected {min} days")
+                }
+            },
+        );
+    }
+
+    /// Whether an expression holds of what was seen.
+    fn expression(
+        &mut self,
+        program: Result<Program, CompileError>,
+        expression: &Expression,
+        facts: &Facts<'_>,
+        redact: &dyn Redact,
+    ) {
+        let evaluated = match &program {
+            Ok(program) => program.evaluate_redacted(facts, redact),
+            Err(error) => return self.broken(expression, &error.to_string()),
+        };
+        let (passed, actual) = match evaluated {
+            Ok(Evaluation { holds, seen }) => {
+                (holds, seen.iter().map(|seen| seen.to_string()).collect::<Vec<_>>().join(", "))
+            }
+            Err(error) => (false, error.message),
+        };
+        let expr = expression.as_str().to_owned();
+        let shown = shorten(expression.as_str(), QUOTED_CHARS_MAX);
+        self.note(ReasonCode::AssertionFailed, expr, passed, actual, |actual| match actual {
+            "" => format!("`{shown}` does not hold"),
+            actual => format!("`{shown}` does not hold: {actual}"),
         });
+    }
+
+    fn broken(&mut self, expression: &Expression, why: &str) {
+        let told = format!("the expression cannot be used: {why}");
+        self.note(ReasonCode::AssertionFailed, expression.as_str().to_owned(), false, told, str::to_owned);
     }
 
     /// Whether a check that took `elapsed` was fast enough.
@@ -206,16 +371,29 @@ impl Findings {
     }
 }
 
-fn quoted(text: &str) -> String {
+/// Whether two values of JSON are the same; numbers are compared by their value.
+fn same(a: &Json, b: &Json) -> bool {
+    match (a.as_f64(), b.as_f64()) {
+        (Some(x), Some(y)) if a.as_i64().is_none() || b.as_i64().is_none() => x == y,
+        _ => a == b,
+    }
+}
+
+pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", shorten(text, QUOTED_CHARS_MAX))
 }
 
-fn slashed(pattern: &Pattern) -> String {
-    format!("/{}/", shorten(pattern.as_str(), QUOTED_CHARS_MAX))
+pub(crate) fn slashed(pattern: &str) -> String {
+    format!("/{}/", shorten(pattern, QUOTED_CHARS_MAX))
+}
+
+/// The same, without the secrets.
+pub(crate) fn excerpt_hiding(secrets: &Secrets, bytes: &[u8]) -> String {
+    excerpt(&secrets.hide(bytes, 0..bytes.len().min(QUOTED_BYTES_MAX)))
 }
 
 /// The beginning of `bytes` as quoted text.
-fn excerpt(bytes: &[u8]) -> String {
+pub(crate) fn excerpt(bytes: &[u8]) -> String {
     let shown = bytes.get(..QUOTED_BYTES_MAX).unwrap_or(bytes);
     format!("\"{}\"", shorten(&String::from_utf8_lossy(shown), QUOTED_CHARS_MAX))
 }
@@ -229,7 +407,7 @@ mod tests {
 
     fn check(expect: &str, answer: Answer<'_>) -> (Vec<Report>, Option<(String, String)>) {
         let expect: Expect = serde_json::from_str(expect).unwrap();
-        let findings = Findings::of_http(&expect, answer, Duration::from_millis(120), &Patterns::default());
+        let findings = Findings::of_http(&expect, answer, &Patterns::default());
         let reason = findings.reason().map(|r| (r.code.to_string(), r.message));
         (findings.reports.into_iter().map(|r| (r.expr, r.passed, r.actual)).collect(), reason)
     }
@@ -275,11 +453,20 @@ mod tests {
                 false,
                 "[redacted]",
             ),
-            (r#"{"max_latency": "300ms"}"#, "total < 300ms", true, "120 ms"),
-            (r#"{"max_latency": "100ms"}"#, "total < 100ms", false, "120 ms"),
         ] {
             let (got_expr, got_passed, got_actual, _) = one(expect, answer);
             assert_eq!((got_expr.as_str(), got_passed, got_actual.as_str()), (expr, passed, actual), "{expect}");
+        }
+    }
+
+    #[test]
+    fn latency_says_how_long_it_took() {
+        for (max, passed) in [("300ms", true), ("100ms", false)] {
+            let expect: Expect = serde_json::from_value(serde_json::json!({ "max_latency": max })).unwrap();
+            let mut findings = Findings::default();
+            findings.latency(expect.max_latency, Duration::from_millis(120));
+            let report = &findings.reports[0];
+            assert_eq!((&*report.expr, report.passed, &*report.actual), (&*format!("total < {max}"), passed, "120 ms"));
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::exec::{ExecPolicy, Launcher};
 use crate::network::Network;
 use crate::patterns::Patterns;
+use crate::redaction::{Redacting, Redaction};
 use crate::resolver::Resolver;
 use crate::tls::{Tls, TlsRoots};
 use crate::{Probe, ProbeFactory};
@@ -16,15 +17,31 @@ pub struct ProbeOptions {
     pub resolver: Resolver,
     /// Whose certificates are trusted, unless a check names others.
     pub roots: TlsRoots,
+    /// What results do not show.
+    pub redaction: Redaction,
+    /// How much of an answer a result shows where a check did not pass, in bytes: at most
+    /// [`EXCERPT_BYTES_MAX`](Self::EXCERPT_BYTES_MAX).
+    pub excerpt_bytes: usize,
     /// Which programs may be run.
     pub exec: ExecPolicy,
 }
 
 impl ProbeOptions {
+    /// The most of an answer that a result may show, in bytes.
+    pub const EXCERPT_BYTES_MAX: usize = 64 * 1024;
+    /// How much of an answer a result shows where nothing is said, in bytes.
+    pub const EXCERPT_BYTES_DEFAULT: usize = 2 * 1024;
+
     /// Names are resolved by `resolver`; the certificate authorities of the system are trusted; no program
     /// may be run.
     pub fn new(resolver: &Resolver) -> Self {
-        Self { resolver: resolver.clone(), roots: TlsRoots::system(), exec: ExecPolicy::default() }
+        Self {
+            resolver: resolver.clone(),
+            roots: TlsRoots::system(),
+            redaction: Redaction::default(),
+            excerpt_bytes: Self::EXCERPT_BYTES_DEFAULT,
+            exec: ExecPolicy::default(),
+        }
     }
 }
 
@@ -34,6 +51,8 @@ pub(crate) struct ProbeContext {
     pub(crate) network: Network,
     pub(crate) tls: Tls,
     pub(crate) patterns: Patterns,
+    pub(crate) redaction: Redaction,
+    pub(crate) excerpt_bytes: usize,
     pub(crate) launcher: Launcher,
 }
 
@@ -43,6 +62,8 @@ impl ProbeContext {
             network: Network::new(options.resolver.clone()),
             tls: Tls::new(options.roots.clone()),
             patterns: Patterns::default(),
+            redaction: options.redaction.clone(),
+            excerpt_bytes: options.excerpt_bytes.min(ProbeOptions::EXCERPT_BYTES_MAX),
             launcher: Launcher::new(options.exec.clone()),
         }
     }
@@ -50,6 +71,9 @@ impl ProbeContext {
     /// Makes probes by `make`, one for each worker.
     pub(crate) fn factory<P: Probe + 'static>(&self, make: fn(ProbeContext) -> P) -> ProbeFactory {
         let context = self.clone();
-        Arc::new(move || Box::new(make(context.clone())))
+        if context.redaction.is_empty() {
+            return Arc::new(move || Box::new(make(context.clone())));
+        }
+        Arc::new(move || Box::new(Redacting { probe: make(context.clone()), redaction: context.redaction.clone() }))
     }
 }

@@ -38,18 +38,30 @@
 //! ```
 
 mod assertions;
+mod broken;
+mod cache;
 mod context;
+mod dialogue;
+mod dns;
 mod exec;
+mod facts;
 mod failure;
+mod handshake;
 mod http;
 mod lazy;
 mod network;
 mod patterns;
 mod recorder;
+mod redaction;
+mod redis;
 mod resolver;
 mod secret;
 mod tcp;
 mod tls;
+mod transcript;
+mod unix;
+mod value;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,6 +73,7 @@ use self::context::ProbeContext;
 pub use context::ProbeOptions;
 pub use exec::ExecPolicy;
 pub use recorder::{Evidence, Recorder, Stage};
+pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};
 pub use tls::TlsRoots;
 
@@ -125,6 +138,10 @@ impl ProbeSet {
             .with(CheckType::Http, context.factory(crate::http::HttpProbe::new))
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
             .with(CheckType::Exec, context.factory(exec::ExecProbe::new))
+            .with(CheckType::Dns, context.factory(dns::DnsProbe::new))
+            .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
+            .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
+            .with(CheckType::Unix, context.factory(unix::UnixProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

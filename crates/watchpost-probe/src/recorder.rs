@@ -9,8 +9,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use watchpost_model::{
-    AssertionReport, HopReport, HttpEvidence, Phase, PhaseSpan, PhasesUs, Reason, ReasonCode, TlsEvidence, TypeEvidence,
+    AssertionReport, DialogueEvidence, HopReport, HttpEvidence, Phase, PhaseSpan, PhasesUs, Reason, ReasonCode,
+    TlsEvidence, TypeEvidence,
 };
+
+use crate::redaction::Redaction;
+use crate::transcript::Transcript;
 
 /// The most hops that are reported: the request, and as many redirects or steps as there may be.
 const HOPS_MAX: usize = 32;
@@ -73,8 +77,15 @@ struct State {
     /// When `stage` began; `None` once it is over and the next one has not begun.
     since: Option<Instant>,
     received: u64,
+    /// Whether a peer that was not asked for TLS speaks it.
+    answered_in_tls: bool,
+    /// What the first byte of the answer is called where it is none of a stream, and the code of its absence.
+    awaited: Option<(ReasonCode, String)>,
     /// The hop that is under way.
     hop: HopReport,
+    /// Who said what, where texts are exchanged.
+    transcript: Transcript,
+    redaction: Redaction,
     evidence: Evidence,
 }
 
@@ -93,7 +104,11 @@ impl Recorder {
             stage: Stage::Start,
             since: Some(now),
             received: 0,
+            answered_in_tls: false,
+            awaited: None,
             hop: HopReport::default(),
+            transcript: Transcript::default(),
+            redaction: Redaction::default(),
             evidence: Evidence::default(),
         };
         Self(Arc::new(Mutex::new(state)))
@@ -127,6 +142,7 @@ impl Recorder {
             state.stage = Stage::Start;
             state.since = Some(now);
             state.received = 0;
+            state.answered_in_tls = false;
         }
         state.hop.target = target.into();
     }
@@ -141,6 +157,12 @@ impl Recorder {
         self.0.lock().evidence.address = Some(address);
     }
 
+    /// Notes what is waited for in [`Stage::FirstByte`], as the beginning of the sentence that says that it
+    /// did not come: "no answer from …". `code` is the reason's, then.
+    pub(crate) fn awaits(&self, code: ReasonCode, absence: impl Into<String>) {
+        self.0.lock().awaited = Some((code, absence.into()));
+    }
+
     /// Notes how many bytes of the answer have been read.
     pub fn received(&self, bytes: u64) {
         let mut state = self.0.lock();
@@ -148,6 +170,16 @@ impl Recorder {
         if let Some(http) = &mut state.evidence.http {
             http.body_bytes = bytes;
         }
+    }
+
+    /// Notes that a peer speaks TLS that was not asked for it.
+    pub(crate) fn answered_in_tls(&self) {
+        self.0.lock().answered_in_tls = true;
+    }
+
+    /// Whether it does.
+    pub(crate) fn is_answered_in_tls(&self) -> bool {
+        self.0.lock().answered_in_tls
     }
 
     /// Notes what an HTTP server answered.
@@ -169,11 +201,9 @@ impl Recorder {
         self.0.lock().evidence.tls = Some(evidence);
     }
 
-    /// Adds to what a TLS handshake showed, if it has.
+    /// Adds to what a TLS handshake showed.
     pub(crate) fn amend_tls(&self, amend: impl FnOnce(&mut TlsEvidence)) {
-        if let Some(tls) = &mut self.0.lock().evidence.tls {
-            amend(tls);
-        }
+        amend(self.0.lock().evidence.tls.get_or_insert_default());
     }
 
     /// Notes what was expected and what was seen.
@@ -181,14 +211,36 @@ impl Recorder {
         self.0.lock().evidence.assertions = reports;
     }
 
+    /// Hides what is to be hidden when everything is taken out.
+    pub(crate) fn redact_by(&self, redaction: &Redaction) {
+        self.0.lock().redaction.clone_from(redaction);
+    }
+
     /// Notes evidence of the check's type.
     pub fn of_type(&self, evidence: TypeEvidence) {
         self.0.lock().evidence.of_type = Some(evidence);
     }
 
+    /// Adds to the evidence of a dialogue, if there is any.
+    pub(crate) fn amend_dialogue(&self, amend: impl FnOnce(&mut DialogueEvidence)) {
+        if let Some(TypeEvidence::Dialogue(dialogue)) = &mut self.0.lock().evidence.of_type {
+            amend(dialogue);
+        }
+    }
+
+    /// Reads the notes on who said what, or adds to them.
+    pub(crate) fn transcript<T>(&self, with: impl FnOnce(&mut Transcript) -> T) -> T {
+        with(&mut self.0.lock().transcript)
+    }
+
     /// Notes a number.
     pub fn metric(&self, name: &str, value: f64) {
         self.0.lock().evidence.metrics.insert(name.to_owned(), value);
+    }
+
+    /// The number that was noted by this name, if one was.
+    pub(crate) fn noted(&self, name: &str) -> Option<f64> {
+        self.0.lock().evidence.metrics.get(name).copied()
     }
 
     /// The time since the recorder was made.
@@ -204,6 +256,19 @@ impl Recorder {
             for_how_long: state.since.map(|since| since.elapsed()).unwrap_or_default(),
             address: state.evidence.address,
             received: state.received,
+        }
+    }
+
+    /// What there is so far, with the total time up to now.
+    pub(crate) fn seen(&self) -> Seen {
+        let state = self.0.lock();
+        let evidence = &state.evidence;
+        Seen {
+            phases: PhasesUs { total: Some(micros(state.started.elapsed())), ..evidence.phases },
+            tls: evidence.tls.clone(),
+            metrics: evidence.metrics.clone(),
+            address: evidence.address,
+            resolved: state.hop.resolved.clone(),
         }
     }
 
@@ -232,11 +297,17 @@ impl Recorder {
             }
             Stage::Tls => (ReasonCode::TlsTimeout, String::from("no complete TLS handshake")),
             Stage::Send => (ReasonCode::FirstByteTimeout, String::from("the peer did not take what was sent")),
-            Stage::FirstByte => (ReasonCode::FirstByteTimeout, String::from("no first byte")),
+            Stage::FirstByte => match state.awaited.clone() {
+                Some(awaited) => awaited,
+                None => (ReasonCode::FirstByteTimeout, String::from("no first byte")),
+            },
             Stage::Head => (ReasonCode::ReceiveTimeout, String::from("the head of the answer was not complete")),
             Stage::Receive => (ReasonCode::ReceiveTimeout, String::from("the answer was not complete")),
             Stage::Run => (ReasonCode::PluginTimeout, String::from("the plugin did not end")),
         };
+        if let Some(at) = state.transcript.at() {
+            message.insert_str(0, &format!("{at}: "));
+        }
         message.push_str(&format!(" within {limit:?}"));
         let progress = state.progress();
         if !progress.is_empty() {
@@ -253,7 +324,13 @@ impl Recorder {
         state.close(now);
         state.end_hop();
         let mut evidence = std::mem::take(&mut state.evidence);
+        if let Some(of_type) = &mut evidence.of_type {
+            state.transcript.report(of_type);
+        }
         evidence.phases.total = Some(micros(now.duration_since(state.started)));
+        let redaction = state.redaction.clone();
+        drop(state);
+        redaction.apply(&mut evidence);
         evidence
     }
 }
@@ -320,6 +397,9 @@ impl State {
         if matches!(self.stage, Stage::Receive | Stage::Run) {
             done.push(format!("{} bytes read", self.received));
         }
+        if let (Some(_), Some(heard)) = (self.transcript.at(), self.transcript.last_heard()) {
+            done.push(format!("the peer said last {heard}"));
+        }
         done
     }
 }
@@ -331,6 +411,16 @@ pub(crate) struct Position {
     pub(crate) for_how_long: Duration,
     pub(crate) address: Option<SocketAddr>,
     pub(crate) received: u64,
+}
+
+/// What a probe has found so far, as far as expressions may ask for it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    pub(crate) phases: PhasesUs,
+    pub(crate) tls: Option<TlsEvidence>,
+    pub(crate) metrics: BTreeMap<String, f64>,
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) resolved: Vec<IpAddr>,
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -43,8 +43,14 @@ enum Source {
     NameServers(Vec<SocketAddr>),
 }
 
-/// The resolver itself, with the servers that it asks in words.
-type Built = (TokioResolver, Box<str>);
+#[derive(Debug)]
+struct Built {
+    resolver: TokioResolver,
+    /// The servers that it asks, in words.
+    servers: Box<str>,
+    /// The one that it asks first.
+    first: SocketAddr,
+}
 
 impl Resolver {
     /// Follows `/etc/resolv.conf` and `/etc/hosts` as they are at the first lookup. While they
@@ -77,12 +83,11 @@ impl Resolver {
         if host.eq_ignore_ascii_case("localhost") {
             return Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
         }
-        let (resolver, servers) = match self.0.built.get(|| self.0.source.build()) {
-            Ok((resolver, servers)) => (resolver, servers),
-            Err(problem) => return Err(ResolveError::new(host, "", problem)),
-        };
+        let Built { resolver, servers, .. } =
+            self.0.built.get(|| self.0.source.build()).map_err(|problem| ResolveError::new(host, "", problem))?;
         let failed = |problem| ResolveError::new(host, servers, problem);
-        let name = Name::from_str_relaxed(host).map_err(|e| failed(Problem::Other(e.to_string())))?;
+        let name = Name::from_str_relaxed(host)
+            .map_err(|e| ResolveError::new(host, "", Problem::Other(format!("it cannot be a name ({e})"))))?;
         let found = resolver.lookup_ip(name).await.map_err(|e| failed(Problem::of(&e)))?;
         let mut addresses: Vec<IpAddr> = found.iter().collect();
         // `IpAddr` orders all of IPv4 before all of IPv6.
@@ -92,6 +97,15 @@ impl Resolver {
             return Err(failed(Problem::NoAddress));
         }
         Ok(addresses)
+    }
+
+    /// The name server that is asked first.
+    ///
+    /// # Errors
+    /// When it is not known whom to ask, `for_what` it was wanted.
+    pub(crate) fn first_server(&self, for_what: &str) -> Result<SocketAddr, ResolveError> {
+        let built = self.0.built.get(|| self.0.source.build());
+        built.map(|built| built.first).map_err(|problem| ResolveError::new(for_what, "", problem))
     }
 }
 
@@ -108,9 +122,10 @@ impl Source {
                 (config, options)
             }
         };
-        if config.name_servers().is_empty() {
+        let Some(first) = config.name_servers().first() else {
             return Err(Problem::Other("no name servers are configured".to_owned()));
-        }
+        };
+        let first = SocketAddr::new(first.ip, port(first));
         let servers = describe(&config);
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
         options.cache_size = CACHE_ENTRIES_MAX;
@@ -120,7 +135,7 @@ impl Source {
             .with_options(options)
             .build()
             .map_err(|e| Problem::of(&e).about("the resolver cannot be set up"))?;
-        Ok((resolver, servers.into()))
+        Ok(Built { resolver, servers: servers.into(), first })
     }
 }
 
@@ -137,11 +152,15 @@ fn name_server(server: &SocketAddr) -> NameServerConfig {
 
 /// The servers as an error names them: the port only where it is an unusual one.
 fn describe(config: &ResolverConfig) -> String {
-    let one = |server: &NameServerConfig| match server.connections.first().map_or(53, |c| c.port) {
+    let one = |server: &NameServerConfig| match port(server) {
         53 => server.ip.to_string(),
         port => SocketAddr::new(server.ip, port).to_string(),
     };
     config.name_servers().iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn port(server: &NameServerConfig) -> u16 {
+    server.connections.first().map_or(53, |connection| connection.port)
 }
 
 /// Why a name could not be resolved.
@@ -187,6 +206,13 @@ impl Problem {
                 Err(error) if failure::is_out_of_means(&error) => Self::OurOwn(failure::plain(&error)),
                 _ => Self::Other("no name server could be reached".to_owned()),
             },
+            NetError::Truncated => {
+                Self::Other("the answer does not fit into a datagram, and there is none over TCP".to_owned())
+            }
+            // Another name's question on the same connection may have been the reason.
+            NetError::Message("receiver was canceled") => {
+                Self::Other("the name server ended the connection before it had answered".to_owned())
+            }
             other => Self::Other(other.to_string()),
         }
     }

@@ -7,6 +7,8 @@ use std::ops::Range;
 use memchr::memmem;
 use watchpost_model::{HttpSettings, VariableName, VariableValue};
 
+use crate::redaction::{AROUND_BYTES, Redaction};
+
 /// What stands in the place of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
 
@@ -40,11 +42,15 @@ pub(crate) fn is_secret_header(name: &str) -> bool {
 
 /// The secrets that a request carries, to be hidden where an answer says them back.
 #[derive(Clone, Default)]
-pub(crate) struct Secrets(Vec<Vec<u8>>);
+pub(crate) struct Secrets {
+    sent: Vec<Vec<u8>>,
+    /// What is hidden as well.
+    rules: Redaction,
+}
 
 impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Secrets({})", self.0.len())
+        write!(f, "Secrets({})", self.sent.len())
     }
 }
 
@@ -73,6 +79,29 @@ impl Secrets {
         secrets
     }
 
+    /// Those that are `values` themselves.
+    pub(crate) fn of_values<'a>(values: impl Iterator<Item = &'a str>) -> Self {
+        let mut secrets = Self::default();
+        secrets.extend(values);
+        secrets
+    }
+
+    /// Adds `values` themselves.
+    pub(crate) fn extend<'a>(&mut self, values: impl Iterator<Item = &'a str>) {
+        values.for_each(|value| self.add(value.as_bytes()));
+    }
+
+    /// The same, and what `rules` hide.
+    pub(crate) fn with_rules(mut self, rules: &Redaction) -> Self {
+        self.rules = rules.clone();
+        self
+    }
+
+    /// Whether the value of the header `name`, in lower case, is to be kept secret.
+    pub(crate) fn hides_header(&self, name: &str) -> bool {
+        is_secret_header(name) || self.rules.hides_header(name)
+    }
+
     /// Those among environment variables, by their names.
     pub(crate) fn of_environment(environment: &BTreeMap<VariableName, VariableValue>) -> Self {
         let mut secrets = Self::default();
@@ -94,8 +123,8 @@ impl Secrets {
     }
 
     fn add(&mut self, secret: &[u8]) {
-        if secret.len() >= SECRET_BYTES_MIN && !self.0.iter().any(|known| known == secret) {
-            self.0.push(secret.to_vec());
+        if secret.len() >= SECRET_BYTES_MIN && !self.sent.iter().any(|known| known == secret) {
+            self.sent.push(secret.to_vec());
         }
     }
 
@@ -103,13 +132,17 @@ impl Secrets {
     /// even where only a part of it lies there.
     pub(crate) fn hide<'a>(&self, text: &'a [u8], range: Range<usize>) -> Cow<'a, [u8]> {
         let shown = || text.get(range.clone()).unwrap_or_default();
-        let Some(longest) = self.0.iter().map(Vec::len).max() else { return Cow::Borrowed(shown()) };
+        let longest = self.sent.iter().map(Vec::len).max();
+        let around = if self.rules.is_empty() { 0 } else { AROUND_BYTES };
+        let Some(longest) = longest.or((around > 0).then_some(0)) else { return Cow::Borrowed(shown()) };
+        let longest = longest.max(around);
         let from = range.start.saturating_sub(longest);
         let around = text.get(from..text.len().min(range.end + longest)).unwrap_or_default();
         let mut found: Vec<Range<usize>> = Vec::new();
-        for secret in &self.0 {
+        for secret in &self.sent {
             found.extend(memmem::find_iter(around, secret).map(|at| from + at..from + at + secret.len()));
         }
+        found.extend(self.rules.found(around).map(|found| from + found.start..from + found.end));
         found.sort_unstable_by_key(|found| found.start);
         let (mut kept, mut at) = (Vec::new(), range.start);
         for found in found.into_iter().filter(|found| found.end > range.start && found.start < range.end) {
@@ -129,6 +162,15 @@ impl Secrets {
         Cow::Owned(kept)
     }
 
+    /// `text`, which an expression read at `path`, as its report shows it.
+    pub(crate) fn shown(&self, path: &str, text: &str) -> String {
+        match header_of(path) {
+            Some(name) if self.hides_header(&name) => REDACTED.to_owned(),
+            Some(name) => self.hide_in(without_userinfo(&name, text.to_owned())),
+            None => self.hide_in(text.to_owned()),
+        }
+    }
+
     /// `text` with every secret in it hidden.
     pub(crate) fn hide_in(&self, text: String) -> String {
         match self.hide(text.as_bytes(), 0..text.len()) {
@@ -136,6 +178,12 @@ impl Secrets {
             Cow::Owned(hidden) => String::from_utf8_lossy(&hidden).into_owned(),
         }
     }
+}
+
+/// Of the path `headers["name"]` or `headers.name` of an expression, the name.
+fn header_of(path: &str) -> Option<String> {
+    let rest = path.strip_prefix("headers")?;
+    Some(rest.trim_matches(|c: char| matches!(c, '[' | ']' | '"' | '\'' | '.')).to_ascii_lowercase())
 }
 
 /// What `text` encodes, up to where it stops being base64.
@@ -252,6 +300,32 @@ mod tests {
             ("bbbbbbbb and dd, short, harmless", "[redacted] and dd, short, harmless"),
         ] {
             assert_eq!(sent.hide_in(text.to_owned()), shown);
+        }
+    }
+
+    #[test]
+    fn what_a_rule_matches_is_hidden_even_across_the_border() {
+        let rules = Redaction::new(vec!["x-internal".parse().unwrap()], &[r"\d{8}".parse().unwrap()]);
+        let secrets = secrets(r#""X-Token": "abcdefgh""#).with_rules(&rules);
+        let text = b"..12345678..abcdefgh..";
+        let shown = |range| String::from_utf8(secrets.hide(text, range).into_owned()).unwrap();
+        assert_eq!(shown(0..text.len()), "..[redacted]..[redacted]..");
+        assert_eq!(shown(0..4), "..[redacted]");
+        assert_eq!(shown(9..13), "[redacted]..[redacted]");
+        assert!(secrets.hides_header("x-internal") && secrets.hides_header("cookie") && !secrets.hides_header("x"));
+    }
+
+    #[test]
+    fn what_an_expression_read_is_shown_without_secrets() {
+        let sent = secrets(r#""X-Token": "0123456789""#);
+        for (path, text, shown) in [
+            ("body.text", "so 0123456789 it is", "so [redacted] it is"),
+            (r#"headers["Set-Cookie"]"#, "a=b", "[redacted]"),
+            ("headers.authorization", "Basic", "[redacted]"),
+            (r#"headers["location"]"#, "http://u:hunter2@a/", "http://a/"),
+            (r#"headers["etag"]"#, "0123456789", "[redacted]"),
+        ] {
+            assert_eq!(sent.shown(path, text), shown, "{path}");
         }
     }
 

@@ -77,8 +77,7 @@ pub enum OutputFormat {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Targets: http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, tcp://HOST:PORT, \
-                  exec:/PATH ARGUMENT… (with --exec-dir)")]
+#[command(after_help = crate::target::FORMS)]
 pub struct CheckArgs {
     /// What to check
     #[arg(value_name = "TARGET", required_unless_present_any = ["config", "from"])]
@@ -110,6 +109,10 @@ pub struct CheckArgs {
     /// Print only what did not pass
     #[arg(short, long)]
     pub quiet: bool,
+    /// Print under each row everything that the result knows: where the time went, addresses,
+    /// certificates, headers, what was expected and seen
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 #[derive(Debug, Args)]
@@ -142,6 +145,9 @@ pub struct UpArgs {
     /// Print only what did not pass
     #[arg(short, long)]
     pub quiet: bool,
+    /// Print under each row everything that the result knows
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

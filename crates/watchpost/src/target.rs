@@ -1,11 +1,23 @@
 //! Targets as they are written on the command line.
 
+mod server;
+
 use std::time::Duration;
 
 use watchpost_agent::RunItem;
 use watchpost_model::{
-    Addresses, Check, CheckDocument, CheckId, ExecSettings, HttpSettings, Invalid, ProbeSettings, TcpSettings, Timeout,
+    Addresses, Check, CheckDocument, CheckId, DnsSettings, ExecSettings, HttpSettings, Invalid, ProbeSettings,
+    TcpSettings, Timeout, TlsCheckSettings, UnixSettings,
 };
+
+/// The forms that targets have, for `--help`.
+pub const FORMS: &str = "\
+Targets:
+  http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH
+  tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH
+  dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https
+  redis://HOST[:PORT], rediss://HOST[:PORT]
+  exec:/PATH ARGUMENT… (with --exec-dir)";
 
 /// What to run for `text`, the `number`th target. A text that is no target becomes an item that
 /// ends as an error: it is reported among the others, not instead of them.
@@ -13,7 +25,10 @@ pub fn parse(text: &str, number: usize, timeout: Duration, all_addresses: bool) 
     let id: CheckId = format!("target-{number}").parse().map_err(|e| format!("{e}"))?;
     match check(text, id.clone(), timeout, all_addresses) {
         Ok(check) => Ok(RunItem::Check(Box::new(check))),
-        Err(message) => Ok(RunItem::Invalid { id, given: watchpost_model::shorten(text, 200).into_owned(), message }),
+        Err(message) => {
+            let given = watchpost_model::shorten(&server::without_password(text), 200).into_owned();
+            Ok(RunItem::Invalid { id, given, message })
+        }
     }
 }
 
@@ -39,8 +54,14 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
     };
     match scheme {
         "http" | "https" => Ok(ProbeSettings::Http(HttpSettings::get(parsed(text)?))),
+        "dns" => Ok(ProbeSettings::Dns(question(rest)?)),
         "tcp" => Ok(ProbeSettings::Tcp(TcpSettings::connect(parsed(rest.trim_end_matches('/'))?))),
-        other => Err(format!("there is no check for `{other}://`: expected http://, https://, tcp:// or exec:")),
+        "redis" | "rediss" => server::redis(rest, scheme == "rediss"),
+        "tls" => Ok(ProbeSettings::Tls(TlsCheckSettings::handshake(parsed(rest.trim_end_matches('/'))?))),
+        "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
+        other => {
+            Err(format!("there is no check for `{other}://`: `watchpost check --help` lists the forms of targets"))
+        }
     }
 }
 
@@ -75,6 +96,25 @@ fn words(text: &str) -> Result<Vec<String>, String> {
     }
 }
 
+/// `NAME?type=A&server=HOST:PORT&transport=udp`, of which all but the name may be left out.
+fn question(text: &str) -> Result<DnsSettings, String> {
+    let (name, query) = text.split_once('?').unwrap_or((text, ""));
+    let mut settings = DnsSettings::ask(parsed(name.trim_end_matches('/'))?);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match key {
+            "type" => settings.record_type = parsed(value)?,
+            "server" => settings.server = Some(parsed(value)?),
+            "transport" => settings.transport = parsed(value)?,
+            other => {
+                let other = watchpost_model::shorten(other, 40);
+                return Err(format!("`{other}` is nothing that dns:// has: expected type, server or transport"));
+            }
+        }
+    }
+    Ok(settings)
+}
+
 fn parsed<T: std::str::FromStr<Err = Invalid>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|e: Invalid| e.to_string())
 }
@@ -96,11 +136,25 @@ mod tests {
         assert!(told("exec:").contains("there is no command"));
         assert!(told("exec:check_load").contains("not an absolute path"));
         assert!(told("exec:/a 'b").contains("is not closed"));
+        assert!(told("dns://").contains("not a name"));
+        assert!(told("dns://a?type=X").contains("not a type of records"));
+        assert!(told("dns://a?transport=quic").contains("expected udp, tcp, tls or https"));
+        assert!(told("dns://a?sever=b").contains("expected type, server or transport"));
     }
 
     #[test]
     fn urls_and_addresses_become_checks() {
-        for text in ["http://a/", "https://a:8443/x", "tcp://a:1", "tcp://[::1]:22/", "exec:/a -w 1"] {
+        for text in [
+            "http://a/",
+            "https://a:8443/x",
+            "tcp://a:1",
+            "tcp://[::1]:22/",
+            "dns://a",
+            "dns://a/?type=MX&server=10.0.0.1&transport=tls",
+            "exec:/a -w 1",
+            "tls://a:443",
+            "unix:///run/a.sock",
+        ] {
             assert!(matches!(parse(text, 1, Duration::from_secs(1), true), Ok(RunItem::Check(_))), "{text}");
         }
     }

@@ -125,7 +125,7 @@ async fn a_host_that_no_certificate_can_be_for_is_no_target() {
     for endpoint in [None, Some(server.address())] {
         let ran = Bench::new().run(r#"{"http": {"url": "https://a..b/"}}"#, endpoint).await;
         ran.assert_ended(Outcome::Error, "invalid_target");
-        assert_eq!(ran.message(), "no certificate can be for `a..b`, the host of the URL");
+        assert_eq!(ran.message(), "no certificate can be for `a..b`, the host that the check names");
     }
     assert_eq!(server.counts().accepted(), 0);
 }

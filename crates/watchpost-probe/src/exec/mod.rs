@@ -38,12 +38,12 @@ const EXCERPT_BYTES_MAX: usize = 2 * 1024;
 /// Executes `exec` checks.
 #[derive(Debug)]
 pub(crate) struct ExecProbe {
-    launcher: Launcher,
+    context: ProbeContext,
 }
 
 impl ExecProbe {
     pub(crate) fn new(context: ProbeContext) -> Self {
-        Self { launcher: context.launcher }
+        Self { context }
     }
 
     async fn check(&self, task: &Task, recorder: &Recorder) -> Verdict {
@@ -51,7 +51,7 @@ impl ExecProbe {
             return failure::bad_task();
         };
         recorder.hop(settings.command.as_str());
-        let mut running = match self.launcher.start(settings, recorder).await {
+        let mut running = match self.context.launcher.start(settings, recorder).await {
             Ok(running) => running,
             Err(verdict) => return verdict,
         };
@@ -60,7 +60,7 @@ impl ExecProbe {
         match running.finish(&mut told.output, heard).await {
             Ok(Ended::With(status)) => {
                 told.ended = Some(status);
-                let verdict = told.judge(task, status);
+                let verdict = told.judge(&self.context, task, status);
                 told.passed = verdict.reason.is_none();
                 verdict
             }
@@ -121,7 +121,7 @@ impl Told<'_> {
         Spoken::read(&self.text(&self.output.stderr)).quoted()
     }
 
-    fn judge(&self, task: &Task, status: ExitStatus) -> Verdict {
+    fn judge(&self, context: &ProbeContext, task: &Task, status: ExitStatus) -> Verdict {
         let spoken = self.spoken();
         for datum in &spoken.perfdata.data {
             if let Some(value) = datum.value {
@@ -165,7 +165,7 @@ impl Told<'_> {
         findings.note(reason, expr.to_owned(), code <= highest, format!("{code} ({word})"), |_| {
             format!("{name} reports {word}{}", self.explained(&spoken))
         });
-        conclude(task, self.recorder, findings, || facts(code, word, &spoken))
+        conclude(context, task, self.recorder, findings, || facts(code, word, &spoken))
     }
 
     /// The signal in words, with what it says about the limits.

@@ -14,18 +14,18 @@ use watchpost_model::HttpEvidence;
 use super::decode::{Decoder, Fault};
 use super::exchange::Response;
 use crate::recorder::Recorder;
-use crate::secret::{REDACTED, Secrets, is_secret_header, without_userinfo};
+use crate::secret::{REDACTED, Secrets, without_userinfo};
 
 /// The most of a body that is read, after decompression.
 pub(crate) const BODY_BYTES_MAX: usize = 128 * 1024;
 /// The most of a body that is read as it comes: what does not grow when it is unpacked has an end as well.
 const ARRIVED_BYTES_MAX: u64 = (BODY_BYTES_MAX + 64 * 1024) as u64;
+/// The largest head of an answer, in bytes of its headers as they were sent, but for white space.
+pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The most headers that are reported.
 const HEADERS_MAX: usize = 64;
 /// The most bytes of header names and values that are reported.
 const HEADER_BYTES_MAX: usize = 8 * 1024;
-/// How much of a body is reported where a check does not pass, in bytes.
-const EXCERPT_BYTES_MAX: usize = 2 * 1024;
 
 /// What the head of the answer says.
 pub(crate) fn head(head: &Parts, redirects: &[String], secrets: &Secrets) -> HttpEvidence {
@@ -38,7 +38,12 @@ pub(crate) fn head(head: &Parts, redirects: &[String], secrets: &Secrets) -> Htt
     }
 }
 
-fn version(version: Version) -> &'static str {
+/// How large the headers are, each with its colon and the end of its line.
+pub(crate) fn head_bytes(head: &Parts) -> usize {
+    head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 3).sum()
+}
+
+pub(crate) fn version(version: Version) -> &'static str {
     match version {
         Version::HTTP_09 => "HTTP/0.9",
         Version::HTTP_10 => "HTTP/1.0",
@@ -53,7 +58,7 @@ fn headers(headers: &HeaderMap, secrets: &Secrets) -> BTreeMap<String, String> {
     let mut kept = BTreeMap::new();
     for name in headers.keys().take(HEADERS_MAX) {
         let mut text = String::new();
-        if is_secret_header(name.as_str()) {
+        if secrets.hides_header(name.as_str()) {
             text.push_str(REDACTED);
         } else {
             for (i, value) in headers.get_all(name).iter().enumerate() {
@@ -136,15 +141,15 @@ pub(crate) fn sha256(body: &[u8]) -> Option<String> {
     Some(text)
 }
 
-/// The beginning of `body` as text.
-pub(crate) fn excerpt(body: &[u8], secrets: &Secrets) -> Option<String> {
-    if body.is_empty() {
+/// The beginning of `body` as text, at most `bytes_max` bytes.
+pub(crate) fn excerpt(body: &[u8], secrets: &Secrets, bytes_max: usize) -> Option<String> {
+    if body.is_empty() || bytes_max == 0 {
         return None;
     }
     // A few bytes more than are shown, so that a character across the border is cut as a character.
-    let beginning = 0..body.len().min(EXCERPT_BYTES_MAX + 4);
+    let beginning = 0..body.len().min(bytes_max + 4);
     let mut text = String::from_utf8_lossy(&secrets.hide(body, beginning)).into_owned();
-    truncate(&mut text, EXCERPT_BYTES_MAX);
+    truncate(&mut text, bytes_max);
     Some(text)
 }
 
@@ -186,11 +191,11 @@ mod tests {
     #[test]
     fn an_excerpt_is_cut_between_characters() {
         let body = "ä".repeat(2000);
-        let shown = excerpt(body.as_bytes(), &Secrets::default()).unwrap();
-        assert!(shown.len() <= EXCERPT_BYTES_MAX && shown.chars().all(|c| c == 'ä'), "{}", shown.len());
-        assert_eq!(excerpt(b"a\xffb", &Secrets::default()).unwrap(), "a\u{fffd}b");
-        assert_eq!(excerpt(b"", &Secrets::default()), None);
-        assert!(excerpt(&[0xff; 5000], &Secrets::default()).unwrap().len() <= EXCERPT_BYTES_MAX);
+        let shown = excerpt(body.as_bytes(), &Secrets::default(), 2048).unwrap();
+        assert!(shown.len() <= 2048 && shown.chars().all(|c| c == 'ä'), "{}", shown.len());
+        assert_eq!(excerpt(b"a\xffb", &Secrets::default(), 2048).unwrap(), "a\u{fffd}b");
+        assert_eq!(excerpt(b"", &Secrets::default(), 2048), None);
+        assert!(excerpt(&[0xff; 5000], &Secrets::default(), 2048).unwrap().len() <= 2048);
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(crate) async fn send(
 ) -> Result<Response, Broken> {
     let request = hop.request().map_err(Broken::Request)?;
     let transport = secure(connection, handshake, recorder).await.map_err(Broken::Tls)?;
-    recorder.enter(Stage::FirstByte);
+    recorder.enter(Stage::Send);
     ask(Stream::new(transport, recorder), request).await.map_err(Broken::Exchange)
 }
 
@@ -213,6 +213,7 @@ mod tests {
 
     async fn asked(client: TcpStream, request: Request<Full<Bytes>>) -> (Recorder, Result<Response, hyper::Error>) {
         let recorder = Recorder::new();
+        recorder.enter(Stage::Send);
         let stream = Stream::new(Transport::Plain(client), &recorder);
         let answer = tokio::time::timeout(LIMIT, ask(stream, request)).await;
         (recorder, answer.unwrap())
@@ -231,6 +232,28 @@ mod tests {
         assert_eq!(server.read_u8().await.unwrap(), b'G');
         // A time-out looks once more when the time is over, which must not be what found the answer.
         assert!(started.elapsed() < LIMIT, "{:?}", started.elapsed());
+    }
+
+    #[tokio::test]
+    async fn sending_lasts_until_the_peer_has_taken_the_request() {
+        let (client, mut server, request) = narrow().await;
+        let pause = Duration::from_millis(60);
+        let serving = async {
+            tokio::time::sleep(pause).await;
+            let mut heard = vec![0; 1 << 20];
+            server.read_exact(&mut heard).await.unwrap();
+            // What is left of it is less than what the sockets hold.
+            tokio::time::sleep(pause).await;
+            server.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        };
+        let ((recorder, answer), ()) = tokio::join!(asked(client, request), serving);
+        assert_eq!(answer.unwrap().head.status.as_u16(), 204);
+        let evidence = recorder.finish();
+        let shown: Vec<_> = evidence.hops[0].spans.iter().map(|span| span.phase.as_str()).collect();
+        assert_eq!(shown, ["send", "first_byte", "receive"]);
+        let phases = evidence.phases;
+        let pause_us = pause.as_micros() as u64 - 1_000;
+        assert!(phases.send.unwrap() >= pause_us && phases.first_byte.unwrap() >= pause_us, "{phases:?}");
     }
 
     /// hyper notices the reset when it writes, while it does not read since it has something to hand over.

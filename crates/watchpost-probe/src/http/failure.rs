@@ -5,6 +5,7 @@ use std::io;
 
 use watchpost_model::{Reason, ReasonCode, shorten};
 
+use super::answer::HEAD_BYTES_MAX;
 use super::decode::Fault;
 use super::exchange::Broken;
 use super::hop::Hop;
@@ -66,7 +67,15 @@ pub(crate) fn of_request(broken: &Broken, hop: &Hop, recorder: &Recorder) -> Ver
     }
     if let Some(http) = causes.http {
         if http.is_parse() {
-            let message = format!("the answer of {whom} is not valid HTTP: {}", causes.detail());
+            let why = match causes.detail() {
+                _ if recorder.is_answered_in_tls() => "it is TLS, and the URL begins with http://".to_owned(),
+                // hyper says the same of both.
+                detail if detail == "message head is too large" => {
+                    format!("its head has more than {HEAD_BYTES_MAX} bytes, or more than 100 headers")
+                }
+                detail => detail,
+            };
+            let message = format!("the answer of {whom} is not valid HTTP: {why}");
             return Verdict::error(Reason::new(ReasonCode::ProtocolError, message));
         }
         if causes.io.is_none() && (http.is_incomplete_message() || http.is_closed() || http.is_canceled()) {

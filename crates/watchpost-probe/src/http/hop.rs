@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
-    CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE, USER_AGENT,
+    CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE, UPGRADE, USER_AGENT,
 };
 use http::uri::InvalidUri;
 use http::{Method, Request, StatusCode, Uri};
@@ -14,6 +14,7 @@ use url::{Host, Position, Url};
 use watchpost_model::{HttpSettings, RouteSettings, shorten};
 
 use crate::network::Destination;
+use crate::redaction::Redaction;
 use crate::secret::{Secrets, is_secret_header, reference_without_userinfo};
 
 /// The longest destination of a redirect that is followed.
@@ -66,6 +67,14 @@ impl Hop {
         Ok(hop)
     }
 
+    /// The same request, of whose answer no result shows what `rules` hide.
+    pub(crate) fn hiding(mut self, rules: &Redaction) -> Self {
+        if !rules.is_empty() {
+            self.secrets = self.secrets.with_rules(rules);
+        }
+        self
+    }
+
     /// The host by name, as sentences call it.
     pub(crate) fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
@@ -78,6 +87,11 @@ impl Hop {
     /// Whether the host is a name, and not an address.
     pub(crate) fn has_name(&self) -> bool {
         matches!(self.url.host(), Some(Host::Domain(_)))
+    }
+
+    /// Whether it offers to go on in another protocol.
+    pub(crate) fn asks_for_upgrade(&self) -> bool {
+        self.headers.contains_key(UPGRADE)
     }
 
     /// The host without the brackets of an IPv6 address.

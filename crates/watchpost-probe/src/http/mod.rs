@@ -5,19 +5,22 @@
 mod answer;
 mod decode;
 mod exchange;
+mod facts;
 mod failure;
 mod hop;
 mod stream;
 
 use std::net::SocketAddr;
 
+use http::StatusCode;
 use http::header::LOCATION;
-use watchpost_model::{HttpSettings, ProbeSettings, Reason, ReasonCode, Task};
+use watchpost_model::{HttpSettings, Outcome, ProbeSettings, Reason, ReasonCode, Task};
 
 use self::answer::Unread;
 use self::exchange::{Broken, Response};
+use self::facts::HttpFacts;
 use self::hop::Hop;
-use crate::assertions::{Answer, Findings};
+use crate::assertions::{Answer, Findings, conclude_with};
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
 use crate::secret::Secrets;
@@ -69,6 +72,7 @@ impl HttpProbe {
                 return error(ReasonCode::InvalidTarget, format!("no request can be made of the settings: {why}"));
             }
         };
+        let first = first.hiding(&self.context.redaction);
         let mut redirected: Option<Hop> = None;
         let mut redirects = Vec::new();
         loop {
@@ -77,6 +81,23 @@ impl HttpProbe {
             let endpoint = task.endpoint.address.and_then(|address| hop.at_instance(&first, address));
             let response = self.send(hop, settings, endpoint, recorder).await?;
             let status = response.head.status;
+            let whom = || failure::peer(hop, &recorder.position());
+            let head_bytes = answer::head_bytes(&response.head);
+            if head_bytes > answer::HEAD_BYTES_MAX {
+                // How much hyper takes depends on how it arrives.
+                let max = answer::HEAD_BYTES_MAX;
+                let message = format!(
+                    "the answer of {} is not valid HTTP: its head has {head_bytes} bytes, more than {max}",
+                    whom()
+                );
+                return error(ReasonCode::ProtocolError, message);
+            }
+            if status == StatusCode::SWITCHING_PROTOCOLS && !hop.asks_for_upgrade() {
+                recorder.http(answer::head(&response.head, &redirects, hop.secrets()));
+                let message =
+                    format!("{} switched to another protocol (status 101), which the check did not ask for", whom());
+                return error(ReasonCode::ProtocolError, message);
+            }
             if settings.max_redirects == 0 || !hop::is_redirect(status) {
                 return Ok((response, redirected.unwrap_or(first), redirects));
             }
@@ -157,20 +178,21 @@ impl HttpProbe {
             truncated,
             secrets: hop.secrets(),
         };
-        let findings = Findings::of_http(&task.expect, seen, recorder.elapsed(), &self.context.patterns);
-        let reason = findings.reason();
-        recorder.assertions(findings.reports);
-        self.record_body(recorder, truncated, reason.is_some().then(|| hop.secrets()));
+        let findings = Findings::of_http(&task.expect, seen, &self.context.patterns);
+        let facts = HttpFacts::new(&response.head, &self.body, truncated, redirects);
+        let redact = |path: &str, text: &str| Some(hop.secrets().shown(path, text));
+        let verdict = conclude_with(&self.context, task, recorder, findings, &facts, &redact);
+        self.record_body(recorder, truncated, (verdict.outcome != Outcome::Pass).then(|| hop.secrets()));
         if hop.is_tls() {
             response.close();
         }
-        reason.map_or_else(Verdict::pass, Verdict::fail)
+        verdict
     }
 
     /// Records what is known of the body, with an excerpt if it is said what that must not show.
     fn record_body(&self, recorder: &Recorder, truncated: bool, hidden: Option<&Secrets>) {
         let sha256 = answer::sha256(&self.body);
-        let excerpt = hidden.and_then(|secrets| answer::excerpt(&self.body, secrets));
+        let excerpt = hidden.and_then(|secrets| answer::excerpt(&self.body, secrets, self.context.excerpt_bytes));
         recorder.amend_http(|http| {
             http.body_bytes = self.body.len() as u64;
             http.body_truncated = truncated;

@@ -113,7 +113,7 @@ async fn check(args: CheckArgs, asked: Asked) -> Result<Exit, Failure> {
         OutputFormat::Json => Format::Array,
         OutputFormat::Ndjson => Format::Lines,
     };
-    let printer = Printer { format, quiet: args.quiet, clock: false, progress: true };
+    let printer = Printer { format, quiet: args.quiet, clock: false, verbose: args.verbose, progress: true };
     let begun = std::time::Instant::now();
     let mut printed = printer.start(results).map_err(failed_to("the printing thread cannot be started"))?;
     let printed = tokio::select! {

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 use watchpost_agent::{AgentSettings, PoolSettings};
 use watchpost_bus::{NatsCredentials, NatsOptions};
-use watchpost_model::{BastionId, CheckDocument, CheckType, RunnerId, SubjectPrefix, Timeout};
-use watchpost_probe::{ExecPolicy, ProbeOptions, Resolver};
+use watchpost_model::{BastionId, CheckDocument, CheckType, HeaderName, Pattern, RunnerId, SubjectPrefix, Timeout};
+use watchpost_probe::{ExecPolicy, ProbeOptions, Redaction, Resolver};
 
 /// How long a stop may take where nothing else is said.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
@@ -43,6 +43,8 @@ pub struct FileConfig {
     pub grace: Option<Timeout>,
     /// How names are resolved.
     pub dns: DnsFile,
+    /// What results show of what targets said.
+    pub evidence: EvidenceFile,
     /// Which programs `exec` checks may run on this machine.
     pub exec: ExecFile,
     /// The console.
@@ -109,6 +111,28 @@ pub struct DnsFile {
     pub nameservers: Vec<SocketAddr>,
 }
 
+/// What results show of what targets said.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvidenceFile {
+    /// How much of an answer a result shows where a check did not pass: 0 to 65 536 bytes; 2 048 if left out.
+    #[serde(deserialize_with = "excerpt_bytes")]
+    #[schemars(range(max = 65_536))]
+    pub excerpt_bytes: Option<usize>,
+    /// What no result shows, besides what is known to be secret.
+    pub redact: RedactFile,
+}
+
+/// What no result shows.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedactFile {
+    /// Headers whose values are hidden.
+    pub headers: Vec<HeaderName>,
+    /// Regular expressions: what they match in anything that a target said is hidden.
+    pub patterns: Vec<Pattern>,
+}
+
 /// Which programs `exec` checks may run on this machine.
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -137,9 +161,14 @@ impl FileConfig {
         }
     }
 
-    /// How probes work which resolve names by `resolver`.
+    /// How probes work.
     pub fn probes(&self, resolver: &Resolver) -> ProbeOptions {
-        ProbeOptions { exec: ExecPolicy { directories: self.exec.directories.clone() }, ..ProbeOptions::new(resolver) }
+        let EvidenceFile { excerpt_bytes, redact } = &self.evidence;
+        let mut options = ProbeOptions::new(resolver);
+        options.redaction = Redaction::new(redact.headers.clone(), &redact.patterns);
+        options.excerpt_bytes = excerpt_bytes.unwrap_or(ProbeOptions::EXCERPT_BYTES_DEFAULT);
+        options.exec = ExecPolicy { directories: self.exec.directories.clone() };
+        options
     }
 
     /// How long a stop may take.
@@ -203,6 +232,10 @@ fn pool_size<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option
 
 fn queue_max<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
     bounded(deserializer, "a pool's queue", 0, QUEUE_MAX)
+}
+
+fn excerpt_bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    bounded(deserializer, "an excerpt", 0, ProbeOptions::EXCERPT_BYTES_MAX as u64)
 }
 
 fn bounded<'de, D: serde::Deserializer<'de>>(

@@ -1,5 +1,6 @@
 //! Results and verdicts on stdout.
 
+mod detail;
 mod item;
 mod printer;
 mod row;

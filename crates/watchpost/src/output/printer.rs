@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use watchpost_model::Outcome;
 
 use super::item::Item;
-use super::row;
+use super::{detail, row};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Printer {
     pub quiet: bool,
     /// Whether rows begin with the time of day.
     pub clock: bool,
+    /// Whether rows of results are followed by everything that the result knows.
+    pub verbose: bool,
     /// Whether to show on a terminal how far it is.
     pub progress: bool,
 }
@@ -149,7 +151,12 @@ impl Printer {
 
     fn write(self, text: &mut String, item: Item<'_>, colour: bool, first: bool) -> std::io::Result<()> {
         match (self.format, item) {
-            (Format::Rows, Item::Result(result)) => row::write_result(text, result, colour, self.clock),
+            (Format::Rows, Item::Result(result)) => {
+                row::write_result(text, result, colour, self.clock);
+                if self.verbose {
+                    detail::write_detail(text, result, colour);
+                }
+            }
             (Format::Rows, Item::Verdict(verdict)) => row::write_verdict(text, verdict, colour, self.clock),
             (_, Item::Over { .. }) => {}
             (Format::Array, item) => {

@@ -66,7 +66,7 @@ fn write_part(row: &mut String, text: &str, width: usize) {
 }
 
 /// Three significant digits and a unit.
-fn duration(us: u64) -> String {
+pub(super) fn duration(us: u64) -> String {
     match us {
         0..1_000 => format!("{us} µs"),
         1_000..10_000 => format!("{:.2} ms", us as f64 / 1e3),

@@ -1,0 +1,243 @@
+//! A connection on which a check speaks the protocol of its type: with TLS or without, read up to a cap,
+//! its phases noted.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use watchpost_model::TlsSettings;
+
+use crate::broken::Broken;
+use crate::context::ProbeContext;
+use crate::network::Destination;
+use crate::recorder::{Recorder, Stage};
+use crate::tls::Handshake;
+
+/// How much is read at once.
+const READ_BYTES_AT_ONCE: usize = 4 * 1024;
+
+/// A connection. The recorder is told of the first byte of an answer, and of how much was read.
+///
+/// Invariant: no more than the cap and one read is ever taken from the peer; reading beyond it is an error.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    transport: Transport,
+    recorder: Recorder,
+    /// Whether the next byte is the first of an answer.
+    is_waiting: bool,
+    received: u64,
+    read_bytes_max: u64,
+}
+
+#[derive(Debug)]
+enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Wire {
+    /// Connects to `to`, and shakes hands where there is `tls`, offering the protocols `alpn`. At most
+    /// `read_bytes_max` bytes will be read.
+    ///
+    /// # Errors
+    /// What went wrong, in the phase that the recorder is in then.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection.
+    pub(crate) async fn open(
+        context: &ProbeContext,
+        to: Destination<'_>,
+        tls: Option<(&TlsSettings, &[&[u8]])>,
+        read_bytes_max: u64,
+        recorder: &Recorder,
+    ) -> Result<Self, Broken> {
+        let handshake = match tls {
+            Some((tls, alpn)) => Some(context.tls.prepare(to.host, tls, alpn).await.map_err(Broken::Judged)?),
+            None => None,
+        };
+        let stream = context.network.connect(to, recorder).await.map_err(Broken::Judged)?;
+        // Questions are small and follow one another.
+        stream.set_nodelay(true)?;
+        let recorder = recorder.clone();
+        let transport = Transport::Plain(stream);
+        let wire = Self { transport, recorder, is_waiting: false, received: 0, read_bytes_max };
+        match handshake {
+            Some(handshake) => Ok(wire.secured(handshake).await?),
+            None => Ok(wire),
+        }
+    }
+
+    /// The same connection, by TLS from now on. A connection by TLS stays as it is.
+    ///
+    /// # Errors
+    /// What [`crate::tls::failure::verdict`] makes a verdict of.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection.
+    pub(crate) async fn secured(self, handshake: Handshake) -> io::Result<Self> {
+        let Self { transport, recorder, received, read_bytes_max, .. } = self;
+        let transport = match transport {
+            Transport::Plain(stream) => Transport::Tls(Box::new(handshake.shake(stream, &recorder).await?)),
+            secured @ Transport::Tls(_) => secured,
+        };
+        recorder.leave();
+        Ok(Self { transport, recorder, is_waiting: false, received, read_bytes_max })
+    }
+
+    /// Notes that something is asked: the next byte that comes is the first of the answer.
+    pub(crate) fn await_answer(&mut self) {
+        self.recorder.enter(Stage::FirstByte);
+        self.is_waiting = true;
+    }
+
+    /// Closes by a reset, which leaves nothing behind on either side: an orderly close by us leaves a
+    /// TIME_WAIT of a minute. For peers that have nothing left to read, and make nothing of it.
+    pub(crate) fn reset(self) {
+        let stream = match &self.transport {
+            Transport::Plain(stream) => stream,
+            Transport::Tls(stream) => stream.get_ref().0,
+        };
+        // A connection that is not there any more needs no reset.
+        stream.set_zero_linger().ok();
+    }
+
+    /// A wire, and the peer at its other end.
+    #[cfg(test)]
+    pub(crate) async fn to_a_peer(read_bytes_max: u64) -> (Self, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let transport = Transport::Plain(stream);
+        let wire = Self { transport, recorder: Recorder::new(), is_waiting: false, received: 0, read_bytes_max };
+        (wire, listener.accept().await.unwrap().0)
+    }
+
+    fn note(&mut self, read: usize) -> io::Result<()> {
+        self.received += read as u64;
+        if read > 0 && self.is_waiting {
+            self.is_waiting = false;
+            self.recorder.enter(Stage::Receive);
+        }
+        self.recorder.received(self.received);
+        if self.received > self.read_bytes_max {
+            let told = format!("it sent more than {} bytes, the most that is read", self.read_bytes_max);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, told));
+        }
+        Ok(())
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let had = buf.filled().len();
+        ready!(match &mut this.transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        })?;
+        Poll::Ready(this.note(buf.filled().len() - had))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().transport {
+            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A wire on which questions and answers alternate, and what was heard and not yet understood.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    wire: Wire,
+    heard: BytesMut,
+    /// Why the last question did not go out. The peer may have said why before it closed, so it is heard first.
+    unsaid: Option<io::Error>,
+}
+
+impl Conversation {
+    pub(crate) fn new(wire: Wire) -> Self {
+        Self { wire, heard: BytesMut::new(), unsaid: None }
+    }
+
+    /// Asks something. Where that fails, the answer tells why.
+    pub(crate) async fn say(&mut self, bytes: &[u8]) {
+        self.wire.await_answer();
+        let said = async {
+            self.wire.write_all(bytes).await?;
+            self.wire.flush().await
+        };
+        self.unsaid = said.await.err();
+    }
+
+    /// The next `length` bytes.
+    ///
+    /// # Errors
+    /// When the connection ends before, or the cap is reached.
+    ///
+    /// # Cancel safety
+    /// Nothing that was read is lost when the future is dropped.
+    pub(crate) async fn exact(&mut self, length: usize) -> io::Result<Bytes> {
+        while self.heard.len() < length {
+            self.more().await?;
+        }
+        Ok(self.heard.split_to(length).freeze())
+    }
+
+    /// The next line, without its end, which is a line feed with or without a carriage return. `None` where it
+    /// is longer than `bytes_max`.
+    ///
+    /// # Errors
+    /// When the connection ends before.
+    ///
+    /// # Cancel safety
+    /// Nothing that was read is lost when the future is dropped.
+    pub(crate) async fn line(&mut self, bytes_max: usize) -> io::Result<Option<Bytes>> {
+        let mut seen = 0;
+        loop {
+            if let Some(at) = memchr::memchr(b'\n', self.heard.get(seen..).unwrap_or_default()) {
+                let mut line = self.heard.split_to(seen + at + 1).freeze();
+                line.truncate(line.len() - if line.ends_with(b"\r\n") { 2 } else { 1 });
+                return Ok((line.len() <= bytes_max).then_some(line));
+            }
+            seen = self.heard.len();
+            if seen > bytes_max {
+                return Ok(None);
+            }
+            self.more().await?;
+        }
+    }
+
+    async fn more(&mut self) -> io::Result<()> {
+        self.heard.reserve(READ_BYTES_AT_ONCE);
+        match self.wire.read_buf(&mut self.heard).await {
+            Ok(0) => Err(self.unsaid.take().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.unsaid.take().unwrap_or(error)),
+        }
+    }
+
+    /// Closes by a reset; see [`Wire::reset`].
+    pub(crate) fn reset(self) {
+        self.wire.reset();
+    }
+}

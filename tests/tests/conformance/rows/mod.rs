@@ -1,0 +1,17 @@
+//! The rows of the table, a file for each area.
+
+pub mod http_bodies;
+pub mod http_endings;
+pub mod http_expect;
+pub mod http_heads;
+pub mod http_redirects;
+pub mod http_requests;
+pub mod http_status;
+pub mod http_ways;
+pub mod lacking;
+pub mod names;
+pub mod packed_bodies;
+pub mod refused;
+pub mod tcp;
+pub mod tls;
+pub mod unreachable;
