@@ -152,7 +152,6 @@ impl Answer {
             captures: self.captures.clone(),
             received_bytes: self.last.as_ref().map_or(0, |datagram| datagram.len() as u64),
             received_excerpt: shown.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
-            captures: self.captures.clone(),
             ..DialogueEvidence::default()
         }
     }
