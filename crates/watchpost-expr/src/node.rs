@@ -83,6 +83,17 @@ pub(crate) enum LoopKind {
     Filter,
 }
 
+impl LoopKind {
+    /// What messages call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::All => "`all`",
+            Self::Exists => "`exists`",
+            Self::Filter => "`filter`",
+        }
+    }
+}
+
 /// A value that is reached from a variable, step by step.
 #[derive(Debug)]
 pub(crate) struct Path {

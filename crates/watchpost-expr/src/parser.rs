@@ -119,11 +119,11 @@ impl<'s> Parser<'s> {
     }
 
     fn conditional(&mut self) -> Parsed<Expr<'s>> {
-        let condition = self.chain("||")?;
+        let condition = self.binary(0)?;
         if !self.eat("?") {
             return Ok(condition);
         }
-        let then = self.chain("||")?;
+        let then = self.binary(0)?;
         if !self.eat(":") {
             return Err(self.unexpected("`:` and what holds otherwise"));
         }
@@ -134,65 +134,69 @@ impl<'s> Parser<'s> {
         self.node(ExprKind::Conditional { condition, then, otherwise }, span, below)
     }
 
-    /// Operands joined by `&&` or `||`, side by side.
-    fn chain(&mut self, symbol: &'static str) -> Parsed<Expr<'s>> {
-        let is_or = symbol == "||";
-        let operand = |parser: &mut Self| if is_or { parser.chain("&&") } else { parser.binary(0) };
-        let first = operand(self)?;
-        if !self.is(symbol) {
-            return Ok(first);
-        }
-        let mut span = first.span;
-        let mut operands = vec![first];
-        while self.eat(symbol) {
-            let next = operand(self)?;
-            span = span.to(next.span);
-            operands.push(next);
-        }
-        let below = operands.iter().map(|operand| operand.height).max().unwrap_or_default();
-        let kind = if is_or { ExprKind::Or(operands) } else { ExprKind::And(operands) };
-        self.node(kind, span, below)
-    }
-
-    /// Operators that join two operands, from the left, by how strongly they bind: comparisons are
-    /// level 0, sums 1 and products 2.
-    fn binary(&mut self, level: usize) -> Parsed<Expr<'s>> {
-        let operand = |parser: &mut Self| if level == 2 { parser.unary() } else { parser.binary(level + 1) };
-        let mut left = operand(self)?;
-        while let Some(operator) = self.operator(level) {
-            self.advance();
-            let right = operand(self)?;
-            let (span, below) = (left.span.to(right.span), left.height.max(right.height));
-            let [first, second] = [left, right].map(Box::new);
-            let kind = match operator {
-                Operator::In => ExprKind::In { item: first, within: second },
-                Operator::Compare(operator) => ExprKind::Compare { operator, left: first, right: second },
-                Operator::Arithmetic(operator) => ExprKind::Arithmetic { operator, left: first, right: second },
+    /// Operands joined by operators that bind at least as strongly as `level` says (precedence
+    /// climbing); operators of one level group to the left. Each recursion is for a higher level.
+    fn binary(&mut self, level: u8) -> Parsed<Expr<'s>> {
+        let mut left = self.unary()?;
+        while let Some((found, operator)) = self.operator().filter(|(found, _)| *found >= level) {
+            left = match operator {
+                Operator::And | Operator::Or => self.chain(left, found, operator)?,
+                Operator::Single(single) => {
+                    self.advance();
+                    let right = self.binary(found + 1)?;
+                    self.joined(single, left, right)?
+                }
             };
-            left = self.node(kind, span, below)?;
         }
         Ok(left)
     }
 
-    /// The operator that comes next, if it is of this level.
-    fn operator(&self, level: usize) -> Option<Operator> {
+    /// Operands of `&&` or `||`, side by side.
+    fn chain(&mut self, first: Expr<'s>, level: u8, operator: Operator) -> Parsed<Expr<'s>> {
+        let symbol = if operator == Operator::Or { "||" } else { "&&" };
+        let (mut span, mut below) = (first.span, first.height);
+        let mut operands = vec![first];
+        while self.eat(symbol) {
+            let next = self.binary(level + 1)?;
+            (span, below) = (span.to(next.span), below.max(next.height));
+            operands.push(next);
+        }
+        let kind = if operator == Operator::Or { ExprKind::Or(operands) } else { ExprKind::And(operands) };
+        self.node(kind, span, below)
+    }
+
+    fn joined(&mut self, operator: Single, left: Expr<'s>, right: Expr<'s>) -> Parsed<Expr<'s>> {
+        let (span, below) = (left.span.to(right.span), left.height.max(right.height));
+        let [left, right] = [left, right].map(Box::new);
+        let kind = match operator {
+            Single::In => ExprKind::In { item: left, within: right },
+            Single::Compare(operator) => ExprKind::Compare { operator, left, right },
+            Single::Arithmetic(operator) => ExprKind::Arithmetic { operator, left, right },
+        };
+        self.node(kind, span, below)
+    }
+
+    /// The operator that comes next, and how strongly it binds.
+    fn operator(&self) -> Option<(u8, Operator)> {
         let Kind::Symbol(symbol) = self.kind() else { return None };
-        let operator = match (level, *symbol) {
-            (0, "==") => Operator::Compare(Compare::Equal),
-            (0, "!=") => Operator::Compare(Compare::NotEqual),
-            (0, "<") => Operator::Compare(Compare::Less),
-            (0, "<=") => Operator::Compare(Compare::LessOrEqual),
-            (0, ">") => Operator::Compare(Compare::Greater),
-            (0, ">=") => Operator::Compare(Compare::GreaterOrEqual),
-            (0, "in") => Operator::In,
-            (1, "+") => Operator::Arithmetic(Arithmetic::Add),
-            (1, "-") => Operator::Arithmetic(Arithmetic::Subtract),
-            (2, "*") => Operator::Arithmetic(Arithmetic::Multiply),
-            (2, "/") => Operator::Arithmetic(Arithmetic::Divide),
-            (2, "%") => Operator::Arithmetic(Arithmetic::Remainder),
+        let (level, single) = match *symbol {
+            "||" => return Some((0, Operator::Or)),
+            "&&" => return Some((1, Operator::And)),
+            "==" => (2, Single::Compare(Compare::Equal)),
+            "!=" => (2, Single::Compare(Compare::NotEqual)),
+            "<" => (2, Single::Compare(Compare::Less)),
+            "<=" => (2, Single::Compare(Compare::LessOrEqual)),
+            ">" => (2, Single::Compare(Compare::Greater)),
+            ">=" => (2, Single::Compare(Compare::GreaterOrEqual)),
+            "in" => (2, Single::In),
+            "+" => (3, Single::Arithmetic(Arithmetic::Add)),
+            "-" => (3, Single::Arithmetic(Arithmetic::Subtract)),
+            "*" => (4, Single::Arithmetic(Arithmetic::Multiply)),
+            "/" => (4, Single::Arithmetic(Arithmetic::Divide)),
+            "%" => (4, Single::Arithmetic(Arithmetic::Remainder)),
             _ => return None,
         };
-        Some(operator)
+        Some((level, Operator::Single(single)))
     }
 
     /// Signs and `!`, however many, without recursion: the height of their nodes is bounded.
@@ -333,7 +337,16 @@ impl<'s> Parser<'s> {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operator {
+    And,
+    Or,
+    Single(Single),
+}
+
+/// An operator that joins two operands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Single {
     In,
     Compare(Compare),
     Arithmetic(Arithmetic),

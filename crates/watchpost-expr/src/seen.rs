@@ -107,7 +107,7 @@ impl Short<'_> {
             Value::Null => self.write_str("null"),
             Value::Bool(value) => write!(self, "{value}"),
             Value::Int(value) => write!(self, "{value}"),
-            Value::Double(value) => write!(self, "{value}"),
+            Value::Double(value) => write!(self, "{value:?}"),
             Value::String(text) => self.text(text),
             Value::List(entries) => self.list(entries.iter().map(Value::borrowed)),
             Value::Map(entries) => {

@@ -1,13 +1,20 @@
 //! What a check saw on its way to an outcome, for whoever wants to know why.
 
 mod databases;
+mod datagrams;
+mod dns;
+mod exec;
 mod services;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 pub use self::databases::RedisEvidence;
+pub use self::datagrams::{IcmpEvidence, NtpEvidence, RoundTrips};
+pub use self::dns::{DnsEvidence, DnsRecord};
+pub use self::exec::{ExecEvidence, PerfDatum};
 pub use self::services::{GrpcEvidence, WebsocketEvidence};
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
@@ -59,6 +66,8 @@ pub enum Phase {
     FirstByte,
     /// Reading the answer.
     Receive,
+    /// Running a program.
+    Run,
 }
 
 impl Phase {
@@ -71,6 +80,7 @@ impl Phase {
             Self::Send => "send",
             Self::FirstByte => "first_byte",
             Self::Receive => "receive",
+            Self::Run => "run",
         }
     }
 }
@@ -81,20 +91,68 @@ impl Phase {
 pub enum TypeEvidence {
     /// Of an exchange of texts.
     Dialogue(DialogueEvidence),
+    /// Of a program that was run.
+    Exec(ExecEvidence),
+    /// Of a name server.
+    Dns(DnsEvidence),
     /// Of a gRPC server.
     Grpc(GrpcEvidence),
     /// Of a WebSocket server.
     Websocket(WebsocketEvidence),
     /// Of a Redis server.
     Redis(RedisEvidence),
+    /// Of echo requests.
+    Icmp(IcmpEvidence),
+    /// Of a time server.
+    Ntp(NtpEvidence),
 }
 
-/// What a peer said in an exchange of texts.
+/// What was said in an exchange of texts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DialogueEvidence {
+    /// How many bytes the check sent.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub sent_bytes: u64,
     /// How many bytes the peer sent.
     pub received_bytes: u64,
+    /// How many steps came to a good end, where the check has steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps_done: Option<u32>,
+    /// What groups captured, by name; secrets left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub captures: BTreeMap<String, String>,
+    /// Who said what; only where the check did not pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transcript: Vec<Turn>,
     /// The beginning of what the peer sent; only where the check did not pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received_excerpt: Option<String>,
+}
+
+/// What one side said before the other did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Turn {
+    /// Who said it.
+    pub by: Side,
+    /// Where in the dialogue, for example `step 2` or `EHLO`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// How many bytes it had.
+    pub bytes: u64,
+    /// Its beginning, without secrets.
+    pub excerpt: String,
+}
+
+/// One of those who take part in a dialogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The check.
+    Check,
+    /// Its target.
+    Peer,
+}
+
+fn is_nothing(bytes: &u64) -> bool {
+    *bytes == 0
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::dialogue::LinePattern;
 use crate::json_path::{JsonExpect, JsonPath};
 use crate::status::StatusSet;
 use crate::text::text_type;
@@ -21,10 +22,11 @@ text_type!(
     Pattern,
     "the regular expression",
     1024,
-    |text| compile_text(text).map(|_| ())
+    |text| compile_bounded(text).map(|_| ())
 );
 
-fn compile_text(text: &str) -> Result<regex::bytes::Regex, String> {
+/// Compiles a regular expression within bounds of its own.
+pub(crate) fn compile_bounded(text: &str) -> Result<regex::bytes::Regex, String> {
     regex::bytes::RegexBuilder::new(text)
         .size_limit(PATTERN_COMPILED_BYTES_MAX)
         .dfa_size_limit(PATTERN_COMPILED_BYTES_MAX)
@@ -44,9 +46,19 @@ fn compile_text(text: &str) -> Result<regex::bytes::Regex, String> {
 
 /// Compiles a pattern for matching against bytes, with bounded memory.
 pub fn compile_pattern(pattern: &Pattern) -> regex::bytes::Regex {
-    // Invariant: `compile_text` accepted this very text when the value was made.
+    let text = crate::template::sampled("Pattern", pattern.as_str(), |text| compile_bounded(text).is_ok());
+    // Invariant: `compile_bounded` accepted this very text when the value was made.
     #[expect(clippy::expect_used, reason = "valid by construction")]
-    compile_text(pattern.as_str()).expect("a Pattern compiles")
+    compile_bounded(&text).expect("a Pattern compiles")
+}
+
+/// Compiles a pattern of a step, by its [flagged](crate::LinePattern::flagged) text, with bounded memory.
+pub fn compile_lines(pattern: &LinePattern) -> regex::bytes::Regex {
+    let flagged = pattern.flagged();
+    let text = crate::template::sampled("LinePattern", &flagged, |text| compile_bounded(text).is_ok());
+    // Invariant: `compile_bounded` accepted this very text when the value was made.
+    #[expect(clippy::expect_used, reason = "valid by construction")]
+    compile_bounded(&text).expect("a LinePattern compiles")
 }
 
 text_type!(
@@ -119,7 +131,7 @@ impl<T> Default for OneOrMany<T> {
 }
 
 impl<T> OneOrMany<T> {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -189,6 +201,31 @@ pub enum HeaderExpect {
     Matches(Pattern),
 }
 
+/// For how many days a certificate must still be valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct CertDays(#[schemars(range(min = 1, max = 10_000))] u16);
+
+impl CertDays {
+    /// The most days that can be asked for.
+    pub const MAX: u16 = 10_000;
+
+    /// The number of days, 1 to [`CertDays::MAX`].
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for CertDays {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let days = u64::deserialize(deserializer)?;
+        match u16::try_from(days) {
+            Ok(few) if (1..=Self::MAX).contains(&few) => Ok(Self(few)),
+            _ => Err(D::Error::custom(format_args!("{days} days are out of range: expected 1 to {}", Self::MAX))),
+        }
+    }
+}
+
 /// What a check expects of an answer. Where it says nothing, the type's own rule holds: an `http`
 /// check passes below status 400, a `tcp` check once connected and answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -212,6 +249,9 @@ pub struct Expect {
     /// Expressions that must hold (every type), for example `body.json.items.size() > 0`.
     #[serde(default, skip_serializing_if = "OneOrMany::is_empty")]
     pub that: OneOrMany<Expression>,
+    /// For how many days the server's certificate must still be valid, 1 to 10 000 (types with TLS).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert_days: Option<CertDays>,
     /// The longest total time that is acceptable (every type).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_latency: Option<Latency>,
@@ -233,6 +273,7 @@ impl Expect {
             ("body_contains", !self.body_contains.is_empty()),
             ("body_matches", !self.body_matches.is_empty()),
             ("header", !self.header.is_empty()),
+            ("cert_days", self.cert_days.is_some()),
             ("json_path", !self.json_path.is_empty()),
         ]
         .into_iter()
@@ -244,6 +285,7 @@ impl Expect {
             + self.body_contains.0.len()
             + self.body_matches.0.len()
             + self.header.len()
+            + usize::from(self.cert_days.is_some())
             + self.json_path.len()
             + self.that.0.len()
             + usize::from(self.max_latency.is_some())

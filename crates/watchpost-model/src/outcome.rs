@@ -58,7 +58,7 @@ impl fmt::Display for Outcome {
 }
 
 /// Why a task ended as it did: a code for machines and a sentence for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reason {
     /// The code; see [`ReasonCode`] for the known ones.
     pub code: ReasonCode,
@@ -74,13 +74,13 @@ impl Reason {
 }
 
 macro_rules! reason_codes {
-    ($($(#[$doc:meta])* $variant:ident = $word:literal,)*) => {
+    ($($(#[doc = $told:literal])* $variant:ident = $word:literal,)*) => {
         /// The machine-readable reason of an outcome, `snake_case` on the wire. A code that this
         /// version does not know is kept as it came.
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum ReasonCode {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $told])* $variant,)*
             /// A code of another version.
             Other(Box<str>),
         }
@@ -104,8 +104,8 @@ macro_rules! reason_codes {
             }
         }
 
-        /// Every code that this version gives, for documentation and tests.
-        pub const REASON_CODES: &[&str] = &[$($word,)*];
+        /// Every code that this version gives, with what it means, for documentation and tests.
+        pub const REASON_CODES: &[(&str, &str)] = &[$(($word, concat!($($told),*)),)*];
     };
 }
 
@@ -120,6 +120,18 @@ reason_codes! {
     DnsTimeout = "dns_timeout",
     /// The name could not be resolved for another reason.
     DnsError = "dns_error",
+    /// The name server failed (`servfail`).
+    DnsServfail = "dns_servfail",
+    /// The name server does not want to answer (`refused`).
+    DnsRefused = "dns_refused",
+    /// The name server answered with another code than is expected.
+    DnsRcode = "dns_rcode",
+    /// The name server's answer has no record of the type that was asked for.
+    DnsNoAnswer = "dns_no_answer",
+    /// The name server knows nothing about the name, and names others that may.
+    DnsReferral = "dns_referral",
+    /// The name server's answer is cut short.
+    DnsTruncated = "dns_truncated",
     /// The target resolved to no endpoint at all.
     NoEndpoints = "no_endpoints",
     /// The peer refused the connection.
@@ -146,6 +158,16 @@ reason_codes! {
     TlsError = "tls_error",
     /// No complete TLS handshake by the deadline.
     TlsTimeout = "tls_timeout",
+    /// Nothing came back to what was sent in datagrams.
+    NoReply = "no_reply",
+    /// More echo requests stayed without a reply than may.
+    PacketLoss = "packet_loss",
+    /// The time server asks to be left alone (a kiss-o'-death).
+    NtpKiss = "ntp_kiss",
+    /// The time server has no source of time.
+    NtpUnsynchronised = "ntp_unsynchronised",
+    /// The time server's clock and this machine's are too far apart.
+    NtpOffset = "ntp_offset",
     /// No first byte of the answer by the deadline.
     FirstByteTimeout = "first_byte_timeout",
     /// The answer began and was not complete by the deadline.
@@ -184,6 +206,22 @@ reason_codes! {
     QueryFailed = "query_failed",
     /// An assertion does not hold.
     AssertionFailed = "assertion_failed",
+    /// The plugin reports a warning.
+    PluginWarning = "plugin_warning",
+    /// The plugin reports that it is critical.
+    PluginCritical = "plugin_critical",
+    /// The plugin could not tell.
+    PluginUnknown = "plugin_unknown",
+    /// The plugin ended with a code that no plugin ends with.
+    PluginExit = "plugin_exit",
+    /// A signal ended the plugin.
+    PluginKilled = "plugin_killed",
+    /// The plugin printed without end and was killed.
+    PluginOutput = "plugin_output",
+    /// The plugin had not ended by the deadline and was killed.
+    PluginTimeout = "plugin_timeout",
+    /// The machine that runs the check does not permit the program.
+    ExecNotAllowed = "exec_not_allowed",
     /// The probe panicked; a defect of Watchpost, and this task's alone.
     Panicked = "panicked",
     /// No worker of the check's type was free in time.
@@ -192,6 +230,8 @@ reason_codes! {
     Overloaded = "overloaded",
     /// A file that the check names cannot be read or used on the machine that runs it.
     FileUnusable = "file_unusable",
+    /// This process may not do on this machine what the check needs.
+    NotPermitted = "not_permitted",
     /// This machine has no such address as the check is to connect from.
     SourceAddressUnusable = "source_address_unusable",
     /// This machine has no certificate authorities, so no certificate can be verified.

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use watchpost_expr::{Field, Type};
 
 use crate::network::{RouteSettings, TlsSettings};
-use crate::password::Password;
 use crate::probe::TypeSettings;
+use crate::secret::Password;
 use crate::target::HostPort;
 use crate::text::text_type;
-use crate::value::{LoginName, ValueExpect};
+use crate::value::{UserName, ValueExpect};
 
 /// The most words of a command.
 const WORDS_MAX: usize = 64;
@@ -71,7 +71,7 @@ pub struct RedisSettings {
     pub tls: Option<TlsSettings>,
     /// Who logs in (Redis 6 and later); the server's default user if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<LoginName>,
+    pub user: Option<UserName>,
     /// The password to log in with; nobody logs in if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Password>,
@@ -123,7 +123,7 @@ const VARIABLES: &[Field] = &[
 ];
 
 impl TypeSettings for RedisSettings {
-    const EXPECTS: &'static [&'static str] = &[];
+    const EXPECTS: &'static [&'static str] = &["cert_days"];
     const VARIABLES: &'static [Field] = VARIABLES;
 
     fn host_port(&self) -> Option<HostPort> {

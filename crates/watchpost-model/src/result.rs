@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,8 @@ use crate::id::{BastionId, CheckId, RunId, RunnerId, TaskId};
 use crate::message::V1;
 use crate::outcome::{Outcome, Reason};
 use crate::probe::CheckType;
+use crate::target::Endpoint;
+use crate::targets::{Labels, SourceReport};
 
 /// How one task ended. There is exactly one for each task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -95,6 +98,20 @@ pub struct TargetReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub address: Option<SocketAddr>,
+    /// What the source of the target says of it.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+    /// How the source of the target stands, unless it is as it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Arc<SourceReport>>,
+}
+
+impl TargetReport {
+    /// The endpoint of a target that is called `name`.
+    pub fn new(name: String, endpoint: &Endpoint) -> Self {
+        let Endpoint { name: endpoint, address, labels, source } = endpoint.clone();
+        Self { name, endpoint, address, labels, source }
+    }
 }
 
 /// How long each phase took, in µs. A phase that was not reached or does not apply is absent.
@@ -119,6 +136,9 @@ pub struct PhasesUs {
     /// Reading the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receive: Option<u64>,
+    /// Running a program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<u64>,
     /// From the worker's start to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
@@ -170,6 +190,25 @@ pub struct TlsEvidence {
     /// The cipher suite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cipher: Option<String>,
+    /// The protocol of the application that was agreed on by ALPN, for example `h2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpn: Option<String>,
+    /// Whether the server's certificate is valid, for the host and by somebody who is trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
+    /// What is wrong with the server's certificate, where the check takes it all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Reason>,
+    /// Whether the server's certificate names itself as its issuer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub self_signed: bool,
+    /// Whether the server asked for a certificate of the client.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub client_certificate_asked: bool,
+    /// When the server's certificate begins to be valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub not_before: Option<Timestamp>,
     /// When the server's certificate expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -180,10 +219,41 @@ pub struct TlsEvidence {
     /// The server certificate's issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
+    /// The server certificate's serial number, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// The kind of the server's key: `RSA`, `EC P-256`, `Ed25519`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_type: Option<String>,
+    /// The size of the server's key, in bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_bits: Option<u32>,
+    /// By which algorithm the server's certificate is signed, for example `ecdsa-with-SHA256`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature_algorithm: Option<String>,
+    /// SHA-256 of the server's certificate, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// The names that the server's certificate is for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sans: Vec<String>,
     /// The subjects of the certificates that the server sent, its own first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chain: Vec<String>,
+    /// The certificates that the server sent beside its own, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intermediates: Vec<IssuerReport>,
+}
+
+/// A certificate that a server sent beside its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct IssuerReport {
+    /// Whom it is for.
+    pub subject: String,
+    /// Who signed it.
+    pub issuer: String,
+    /// When it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub not_after: Option<Timestamp>,
 }

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserializer;
-use serde::de::{Error, Visitor};
+use serde::de::{Error, SeqAccess, Visitor};
 
 /// Reads a string of at most `bytes_max` bytes; `what` names it in errors.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
@@ -40,6 +41,43 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer.deserialize_str(Bounded { what, bytes_max })
 }
 
+/// Reads a list of at most `len_max` entries; `what` names them in errors.
+pub(crate) fn list<'de, T: serde::Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+    what: &'static str,
+    len_max: usize,
+) -> Result<Vec<T>, D::Error> {
+    struct BoundedList<T> {
+        what: &'static str,
+        len_max: usize,
+        of: PhantomData<T>,
+    }
+
+    impl<'de, T: serde::Deserialize<'de>> Visitor<'de> for BoundedList<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of {}", self.what)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(entry) = seq.next_element()? {
+                if list.len() == self.len_max {
+                    return Err(A::Error::custom(format_args!(
+                        "the list of {} is too long: expected at most {}",
+                        self.what, self.len_max
+                    )));
+                }
+                list.push(entry);
+            }
+            Ok(list)
+        }
+    }
+
+    deserializer.deserialize_seq(BoundedList { what, len_max, of: PhantomData })
+}
+
 /// At most `chars_max` characters of `text`, with an ellipsis where it was cut and control
 /// characters made visible: for messages that quote what somebody sent.
 pub fn shorten(text: &str, chars_max: usize) -> Cow<'_, str> {
@@ -58,7 +96,8 @@ pub fn shorten(text: &str, chars_max: usize) -> Cow<'_, str> {
     Cow::Owned(short)
 }
 
-/// A string type that is valid by construction: `$check` tells why a text is not one.
+/// A string type that is valid by construction: `$check` tells why a text is not one. If the type is listed in
+/// [`Context::of`](crate::template), it may be a template too, whose places are filled in before anybody uses it.
 macro_rules! text_type {
     ($(#[$doc:meta])* $type:ident, $what:literal, $bytes_max:expr, $check:expr) => {
         $(#[$doc])*
@@ -83,7 +122,7 @@ macro_rules! text_type {
                     )));
                 }
                 let check: fn(&str) -> Result<(), String> = $check;
-                check(text).map_err($crate::Invalid::new)?;
+                $crate::template::accept(stringify!($type), text, check).map_err($crate::Invalid::new)?;
                 Ok(Self(text.into()))
             }
         }
@@ -102,7 +141,8 @@ macro_rules! text_type {
 
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
+                // As a newtype, which no format shows: so texts of a type are told from others.
+                serializer.serialize_newtype_struct(stringify!($type), &*self.0)
             }
         }
 

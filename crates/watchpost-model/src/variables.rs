@@ -24,10 +24,22 @@ static TLS: RecordType = RecordType {
     fields: &[
         Field::new("version", Type::String, "the protocol version, for example `TLSv1.3`").optional(),
         Field::new("cipher", Type::String, "the cipher suite").optional(),
+        Field::new("alpn", Type::String, "the protocol that was agreed on by ALPN, for example `h2`")
+            .absent_because("no protocol was agreed on by ALPN"),
+        Field::new("verified", Type::Bool, "whether the server's certificate is valid").optional(),
+        Field::new("self_signed", Type::Bool, "whether the server's certificate names itself as its issuer"),
+        Field::new("client_certificate_asked", Type::Bool, "whether the server asked for a certificate of the client"),
         Field::new("days_left", Type::Double, "until the server's certificate expires, in days")
             .absent_because("the certificate does not say when it expires"),
         Field::new("not_after", Type::String, "when the server's certificate expires (RFC 3339)")
             .absent_because("the certificate does not say when it expires"),
+        Field::new("not_before", Type::String, "when the server's certificate begins to be valid (RFC 3339)")
+            .optional(),
+        Field::new("serial", Type::String, "the serial number of the server's certificate, in hexadecimal").optional(),
+        Field::new("key_type", Type::String, "the kind of the server's key, for example `RSA`").optional(),
+        Field::new("key_bits", Type::Int, "the size of the server's key, in bits").optional(),
+        Field::new("signature_algorithm", Type::String, "how the server's certificate is signed").optional(),
+        Field::new("sha256", Type::String, "SHA-256 of the server's certificate, in hexadecimal").optional(),
         Field::new("subject", Type::String, "the subject of the server's certificate").optional(),
         Field::new("issuer", Type::String, "the issuer of the server's certificate").optional(),
         Field::new("sans", TEXTS, "the names that the server's certificate is for"),

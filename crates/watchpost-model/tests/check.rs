@@ -19,7 +19,7 @@ fn defaults_fit_together() {
 #[test]
 fn what_does_not_fit_together_is_refused_with_what_was_expected() {
     for (json, told) in [
-        (r#"{"id": "a"}"#, "expected one of `http:`, `tcp:` or `group:`"),
+        (r#"{"id": "a"}"#, "it has no type: expected one of `http:`, `tcp:`, "),
         (r#"{"id": "a", "http": {"url": "http://a"}, "tcp": {"address": "a:1"}}"#, "expected exactly one type"),
         (r#"{"id": "a", "tcp": {"address": "a:1"}, "interval": "5s", "timeout": "6s"}"#, "at most the interval"),
         (r#"{"id": "a", "tcp": {"address": "a:1"}, "intervall": "5s"}"#, "unknown field `intervall`"),

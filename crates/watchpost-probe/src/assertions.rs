@@ -6,7 +6,7 @@ use http::HeaderMap;
 use serde_json::Value as Json;
 use watchpost_expr::{CompileError, Evaluation, Program, Redact, Values};
 use watchpost_model::{
-    AssertionReport, Expect, Expression, HeaderExpect, HeaderName, JsonExpect, JsonPath, Latency, Pattern, Reason,
+    AssertionReport, CertDays, Expect, Expression, HeaderExpect, HeaderName, JsonExpect, JsonPath, Latency, Reason,
     ReasonCode, Task, shorten,
 };
 
@@ -16,6 +16,8 @@ use crate::facts::{Facts, Fields};
 use crate::patterns::Patterns;
 use crate::recorder::{Recorder, Spent};
 use crate::secret::{REDACTED, Secrets, without_userinfo};
+use crate::tls::DAYS_LEFT;
+use crate::transcript::Transcript;
 
 /// How much of a text is quoted in a report.
 const QUOTED_CHARS_MAX: usize = 120;
@@ -69,6 +71,7 @@ pub(crate) fn conclude_with(
     facts: &dyn Values,
     redact: &dyn Redact,
 ) -> Verdict {
+    findings.certificate(task.expect.cert_days, recorder);
     if !task.expect.that.0.is_empty() {
         let facts = Facts::new(facts, &recorder.seen());
         for expression in &task.expect.that.0 {
@@ -77,6 +80,9 @@ pub(crate) fn conclude_with(
     }
     findings.latency(task.expect.max_latency, recorder.elapsed());
     let reason = findings.reason();
+    if reason.is_none() {
+        recorder.transcript(Transcript::forget);
+    }
     recorder.assertions(findings.reports);
     reason.map_or_else(Verdict::pass, Verdict::fail)
 }
@@ -129,8 +135,8 @@ impl Findings {
         }
         for pattern in &expect.body_matches.0 {
             let found = patterns.compiled(pattern).find(answer.body).map(|found| found.range());
-            let expr = format!("body matches {}", slashed(pattern));
-            findings.body(expr, "does not match", &slashed(pattern), found, answer);
+            let expr = format!("body matches {}", slashed(pattern.as_str()));
+            findings.body(expr, "does not match", &slashed(pattern.as_str()), found, answer);
         }
         for (name, wanted) in &expect.header {
             findings.header(name, wanted, answer, patterns);
@@ -195,7 +201,10 @@ impl Findings {
             ),
             HeaderExpect::Matches(pattern) => {
                 let compiled = patterns.compiled(pattern);
-                (format!("matches {}", shown(slashed(pattern))), values.iter().any(|value| compiled.is_match(value)))
+                (
+                    format!("matches {}", shown(slashed(pattern.as_str()))),
+                    values.iter().any(|value| compiled.is_match(value)),
+                )
             }
         };
         let actual = match values.as_slice() {
@@ -220,21 +229,11 @@ impl Findings {
         patterns: &Patterns,
     ) {
         let path_shown = shorten(path.as_str(), QUOTED_CHARS_MAX);
-        let (says, holds): (_, Box<dyn Fn(&Json) -> bool>) = match wanted {
-            JsonExpect::Present(true) => ("is present".to_owned(), Box::new(|_| true)),
-            JsonExpect::Present(false) => ("is absent".to_owned(), Box::new(|_| false)),
-            JsonExpect::Equals(value) => (
-                format!("equals {}", shorten(&value.to_string(), QUOTED_CHARS_MAX)),
-                Box::new(|found| same(found, value)),
-            ),
-            JsonExpect::Matches(pattern) => {
-                let compiled = patterns.compiled(pattern);
-                let matches = move |found: &Json| match found {
-                    Json::String(text) => compiled.is_match(text.as_bytes()),
-                    other => compiled.is_match(other.to_string().as_bytes()),
-                };
-                (format!("matches {}", slashed(pattern)), Box::new(matches))
-            }
+        let says = match wanted {
+            JsonExpect::Present(true) => "is present".to_owned(),
+            JsonExpect::Present(false) => "is absent".to_owned(),
+            JsonExpect::Equals(value) => format!("equals {}", shorten(&value.to_string(), QUOTED_CHARS_MAX)),
+            JsonExpect::Matches(pattern) => format!("matches {}", slashed(pattern.as_str())),
         };
         let (passed, actual) = match json {
             Err(_) if answer.truncated => {
@@ -247,7 +246,14 @@ impl Findings {
                     |found: &Json| shorten(&answer.secrets.hide_in(found.to_string()), QUOTED_CHARS_MAX).into_owned();
                 let passed = match wanted {
                     JsonExpect::Present(present) => *present != found.is_empty(),
-                    _ => found.iter().any(|found| holds(found)),
+                    JsonExpect::Equals(value) => found.iter().any(|found| same(found, value)),
+                    JsonExpect::Matches(pattern) => {
+                        let pattern = patterns.compiled(pattern);
+                        found.iter().any(|found| match found {
+                            Json::String(text) => pattern.is_match(text.as_bytes()),
+                            other => pattern.is_match(other.to_string().as_bytes()),
+                        })
+                    }
                 };
                 let actual = match found.as_slice() {
                     [] => "absent".to_owned(),
@@ -270,16 +276,51 @@ impl Findings {
         );
     }
 
-    /// What `found` in an answer over plain TCP says about `pattern`; `told` explains its absence.
-    pub(crate) fn tcp_answer(&mut self, pattern: &Pattern, answer: &[u8], found: bool, told: &str) {
-        let actual = match answer {
-            [] => "nothing".to_owned(),
-            answer => format!("{} bytes: {}", answer.len(), excerpt(answer)),
+    /// Whether an answer of a dialogue matches the pattern that is `shown`, and if not, what is `told` of why no more is
+    /// to come. `hidden` are the secrets that the answer may hold; where it is one itself there are none to be told apart.
+    pub(crate) fn answer(
+        &mut self,
+        at: Option<&str>,
+        shown: &str,
+        answer: &[u8],
+        told: Option<String>,
+        hidden: Option<&Secrets>,
+    ) {
+        let actual = match (answer, hidden) {
+            ([], _) => "nothing".to_owned(),
+            (answer, None) => format!("{} bytes: {REDACTED}", answer.len()),
+            (answer, Some(secrets)) => format!("{} bytes: {}", answer.len(), excerpt_hiding(secrets, answer)),
         };
-        let expr = format!("answer matches {}", slashed(pattern));
-        self.note(ReasonCode::AssertionFailed, expr, found, actual, |actual| {
-            format!("{told} before the answer matched {}; it sent {actual}", slashed(pattern))
-        });
+        let at = at.map(|at| format!("{at}: ")).unwrap_or_default();
+        let told = told.as_deref();
+        self.note(
+            ReasonCode::AssertionFailed,
+            format!("{at}answer matches {shown}"),
+            told.is_none(),
+            actual,
+            |actual| format!("{at}{} before the answer matched {shown}; it sent {actual}", told.unwrap_or_default()),
+        );
+    }
+
+    /// Whether the certificate of the server is valid for long enough yet.
+    pub(crate) fn certificate(&mut self, min: Option<CertDays>, recorder: &Recorder) {
+        let Some(min) = min.map(CertDays::get) else { return };
+        let days_left = recorder.noted(DAYS_LEFT);
+        let actual = days_left.map_or_else(|| "no TLS".to_owned(), |days| format!("{days:.1} days"));
+        let passed = days_left.is_some_and(|days| days >= f64::from(min));
+        let until = recorder.with_tls(|tls| tls.not_after).flatten();
+        self.note(
+            ReasonCode::AssertionFailed,
+            format!("tls.days_left >= {min}"),
+            passed,
+            actual,
+            |actual| match until {
+                None => format!("there was no TLS, so no certificate could be valid for {min} days"),
+                Some(until) => {
+                    format!("the certificate is valid for {actual} more, until {until}, expected {min} days")
+                }
+            },
+        );
     }
 
     /// Whether an expression holds of what was seen.
@@ -339,8 +380,13 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", shorten(text, QUOTED_CHARS_MAX))
 }
 
-pub(crate) fn slashed(pattern: &Pattern) -> String {
-    format!("/{}/", shorten(pattern.as_str(), QUOTED_CHARS_MAX))
+pub(crate) fn slashed(pattern: &str) -> String {
+    format!("/{}/", shorten(pattern, QUOTED_CHARS_MAX))
+}
+
+/// The same, without the secrets.
+pub(crate) fn excerpt_hiding(secrets: &Secrets, bytes: &[u8]) -> String {
+    excerpt(&secrets.hide(bytes, 0..bytes.len().min(QUOTED_BYTES_MAX)))
 }
 
 /// The beginning of `bytes` as quoted text.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::exec::{ExecPolicy, Launcher};
 use crate::network::Network;
 use crate::patterns::Patterns;
 use crate::redaction::{Redacting, Redaction};
@@ -21,6 +22,8 @@ pub struct ProbeOptions {
     /// How much of an answer a result shows where a check did not pass, in bytes: at most
     /// [`EXCERPT_BYTES_MAX`](Self::EXCERPT_BYTES_MAX).
     pub excerpt_bytes: usize,
+    /// Which programs may be run.
+    pub exec: ExecPolicy,
 }
 
 impl ProbeOptions {
@@ -29,13 +32,15 @@ impl ProbeOptions {
     /// How much of an answer a result shows where nothing is said, in bytes.
     pub const EXCERPT_BYTES_DEFAULT: usize = 2 * 1024;
 
-    /// Names are resolved by `resolver`; the certificate authorities of the system are trusted.
+    /// Names are resolved by `resolver`; the certificate authorities of the system are trusted; no program
+    /// may be run.
     pub fn new(resolver: &Resolver) -> Self {
         Self {
             resolver: resolver.clone(),
             roots: TlsRoots::system(),
             redaction: Redaction::default(),
             excerpt_bytes: Self::EXCERPT_BYTES_DEFAULT,
+            exec: ExecPolicy::default(),
         }
     }
 }
@@ -48,6 +53,7 @@ pub(crate) struct ProbeContext {
     pub(crate) patterns: Patterns,
     pub(crate) redaction: Redaction,
     pub(crate) excerpt_bytes: usize,
+    pub(crate) launcher: Launcher,
 }
 
 impl ProbeContext {
@@ -58,6 +64,7 @@ impl ProbeContext {
             patterns: Patterns::default(),
             redaction: options.redaction.clone(),
             excerpt_bytes: options.excerpt_bytes.min(ProbeOptions::EXCERPT_BYTES_MAX),
+            launcher: Launcher::new(options.exec.clone()),
         }
     }
 

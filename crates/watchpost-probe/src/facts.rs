@@ -73,8 +73,9 @@ fn phases(us: &PhasesUs) -> Record {
 }
 
 fn tls(evidence: &TlsEvidence, seen: &Seen) -> Record {
-    // Lists are there even where they are empty; what else the handshake did not show is absent.
+    // These are there even where they are empty or false; what else the handshake did not show is absent.
     let mut fields = Map::from_iter([("sans".to_owned(), json!([])), ("chain".to_owned(), json!([]))]);
+    fields.extend(["self_signed", "client_certificate_asked"].map(|name| (name.to_owned(), json!(false))));
     if let Ok(Json::Object(told)) = serde_json::to_value(evidence) {
         fields.extend(told);
     }

@@ -49,6 +49,27 @@ pub(crate) fn of_io(error: &io::Error, whom: &str, position: &Position) -> Verdi
     Verdict::error(Reason::new(code, message))
 }
 
+/// The verdict on `error`, which is what became of datagrams to `whom`.
+pub(crate) fn of_datagrams(error: &io::Error, whom: &str, position: &Position) -> Verdict {
+    if let Some(verdict) = our_own(error, position) {
+        return verdict;
+    }
+    let (code, message) = match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            let after = Spent(position.for_how_long);
+            (ReasonCode::ConnectRefused, format!("nobody listens at {whom}: what was sent was refused after {after}"))
+        }
+        io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown
+        | io::ErrorKind::AddrNotAvailable => {
+            (ReasonCode::ConnectUnreachable, format!("no route to {whom}: {}", plain(error)))
+        }
+        _ => (ReasonCode::ConnectError, format!("no datagrams can be exchanged with {whom}: {}", plain(error))),
+    };
+    Verdict::error(Reason::new(code, message))
+}
+
 /// The verdict on a peer that closed the connection in an orderly way before it had answered.
 pub(crate) fn closed(whom: &str, position: &Position) -> Verdict {
     let message = format!("{whom} closed the connection {}", when(position));
@@ -93,7 +114,7 @@ pub(crate) fn when(position: &Position) -> String {
         Stage::Send => "while the check was sending".to_owned(),
         Stage::FirstByte => format!("before the first byte of an answer, after {spent}"),
         Stage::Head => format!("in the head of the answer, {spent} after its first byte"),
-        Stage::Receive => format!("in the middle of the answer, after {} bytes", position.received),
+        Stage::Receive | Stage::Run => format!("in the middle of the answer, after {} bytes", position.received),
     }
 }
 

@@ -1,7 +1,11 @@
 //! The way to a target: resolving its name, and connecting to one of its addresses.
 //!
-//! Every connection of every check type goes through here, so that what is decided about addresses is
-//! decided in one place, of the address that is dialled.
+//! Every connection and every datagram of every check type goes through here, so that what is decided
+//! about addresses is decided in one place, of the address that is dialled.
+
+pub(crate) mod datagram;
+
+mod unix;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +14,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpSocket, TcpStream};
-use watchpost_model::{IpPreference, Reason, ReasonCode, RouteSettings};
+use watchpost_model::{IpPreference, Reason, ReasonCode, RouteSettings, shown_address};
 
 use crate::recorder::{Recorder, Stage};
 use crate::resolver::Resolver;
@@ -36,9 +40,9 @@ impl Destination<'_> {
     pub(crate) fn whom(&self, address: Option<SocketAddr>) -> String {
         let is_name = self.host.parse::<IpAddr>().is_err();
         match address {
-            Some(address) if is_name => format!("{address} ({})", self.host),
-            Some(address) => address.to_string(),
-            None if is_name => format!("{}:{}", self.host, self.port),
+            Some(address) if is_name => format!("{} ({})", shown_address(address), self.host),
+            Some(address) => shown_address(address),
+            None if is_name && self.port != 0 => format!("{}:{}", self.host, self.port),
             None => self.host.to_owned(),
         }
     }
@@ -53,6 +57,19 @@ pub(crate) struct Network {
 impl Network {
     pub(crate) fn new(resolver: Resolver) -> Self {
         Self { resolver }
+    }
+
+    /// How names are resolved.
+    pub(crate) fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
+    /// The name server that names are resolved with first, `for_what` one is wanted.
+    ///
+    /// # Errors
+    /// The verdict where it is not known.
+    pub(crate) fn first_name_server(&self, for_what: &str) -> Result<SocketAddr, Verdict> {
+        self.resolver.first_server(for_what).map_err(|e| e.verdict())
     }
 
     /// The addresses of `to`, best first, and at least one.

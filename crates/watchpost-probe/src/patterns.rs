@@ -5,7 +5,8 @@ use std::sync::Arc;
 use regex::bytes::Regex;
 use watchpost_expr::{CompileError, Program};
 use watchpost_model::{
-    CheckType, Expression, JsonPath, Pattern, compile_expression, compile_json_path, compile_pattern,
+    CheckType, Expression, JsonPath, LinePattern, Pattern, compile_expression, compile_json_path, compile_lines,
+    compile_pattern,
 };
 
 use crate::cache::Cache;
@@ -22,6 +23,13 @@ impl Patterns {
     /// The compiled form of `pattern`.
     pub(crate) fn compiled(&self, pattern: &Pattern) -> Arc<Regex> {
         self.patterns.get_or(pattern.as_str(), || (pattern.as_str().into(), Arc::new(compile_pattern(pattern))))
+    }
+
+    /// The compiled form of a pattern of a step.
+    pub(crate) fn compiled_lines(&self, pattern: &LinePattern) -> Arc<Regex> {
+        // It is known by the text with its flags, which means the same wherever it is from.
+        let flagged = pattern.flagged();
+        self.patterns.get_or(flagged.as_str(), || (flagged.as_str().into(), Arc::new(compile_lines(pattern))))
     }
 
     /// The form of `path` that finds nodes.

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use watchpost_model::{
-    AssertionReport, HopReport, HttpEvidence, Phase, PhaseSpan, PhasesUs, Reason, ReasonCode, TlsEvidence, TypeEvidence,
+    AssertionReport, DialogueEvidence, HopReport, HttpEvidence, Phase, PhaseSpan, PhasesUs, Reason, ReasonCode,
+    TlsEvidence, TypeEvidence,
 };
 
 use crate::redaction::Redaction;
+use crate::transcript::Transcript;
 
 /// The most hops that are reported: the request, and as many redirects or steps as there may be.
 const HOPS_MAX: usize = 32;
@@ -38,6 +40,8 @@ pub enum Stage {
     Head,
     /// Reading the answer.
     Receive,
+    /// Running a program.
+    Run,
 }
 
 /// Everything that a probe found out, whether or not it came to an end.
@@ -75,8 +79,12 @@ struct State {
     received: u64,
     /// Whether a peer that was not asked for TLS speaks it.
     answered_in_tls: bool,
+    /// What the first byte of the answer is called where it is none of a stream, and the code of its absence.
+    awaited: Option<(ReasonCode, String)>,
     /// The hop that is under way.
     hop: HopReport,
+    /// Who said what, where texts are exchanged.
+    transcript: Transcript,
     redaction: Redaction,
     evidence: Evidence,
 }
@@ -97,7 +105,9 @@ impl Recorder {
             since: Some(now),
             received: 0,
             answered_in_tls: false,
+            awaited: None,
             hop: HopReport::default(),
+            transcript: Transcript::default(),
             redaction: Redaction::default(),
             evidence: Evidence::default(),
         };
@@ -147,6 +157,12 @@ impl Recorder {
         self.0.lock().evidence.address = Some(address);
     }
 
+    /// Notes what is waited for in [`Stage::FirstByte`], as the beginning of the sentence that says that it
+    /// did not come: "no answer from …". `code` is the reason's, then.
+    pub(crate) fn awaits(&self, code: ReasonCode, absence: impl Into<String>) {
+        self.0.lock().awaited = Some((code, absence.into()));
+    }
+
     /// Notes how many bytes of the answer have been read.
     pub fn received(&self, bytes: u64) {
         let mut state = self.0.lock();
@@ -185,11 +201,9 @@ impl Recorder {
         self.0.lock().evidence.tls = Some(evidence);
     }
 
-    /// Adds to what a TLS handshake showed, if it has.
+    /// Adds to what a TLS handshake showed.
     pub(crate) fn amend_tls(&self, amend: impl FnOnce(&mut TlsEvidence)) {
-        if let Some(tls) = &mut self.0.lock().evidence.tls {
-            amend(tls);
-        }
+        amend(self.0.lock().evidence.tls.get_or_insert_default());
     }
 
     /// Notes what was expected and what was seen.
@@ -207,9 +221,26 @@ impl Recorder {
         self.0.lock().evidence.of_type = Some(evidence);
     }
 
+    /// Adds to the evidence of a dialogue, if there is any.
+    pub(crate) fn amend_dialogue(&self, amend: impl FnOnce(&mut DialogueEvidence)) {
+        if let Some(TypeEvidence::Dialogue(dialogue)) = &mut self.0.lock().evidence.of_type {
+            amend(dialogue);
+        }
+    }
+
+    /// Reads the notes on who said what, or adds to them.
+    pub(crate) fn transcript<T>(&self, with: impl FnOnce(&mut Transcript) -> T) -> T {
+        with(&mut self.0.lock().transcript)
+    }
+
     /// Notes a number.
     pub fn metric(&self, name: &str, value: f64) {
         self.0.lock().evidence.metrics.insert(name.to_owned(), value);
+    }
+
+    /// The number that was noted by this name, if one was.
+    pub(crate) fn noted(&self, name: &str) -> Option<f64> {
+        self.0.lock().evidence.metrics.get(name).copied()
     }
 
     /// The time since the recorder was made.
@@ -266,10 +297,17 @@ impl Recorder {
             }
             Stage::Tls => (ReasonCode::TlsTimeout, String::from("no complete TLS handshake")),
             Stage::Send => (ReasonCode::FirstByteTimeout, String::from("the peer did not take what was sent")),
-            Stage::FirstByte => (ReasonCode::FirstByteTimeout, String::from("no first byte")),
+            Stage::FirstByte => match state.awaited.clone() {
+                Some(awaited) => awaited,
+                None => (ReasonCode::FirstByteTimeout, String::from("no first byte")),
+            },
             Stage::Head => (ReasonCode::ReceiveTimeout, String::from("the head of the answer was not complete")),
             Stage::Receive => (ReasonCode::ReceiveTimeout, String::from("the answer was not complete")),
+            Stage::Run => (ReasonCode::PluginTimeout, String::from("the plugin did not end")),
         };
+        if let Some(at) = state.transcript.at() {
+            message.insert_str(0, &format!("{at}: "));
+        }
         message.push_str(&format!(" within {limit:?}"));
         let progress = state.progress();
         if !progress.is_empty() {
@@ -286,6 +324,9 @@ impl Recorder {
         state.close(now);
         state.end_hop();
         let mut evidence = std::mem::take(&mut state.evidence);
+        if let Some(of_type) = &mut evidence.of_type {
+            state.transcript.report(of_type);
+        }
         evidence.phases.total = Some(micros(now.duration_since(state.started)));
         let redaction = state.redaction.clone();
         drop(state);
@@ -307,6 +348,7 @@ impl State {
             Stage::Send => (Phase::Send, &mut phases.send),
             Stage::FirstByte => (Phase::FirstByte, &mut phases.first_byte),
             Stage::Head | Stage::Receive => (Phase::Receive, &mut phases.receive),
+            Stage::Run => (Phase::Run, &mut phases.run),
         };
         *total = Some(total.unwrap_or(0) + took_us);
         let start_us = micros(since.duration_since(self.started));
@@ -352,8 +394,11 @@ impl State {
         if let Some(us) = phases.first_byte {
             done.push(format!("first byte after {}", Spent::from_us(us)));
         }
-        if self.stage == Stage::Receive {
+        if matches!(self.stage, Stage::Receive | Stage::Run) {
             done.push(format!("{} bytes read", self.received));
+        }
+        if let (Some(_), Some(heard)) = (self.transcript.at(), self.transcript.last_heard()) {
+            done.push(format!("the peer said last {heard}"));
         }
         done
     }
@@ -418,6 +463,7 @@ mod tests {
             (Stage::FirstByte, "first_byte_timeout"),
             (Stage::Head, "receive_timeout"),
             (Stage::Receive, "receive_timeout"),
+            (Stage::Run, "plugin_timeout"),
         ] {
             recorder.enter(stage);
             recorder.connected_to("10.0.0.1:443".parse().unwrap());

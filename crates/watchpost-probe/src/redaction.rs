@@ -150,6 +150,7 @@ mod tests {
             of_type: Some(TypeEvidence::Dialogue(DialogueEvidence {
                 received_bytes: 12_345_678,
                 received_excerpt: Some("alice".into()),
+                ..DialogueEvidence::default()
             })),
             ..Evidence::default()
         };

@@ -10,7 +10,7 @@ use hickory_resolver::config::{
 };
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::rr::Name;
+use hickory_resolver::proto::rr::{Name, RData, Record};
 use hickory_resolver::system_conf::read_system_conf;
 use watchpost_model::{Outcome, Reason, ReasonCode};
 
@@ -43,8 +43,14 @@ enum Source {
     NameServers(Vec<SocketAddr>),
 }
 
-/// The resolver itself, with the servers that it asks in words.
-type Built = (TokioResolver, Box<str>);
+#[derive(Debug)]
+struct Built {
+    resolver: TokioResolver,
+    /// The servers that it asks, in words.
+    servers: Box<str>,
+    /// The one that it asks first.
+    first: SocketAddr,
+}
 
 impl Resolver {
     /// Follows `/etc/resolv.conf` and `/etc/hosts` as they are at the first lookup. While they
@@ -77,10 +83,7 @@ impl Resolver {
         if host.eq_ignore_ascii_case("localhost") {
             return Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
         }
-        let (resolver, servers) = match self.0.built.get(|| self.0.source.build()) {
-            Ok((resolver, servers)) => (resolver, servers),
-            Err(problem) => return Err(ResolveError::new(host, "", problem)),
-        };
+        let Built { resolver, servers, .. } = self.built(host)?;
         let failed = |problem| ResolveError::new(host, servers, problem);
         let name = Name::from_str_relaxed(host)
             .map_err(|e| ResolveError::new(host, "", Problem::Other(format!("it cannot be a name ({e})"))))?;
@@ -94,6 +97,53 @@ impl Resolver {
         }
         Ok(addresses)
     }
+
+    /// The services that the SRV records of `name` name, in an order that stays the same.
+    ///
+    /// # Errors
+    /// When there is no such name, it has no such records, or no name server could be asked.
+    pub(crate) async fn lookup_services(&self, name: &str) -> Result<Vec<Service>, ResolveError> {
+        let Built { resolver, servers, .. } = self.built(name)?;
+        let failed = |problem| ResolveError::new(name, servers, problem);
+        let asked = Name::from_str_relaxed(name).map_err(|e| failed(Problem::Other(e.to_string())))?;
+        let found = resolver.srv_lookup(asked).await.map_err(|e| failed(Problem::of(&e)))?;
+        let service = |record: &Record| match &record.data {
+            // A service that is decidedly not there has the root for a target (RFC 2782).
+            RData::SRV(srv) if !srv.target.is_root() => Some(Service {
+                host: srv.target.to_ascii().trim_end_matches('.').to_owned(),
+                port: srv.port,
+                priority: srv.priority,
+                weight: srv.weight,
+            }),
+            _ => None,
+        };
+        let mut services: Vec<Service> = found.answers().iter().filter_map(service).collect();
+        services.sort_unstable();
+        services.dedup();
+        Ok(services)
+    }
+
+    /// The name server that is asked first.
+    ///
+    /// # Errors
+    /// When it is not known whom to ask, `for_what` it was wanted.
+    pub(crate) fn first_server(&self, for_what: &str) -> Result<SocketAddr, ResolveError> {
+        let built = self.0.built.get(|| self.0.source.build());
+        built.map(|built| built.first).map_err(|problem| ResolveError::new(for_what, "", problem))
+    }
+
+    fn built(&self, host: &str) -> Result<&Built, ResolveError> {
+        self.0.built.get(|| self.0.source.build()).map_err(|problem| ResolveError::new(host, "", problem))
+    }
+}
+
+/// What one SRV record names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Service {
+    pub(crate) priority: u16,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) weight: u16,
 }
 
 impl Source {
@@ -109,9 +159,10 @@ impl Source {
                 (config, options)
             }
         };
-        if config.name_servers().is_empty() {
+        let Some(first) = config.name_servers().first() else {
             return Err(Problem::Other("no name servers are configured".to_owned()));
-        }
+        };
+        let first = SocketAddr::new(first.ip, port(first));
         let servers = describe(&config);
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
         options.cache_size = CACHE_ENTRIES_MAX;
@@ -121,7 +172,7 @@ impl Source {
             .with_options(options)
             .build()
             .map_err(|e| Problem::of(&e).about("the resolver cannot be set up"))?;
-        Ok((resolver, servers.into()))
+        Ok(Built { resolver, servers: servers.into(), first })
     }
 }
 
@@ -138,11 +189,15 @@ fn name_server(server: &SocketAddr) -> NameServerConfig {
 
 /// The servers as an error names them: the port only where it is an unusual one.
 fn describe(config: &ResolverConfig) -> String {
-    let one = |server: &NameServerConfig| match server.connections.first().map_or(53, |c| c.port) {
+    let one = |server: &NameServerConfig| match port(server) {
         53 => server.ip.to_string(),
         port => SocketAddr::new(server.ip, port).to_string(),
     };
     config.name_servers().iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn port(server: &NameServerConfig) -> u16 {
+    server.connections.first().map_or(53, |connection| connection.port)
 }
 
 /// Why a name could not be resolved.
@@ -212,6 +267,11 @@ impl ResolveError {
             Problem::OurOwn(_) => Outcome::Cancelled,
             _ => Outcome::Error,
         }
+    }
+
+    /// Whether it is what a name server said: that there is nothing.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(self.problem, Problem::NxDomain | Problem::NoAddress)
     }
 
     pub(crate) fn verdict(&self) -> Verdict {

@@ -1,10 +1,12 @@
 //! What is secret in a request and its answer, so that no result shows it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
+use data_encoding::BASE64;
 use memchr::memmem;
-use watchpost_model::HttpSettings;
+use watchpost_model::{HttpAuth, HttpSettings, VariableName, VariableValue};
 
 use crate::redaction::{AROUND_BYTES, Redaction};
 
@@ -54,26 +56,35 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Those in the headers of `settings`: each value, and the parts that a server may pick from it.
+    /// Those in the headers and the login of `settings`: each value, and the parts that a server may pick from it.
     pub(crate) fn of(settings: &HttpSettings) -> Self {
         let mut secrets = Self::default();
         for (name, value) in &settings.headers {
             secrets.add_header(name.as_str(), value.as_str());
         }
+        secrets.add_auth(settings.auth.as_ref());
         secrets
     }
 
-    /// Those in `headers`, names in lower case: each value, and the parts that a server may pick from it.
-    pub(crate) fn of_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+    /// Those in `headers`, names in lower case, and in `auth`: each value, and the parts that a server may pick
+    /// from it.
+    pub(crate) fn of_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>, auth: Option<&HttpAuth>) -> Self {
         let mut secrets = Self::default();
         headers.for_each(|(name, value)| secrets.add_header(name, value));
+        secrets.add_auth(auth);
         secrets
     }
 
-    /// The same, and `values` themselves.
-    pub(crate) fn and<'a>(mut self, values: impl Iterator<Item = &'a str>) -> Self {
-        values.for_each(|value| self.add(value.as_bytes()));
-        self
+    /// Those that are `values` themselves.
+    pub(crate) fn of_values<'a>(values: impl Iterator<Item = &'a str>) -> Self {
+        let mut secrets = Self::default();
+        secrets.extend(values);
+        secrets
+    }
+
+    fn add_auth(&mut self, auth: Option<&HttpAuth>) {
+        let Some(auth) = auth else { return };
+        self.add_header("authorization", &authorization(auth));
     }
 
     fn add_header(&mut self, name: &str, value: &str) {
@@ -95,6 +106,11 @@ impl Secrets {
         }
     }
 
+    /// Adds `values` themselves.
+    pub(crate) fn extend<'a>(&mut self, values: impl Iterator<Item = &'a str>) {
+        values.for_each(|value| self.add(value.as_bytes()));
+    }
+
     /// The same, and what `rules` hide.
     pub(crate) fn with_rules(mut self, rules: &Redaction) -> Self {
         self.rules = rules.clone();
@@ -104,6 +120,18 @@ impl Secrets {
     /// Whether the value of the header `name`, in lower case, is to be kept secret.
     pub(crate) fn hides_header(&self, name: &str) -> bool {
         is_secret_header(name) || self.rules.hides_header(name)
+    }
+
+    /// Those among environment variables, by their names.
+    pub(crate) fn of_environment(environment: &BTreeMap<VariableName, VariableValue>) -> Self {
+        let mut secrets = Self::default();
+        for (name, value) in environment {
+            let name = name.as_str().to_ascii_lowercase().replace('_', "-");
+            if is_secret_header(&name) || name.contains("pass") || name.contains("pwd") {
+                secrets.add(value.as_str().as_bytes());
+            }
+        }
+        secrets
     }
 
     fn add_basic(&mut self, encoded: &str) {
@@ -170,6 +198,19 @@ impl Secrets {
             Cow::Owned(hidden) => String::from_utf8_lossy(&hidden).into_owned(),
         }
     }
+}
+
+/// What the header `authorization` says for `auth`.
+pub(crate) fn authorization(auth: &HttpAuth) -> String {
+    match auth {
+        HttpAuth::Basic(basic) => format!("Basic {}", basic_credentials(basic.username.as_str(), basic.password())),
+        HttpAuth::Bearer(token) => format!("Bearer {}", token.reveal()),
+    }
+}
+
+/// A username and a password as HTTP's basic scheme writes them (RFC 7617).
+pub(crate) fn basic_credentials(username: &str, password: &str) -> String {
+    BASE64.encode(format!("{username}:{password}").as_bytes())
 }
 
 /// Of the path `headers["name"]` or `headers.name` of an expression, the name.

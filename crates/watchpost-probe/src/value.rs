@@ -13,7 +13,7 @@ impl Findings {
                 (format!("equals {}", quoted(text.as_str())), value == Some(text.as_str().as_bytes()))
             }
             ValueExpect::Matches(pattern) => (
-                format!("matches {}", slashed(pattern)),
+                format!("matches {}", slashed(pattern.as_str())),
                 value.is_some_and(|value| patterns.compiled(pattern).is_match(value)),
             ),
         };

@@ -77,9 +77,7 @@ pub enum OutputFormat {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Targets: http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH, tcp://HOST:PORT, grpc(s)://HOST:PORT[/SERVICE], ws(s)://HOST[:PORT]/PATH, redis(s)://HOST[:PORT]"
-)]
+#[command(after_help = crate::target::FORMS)]
 pub struct CheckArgs {
     /// What to check
     #[arg(value_name = "TARGET", required_unless_present_any = ["config", "from"])]
@@ -96,6 +94,9 @@ pub struct CheckArgs {
     /// Check every A and AAAA address of each name, not just one
     #[arg(long)]
     pub all_addresses: bool,
+    /// Permit programs of this directory as `exec:` targets; may be given several times
+    #[arg(long = "exec-dir", value_name = "DIRECTORY", value_parser = absolute)]
+    pub exec_dirs: Vec<PathBuf>,
     /// Cancel what is still running as soon as one check does not pass
     #[arg(long)]
     pub fail_fast: bool,
@@ -201,6 +202,11 @@ impl std::str::FromStr for ConsoleArg {
 
 fn duration(text: &str) -> Result<Duration, String> {
     watchpost_model::parse_duration(text).map_err(|e| e.to_string())
+}
+
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err("expected an absolute path".into()) }
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

@@ -3,11 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what cannot be set up fails its test")]
 
+mod certificates;
+mod dialogue;
 mod dns;
 mod exchange;
 mod expect;
 mod grpc;
+mod handshake;
 mod http;
+mod http2;
 mod limits;
 mod redirects;
 mod redis;
@@ -104,7 +108,11 @@ fn task(json: &str, endpoint: Option<SocketAddr>) -> Task {
     let with_id = json.replacen('{', r#"{"id": "test", "#, 1);
     let check: Check = serde_json::from_str(&with_id).unwrap_or_else(|e| panic!("{with_id}: {e}"));
     let body = check.probe().unwrap();
-    let endpoint = endpoint.map_or_else(|| Endpoint::unresolved(body.target.host_port.as_ref().unwrap()), Endpoint::at);
+    let by_name = || match &body.target.host_port {
+        Some(host_port) => Endpoint::unresolved(host_port),
+        None => Endpoint::named(&body.target.name),
+    };
+    let endpoint = endpoint.map_or_else(by_name, Endpoint::at);
     let bastion = "here".parse().unwrap();
     let at = "2026-01-01T00:00:00Z".parse().unwrap();
     let firing = Firing {

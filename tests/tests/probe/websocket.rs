@@ -66,12 +66,15 @@ async fn passwords_are_accepted_and_refused_and_never_shown() {
     let server = python_server::websocket();
     let bench = Bench::new();
     bench
-        .run(&ws("/secret", r#", "user": "ann", "password": "hunter2hunter2""#), server.address())
+        .run(
+            &ws("/secret", r#", "auth": {"basic": {"username": "ann", "password": "hunter2hunter2"}}"#),
+            server.address(),
+        )
         .await
         .assert_passed();
     let header = r#", "headers": {"Authorization": "Basic YW5uOmh1bnRlcjJodW50ZXIy"}"#;
     bench.run(&ws("/secret", header), server.address()).await.assert_passed();
-    for more in ["", r#", "user": "ann", "password": "wrong-wrong""#] {
+    for more in ["", r#", "auth": {"basic": {"username": "ann", "password": "wrong-wrong"}}"#] {
         let ran = bench.run(&ws("/secret", more), server.address()).await;
         ran.assert_ended(Outcome::Fail, "auth_failed");
         assert!(
@@ -119,10 +122,9 @@ async fn answering(answer: &'static str) -> Server {
 }
 
 fn accept(key: &str) -> String {
-    use base64::Engine as _;
     let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
     let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
-    base64::engine::general_purpose::STANDARD.encode(digest)
+    data_encoding::BASE64.encode(digest.as_ref())
 }
 
 macro_rules! opened {

@@ -9,7 +9,7 @@ use crate::node::{Loop, LoopKind, NodeKind, Root};
 use crate::text::{quoted, shortened, similar};
 use crate::types::Type;
 
-/// Words that CEL keeps for itself or that mean something here: no names for the entries of a loop.
+/// Words that CEL keeps for itself: no names for the entries of a loop.
 const RESERVED: [&str; 16] = [
     "as",
     "break",

@@ -22,9 +22,9 @@ impl<'x> Scope<'x> {
     ) -> Eval<Value<'x>> {
         match function {
             Function::Size => self.size(operand, span),
-            Function::Contains => self.search(operand, argument, span, |text, part| text.contains(part)),
-            Function::StartsWith => self.search(operand, argument, span, |text, part| text.starts_with(part)),
-            Function::EndsWith => self.search(operand, argument, span, |text, part| text.ends_with(part)),
+            Function::Contains => self.search(function, operand, argument, span, |text, part| text.contains(part)),
+            Function::StartsWith => self.search(function, operand, argument, span, |text, part| text.starts_with(part)),
+            Function::EndsWith => self.search(function, operand, argument, span, |text, part| text.ends_with(part)),
             Function::LowerAscii => self.lower(operand, span),
             Function::Int => self.to_int(operand, span),
             Function::Double => self.to_double(operand, span),
@@ -51,14 +51,15 @@ impl<'x> Scope<'x> {
 
     fn search(
         self,
+        function: Function,
         operand: &'x Node,
         argument: Option<&'x Node>,
         span: Span,
         found: impl FnOnce(&str, &str) -> bool,
     ) -> Eval<Value<'x>> {
-        let text = self.text(operand, "the function")?;
+        let text = self.text(operand, function.name())?;
         let part = match argument {
-            Some(argument) => self.text(argument, "the function")?,
+            Some(argument) => self.text(argument, function.name())?,
             None => Cow::Borrowed(""),
         };
         self.spend_text(text.len() + part.len(), span)?;
@@ -66,13 +67,13 @@ impl<'x> Scope<'x> {
     }
 
     pub(super) fn matches(self, text: &'x Node, pattern: &Regex, span: Span) -> Eval<bool> {
-        let text = self.text(text, "matches()")?;
+        let text = self.text(text, "matches")?;
         self.spend(text.len() / MATCH_BYTES_PER_STEP, span)?;
         Ok(pattern.is_match(&text))
     }
 
     fn lower(self, operand: &'x Node, span: Span) -> Eval<Value<'x>> {
-        let text = self.text(operand, "lowerAscii()")?;
+        let text = self.text(operand, "lowerAscii")?;
         if !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             self.spend_text(text.len(), span)?;
             return Ok(Value::String(text));

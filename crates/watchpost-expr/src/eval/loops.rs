@@ -35,9 +35,15 @@ impl<'x> Scope<'x> {
         };
         let list = self.value(&each.source)?;
         let has_places = matches!(list, Value::List(_) | Value::Json(serde_json::Value::Array(_)));
-        let Some(entries) = entries(list) else {
-            let found = self.value(&each.source)?;
-            return self.wrong_type(&each.source, &found, "a loop needs a list or a map");
+        let entries = match entries(list) {
+            Ok(entries) => entries,
+            Err(other) => {
+                return self.wrong_type(
+                    &each.source,
+                    &other,
+                    &format!("{} needs a list or an object", each.kind.name()),
+                );
+            }
         };
         let locals = entries.enumerate().map(|(index, value)| Local {
             value,
@@ -99,7 +105,7 @@ impl<'x> Scope<'x> {
 
     fn condition(self, each: &Loop, local: &Local<'_>) -> Eval<bool> {
         let within = Scope { whole: self.whole, local: Some(local), notes_locals: false };
-        within.bool(&each.condition, "a condition")
+        within.bool(&each.condition, each.kind.name())
     }
 
     /// Notes what was seen of the entry that decided, by looking at it once more. This costs no
@@ -111,21 +117,21 @@ impl<'x> Scope<'x> {
         let left = self.whole.steps_left.get();
         let within = Scope { whole: self.whole, local: Some(local), notes_locals: true };
         // Its answer is known already.
-        let _known = within.bool(&each.condition, "a condition");
+        let _known = within.bool(&each.condition, each.kind.name());
         self.whole.steps_left.set(left);
     }
 }
 
-/// What a loop goes through: the entries of a list, the keys of a map; `None` for anything else.
-fn entries<'x>(list: Value<'x>) -> Option<Box<dyn Iterator<Item = Value<'x>> + 'x>> {
+/// What a loop goes through: the entries of a list, the keys of a map; anything else is given back.
+fn entries<'x>(list: Value<'x>) -> Result<Box<dyn Iterator<Item = Value<'x>> + 'x>, Value<'x>> {
     match list {
-        Value::List(Items::Borrowed(entries)) => Some(Box::new(entries.iter().map(Value::borrowed))),
-        Value::List(Items::Owned(entries)) => Some(Box::new(entries.into_iter().map(Value::normal))),
-        Value::Map(entries) => Some(Box::new(entries.keys().map(Value::String))),
-        Value::Json(serde_json::Value::Array(entries)) => Some(Box::new(entries.iter().map(Value::of_json))),
+        Value::List(Items::Borrowed(entries)) => Ok(Box::new(entries.iter().map(Value::borrowed))),
+        Value::List(Items::Owned(entries)) => Ok(Box::new(entries.into_iter().map(Value::normal))),
+        Value::Map(entries) => Ok(Box::new(entries.keys().map(Value::String))),
+        Value::Json(serde_json::Value::Array(entries)) => Ok(Box::new(entries.iter().map(Value::of_json))),
         Value::Json(serde_json::Value::Object(entries)) => {
-            Some(Box::new(entries.keys().map(|key| Value::String(Cow::Borrowed(key)))))
+            Ok(Box::new(entries.keys().map(|key| Value::String(Cow::Borrowed(key)))))
         }
-        _ => None,
+        other => Err(other),
     }
 }

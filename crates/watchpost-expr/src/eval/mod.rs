@@ -100,7 +100,7 @@ impl<'x> Scope<'x> {
     fn text(self, node: &'x Node, what: &str) -> Eval<Cow<'x, str>> {
         match self.value(node)? {
             Value::String(text) => Ok(text),
-            other => self.wrong_type(node, &other, &format!("{what} needs a string")),
+            other => self.wrong_type(node, &other, &format!("{what}() needs a string")),
         }
     }
 

@@ -2,17 +2,13 @@
 
 use std::io;
 
-use rustls::pki_types::UnixTime;
-use rustls::{CertificateError, PeerIncompatible};
-use watchpost_model::{Reason, ReasonCode, Timestamp, shorten};
+use rustls::{AlertDescription, PeerIncompatible};
+use watchpost_model::{Reason, ReasonCode, TlsEvidence};
 
+use super::distrust;
 use crate::Verdict;
 use crate::failure::{self, when};
 use crate::recorder::{Position, Recorder, Stage};
-
-/// The most names of a certificate that an error lists.
-const NAMES_SHOWN_MAX: usize = 5;
-const SECONDS_PER_DAY: u64 = 86_400;
 
 /// The verdict on a connection by TLS to `whom`, whose certificate was to be for `host`, that ended with
 /// `error`.
@@ -32,159 +28,74 @@ pub(crate) fn reason(
     position: &Position,
     recorder: &Recorder,
 ) -> Reason {
-    match error {
-        rustls::Error::InvalidCertificate(why) => of_certificate(why, host, recorder),
-        rustls::Error::AlertReceived(alert) => {
-            let message = format!("{whom} ended the TLS session {} with the alert {alert:?}", when(position));
-            Reason::new(ReasonCode::TlsError, message)
+    let seen = recorder.with_tls(TlsEvidence::clone).unwrap_or_default();
+    let message = match error {
+        // The certificate itself was good, so it is the proof that the server has its key.
+        rustls::Error::InvalidCertificate(why) if seen.verified == Some(true) || seen.problem.is_some() => {
+            return distrust::of_proof(why, host, &seen);
+        }
+        rustls::Error::InvalidCertificate(why) => return distrust::of_certificate(why, host, &seen),
+        rustls::Error::AlertReceived(alert) => match of_alert(*alert, host, &seen, position) {
+            Some(why) => format!("{whom} {why} (alert {alert:?}, {})", when(position)),
+            None => format!("{whom} ended the TLS session {} with the alert {alert:?}", when(position)),
+        },
+        rustls::Error::PeerIncompatible(how) => match of_peer(how) {
+            Some(why) => format!("{whom} {why}"),
+            None => format!("{whom} cannot agree with the check on how to speak TLS: {error}"),
+        },
+        rustls::Error::NoApplicationProtocol => {
+            format!("{whom} agrees to none of the protocols that are offered by ALPN")
         }
         rustls::Error::InvalidMessage(_) if position.stage == Stage::Tls => {
-            Reason::new(ReasonCode::TlsError, format!("{whom} does not speak TLS: {error}"))
+            format!("{whom} does not speak TLS: {error}")
         }
-        rustls::Error::PeerIncompatible(
-            PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
-        ) => {
-            let message = format!("{whom} speaks a version of TLS that is too weak: expected TLS 1.2 or 1.3");
-            Reason::new(ReasonCode::TlsError, message)
-        }
-        other => Reason::new(ReasonCode::TlsError, format!("TLS with {whom} failed {}: {other}", when(position))),
-    }
-}
-
-fn of_certificate(error: &CertificateError, host: &str, recorder: &Recorder) -> Reason {
-    use CertificateError as E;
-    let (issuer, self_signed, own_end) = recorder
-        .with_tls(|tls| (tls.issuer.clone(), tls.issuer.is_some() && tls.issuer == tls.subject, tls.not_after))
-        .unwrap_or_default();
-    // The first certificate of a chain may be as good as ever.
-    let expired = |not_after: &UnixTime| match own_end.map(|end| u64::try_from(end.as_second())) {
-        Some(own_end) if own_end != Ok(not_after.as_secs()) => {
-            format!("a certificate that {host} shows beside its own")
-        }
-        _ => format!("the certificate of {host}"),
+        other => format!("TLS with {whom} failed {}: {other}", when(position)),
     };
-    let (code, message) = match error {
-        E::ExpiredContext { time, not_after } => (
-            ReasonCode::TlsExpired,
-            format!(
-                "{} expired {} ({} ago)",
-                expired(not_after),
-                date(*not_after),
-                days(time.as_secs().saturating_sub(not_after.as_secs()))
-            ),
-        ),
-        E::Expired => (ReasonCode::TlsExpired, format!("the certificate of {host} has expired")),
-        E::NotValidYetContext { time, not_before } => (
-            ReasonCode::TlsNotYetValid,
-            format!(
-                "the certificate of {host} is valid from {} only (in {})",
-                date(*not_before),
-                days(not_before.as_secs().saturating_sub(time.as_secs()))
-            ),
-        ),
-        E::NotValidYet => (ReasonCode::TlsNotYetValid, format!("the certificate of {host} is not valid yet")),
-        // webpki has errors of its own for a certificate authority that presents itself.
-        E::UnknownIssuer | E::Other(_) if self_signed => (
-            ReasonCode::TlsUnknownIssuer,
-            format!("the certificate of {host} is signed by itself, and not trusted here"),
-        ),
-        E::UnknownIssuer => {
-            let issuer = issuer.unwrap_or_else(|| "an unknown issuer".to_owned());
-            (
-                ReasonCode::TlsUnknownIssuer,
-                format!("the certificate of {host} is signed by {issuer}, who is not trusted here"),
-            )
-        }
-        // Somebody has the name of an authority that is trusted, and another key: it was made anew.
-        E::BadSignature => {
-            let issuer = issuer.unwrap_or_else(|| "an unknown issuer".to_owned());
-            (
-                ReasonCode::TlsUnknownIssuer,
-                format!(
-                    "the certificate of {host} names {issuer} as its issuer, but not with the key that is trusted here"
-                ),
-            )
-        }
-        E::NotValidForNameContext { expected, presented } => {
-            let mut names =
-                presented.iter().take(NAMES_SHOWN_MAX).map(|name| plain_name(name)).collect::<Vec<_>>().join(", ");
-            if presented.len() > NAMES_SHOWN_MAX {
-                names.push_str(&format!(" and {} more", presented.len() - NAMES_SHOWN_MAX));
-            }
-            if names.is_empty() {
-                names.push_str("no name at all");
-            }
-            // The check may ask for another name than that of the host.
-            let wanted = expected.to_str();
-            (ReasonCode::TlsWrongHost, format!("the certificate is for {names}, and not for {wanted}"))
-        }
-        E::NotValidForName => (ReasonCode::TlsWrongHost, format!("the certificate is not for {host}")),
-        other => (ReasonCode::TlsError, format!("the certificate of {host} is not acceptable: {other}")),
-    };
-    Reason::new(code, message)
+    Reason::new(ReasonCode::TlsError, message)
 }
 
-/// webpki shows names as `DnsName("a.example")` or `IpAddress(10.0.0.1)`; what is inside is what people look for.
-fn plain_name(presented: &str) -> String {
-    let inner = presented.split_once('(').and_then(|(_, inner)| inner.strip_suffix(')')).unwrap_or(presented);
-    shorten(inner.trim_matches('"'), 100).into_owned()
-}
-
-fn date(time: UnixTime) -> String {
-    i64::try_from(time.as_secs())
-        .ok()
-        .and_then(|seconds| Timestamp::from_second(seconds).ok())
-        .map_or_else(|| "at an unknown time".to_owned(), |time| time.to_string())
-}
-
-fn days(seconds: u64) -> String {
-    match seconds / SECONDS_PER_DAY {
-        0 => "less than a day".to_owned(),
-        1 => "1 day".to_owned(),
-        days => format!("{days} days"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn of(error: CertificateError) -> (String, String) {
-        let reason = of_certificate(&error, "a.example", &Recorder::new());
-        (reason.code.to_string(), reason.message)
-    }
-
-    #[test]
-    fn certificate_errors_say_when_who_and_for_whom() {
-        let at = |days: u64| UnixTime::since_unix_epoch(Duration::from_secs(days * SECONDS_PER_DAY));
-        for (error, code, message) in [
-            (
-                CertificateError::ExpiredContext { time: at(20_457), not_after: at(20_454) },
-                "tls_expired",
-                "the certificate of a.example expired 2026-01-01T00:00:00Z (3 days ago)",
-            ),
-            (
-                CertificateError::NotValidYetContext { time: at(20_453), not_before: at(20_454) },
-                "tls_not_yet_valid",
-                "the certificate of a.example is valid from 2026-01-01T00:00:00Z only (in 1 day)",
-            ),
-            (
-                CertificateError::UnknownIssuer,
-                "tls_unknown_issuer",
-                "the certificate of a.example is signed by an unknown issuer, who is not trusted here",
-            ),
-            (
-                CertificateError::NotValidForNameContext {
-                    expected: "a.example".try_into().unwrap(),
-                    presented: vec!["DnsName(\"b.example\")".into()],
-                },
-                "tls_wrong_host",
-                "the certificate is for b.example, and not for a.example",
-            ),
-        ] {
-            assert_eq!(of(error), (code.to_owned(), message.to_owned()));
+/// What a server means by an alert, as the end of a sentence about it, where that is known.
+fn of_alert(alert: AlertDescription, host: &str, seen: &TlsEvidence, position: &Position) -> Option<String> {
+    use AlertDescription as A;
+    let asked = seen.client_certificate_asked;
+    Some(match alert {
+        A::ProtocolVersion => TOO_OLD.to_owned(),
+        A::InsufficientSecurity => NOTHING_IN_COMMON.to_owned(),
+        A::HandshakeFailure if asked => "asked for a client certificate and does not accept what it got".to_owned(),
+        A::HandshakeFailure if position.stage == Stage::Tls => NOTHING_IN_COMMON.to_owned(),
+        A::UnrecognisedName => format!("knows no server by the name {host}"),
+        A::NoApplicationProtocol => "agrees to none of the protocols that are offered by ALPN".to_owned(),
+        A::CertificateRequired => "wants a client certificate, and the check has none".to_owned(),
+        A::BadCertificate
+        | A::UnsupportedCertificate
+        | A::CertificateRevoked
+        | A::CertificateUnknown
+        | A::UnknownCA
+        | A::AccessDenied
+        | A::DecryptError
+            if asked =>
+        {
+            "does not accept the client certificate".to_owned()
         }
+        A::CertificateExpired if asked => "does not accept the client certificate, which has expired".to_owned(),
+        _ => return None,
+    })
+}
+
+const TOO_OLD: &str = "speaks a version of TLS that is too weak: expected TLS 1.2 or 1.3";
+const NOTHING_IN_COMMON: &str = "agrees to none of the cipher suites and key exchanges that are offered: expected one with forward \
+     secrecy and AES-GCM or ChaCha20, as TLS 1.3 has them";
+
+/// Why nothing was agreed on with a server that said what it wants, where that is known.
+fn of_peer(how: &PeerIncompatible) -> Option<&'static str> {
+    use PeerIncompatible as P;
+    match how {
+        P::ServerDoesNotSupportTls12Or13
+        | P::ServerTlsVersionIsDisabledByOurConfig
+        | P::SupportedVersionsExtensionRequired
+        | P::Tls12NotOffered
+        | P::Tls12NotOfferedOrEnabled => Some(TOO_OLD),
+        P::NoCipherSuitesInCommon | P::NoKxGroupsInCommon | P::NoSignatureSchemesInCommon => Some(NOTHING_IN_COMMON),
+        _ => None,
     }
 }

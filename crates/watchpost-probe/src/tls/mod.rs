@@ -2,6 +2,7 @@
 //! not they are any good.
 
 mod certificate;
+mod distrust;
 pub(crate) mod failure;
 mod files;
 mod roots;
@@ -21,9 +22,13 @@ use watchpost_model::{Reason, ReasonCode, TlsSettings};
 
 pub use self::roots::TlsRoots;
 use self::roots::Trusted;
-use self::verifier::RecordingVerifier;
+use self::verifier::{RecordingResolver, RecordingVerifier};
 use crate::Verdict;
 use crate::recorder::{Recorder, Stage};
+
+/// The number by which results tell for how many days a server's certificate is valid yet; below 0 where
+/// it has expired.
+pub(crate) const DAYS_LEFT: &str = "tls_days_left";
 
 /// Makes handshakes. Clones share the certificate authorities that were loaded.
 #[derive(Debug, Clone)]
@@ -79,6 +84,11 @@ impl Tls {
 }
 
 impl Handshake {
+    /// Whom the certificate must be for.
+    pub(crate) fn server_name(&self) -> String {
+        self.name.to_str().into_owned()
+    }
+
     /// Shakes hands over `stream`. The recorder is told what the server shows as soon as it does.
     ///
     /// # Errors
@@ -96,8 +106,10 @@ impl Handshake {
             RecordingVerifier { webpki: Arc::clone(&trusted.verifier), recorder: recorder.clone(), insecure };
         // Not dangerous unless the check asks for it: the verifier records, and leaves the verdict to webpki.
         config.dangerous().set_certificate_verifier(Arc::new(verifier));
+        let resolver = Arc::clone(&config.client_auth_cert_resolver);
+        config.client_auth_cert_resolver = Arc::new(RecordingResolver { resolver, recorder: recorder.clone() });
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-        record_cipher(stream.get_ref().1, recorder);
+        record_agreed(stream.get_ref().1, recorder);
         Ok(stream)
     }
 }
@@ -119,8 +131,13 @@ fn template(
     Ok(config)
 }
 
-/// Notes the cipher suite that was agreed on, by the name that it has in IANA's registry.
-fn record_cipher(session: &ClientConnection, recorder: &Recorder) {
+/// Notes what was agreed on: the cipher suite, by the name that it has in IANA's registry, and the
+/// application's protocol.
+fn record_agreed(session: &ClientConnection, recorder: &Recorder) {
+    if let Some(protocol) = session.alpn_protocol() {
+        let name = String::from_utf8_lossy(protocol).into_owned();
+        recorder.amend_tls(|tls| tls.alpn = Some(name));
+    }
     if let Some(name) = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()) {
         // rustls calls the suites of TLS 1.3 `TLS13_…`, IANA `TLS_…`.
         let name = name.strip_prefix("TLS13_").map_or_else(|| name.to_owned(), |rest| format!("TLS_{rest}"));

@@ -1,13 +1,12 @@
 //! The opening handshake of a WebSocket (RFC 6455, section 4), over HTTP/1.1.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use ring::digest;
 use ring::rand::{SecureRandom, SystemRandom};
 use watchpost_model::{ReasonCode, WebsocketEvidence, WebsocketSettings, shorten};
 
 use crate::broken::Broken;
-use crate::secret::{Secrets, without_userinfo};
+use crate::secret::{Secrets, authorization, without_userinfo};
 use crate::wire::Conversation;
 
 /// What every server appends to the client's key (RFC 6455, section 1.3).
@@ -21,12 +20,12 @@ pub(super) fn key() -> String {
     let mut bytes = [0; 16];
     // Where the system gives no random bytes, nothing is lost but this: a cache might guess the answer.
     SystemRandom::new().fill(&mut bytes).ok();
-    STANDARD.encode(bytes)
+    BASE64.encode(&bytes)
 }
 
 /// What a server answers to `key`.
 fn accept(key: &str) -> String {
-    STANDARD.encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{GUID}").as_bytes()))
+    BASE64.encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{GUID}").as_bytes()).as_ref())
 }
 
 /// The request for an upgrade, which carries `key`.
@@ -45,8 +44,8 @@ pub(super) fn request(settings: &WebsocketSettings, key: &str) -> String {
         let offered: Vec<_> = settings.subprotocols.iter().map(|name| name.as_str()).collect();
         add("Sec-WebSocket-Protocol", &offered.join(", "));
     }
-    if let (Some(user), Some(password)) = (&settings.user, &settings.password) {
-        add("Authorization", &format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.reveal()))));
+    if let Some(authorization) = settings.auth.as_ref().map(authorization) {
+        add("Authorization", &authorization);
     }
     if !settings.headers.keys().any(|name| name.as_str() == "user-agent") {
         add("User-Agent", concat!("watchpost/", env!("CARGO_PKG_VERSION")));
@@ -216,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_request_says_what_the_check_says() {
-        let settings = r#"{"url": "ws://a.example:8080/feed?x=1", "user": "ann", "password": "hunter2",
+        let settings = r#"{"url": "ws://a.example:8080/feed?x=1", "auth": {"basic": {"username": "ann", "password": "hunter2"}},
             "subprotocols": ["v2", "v1"], "headers": {"X-A": "b"}}"#;
         let request = request(&serde_json::from_str(settings).unwrap(), "KEY");
         for line in [

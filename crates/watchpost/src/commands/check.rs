@@ -11,7 +11,7 @@ use watchpost_agent::{
 };
 use watchpost_bus::InProcessBus;
 use watchpost_model::{Check, CheckDocument, CheckId, CheckType};
-use watchpost_probe::{ProbeSet, Resolver};
+use watchpost_probe::{ProbeOptions, ProbeSet, Resolver};
 
 use crate::cli::{CheckArgs, OutputFormat};
 use crate::failure::{Exit, Failure};
@@ -27,14 +27,14 @@ const INTERRUPT_GRACE: Duration = Duration::from_secs(1);
 
 /// Checks everything that was named, once.
 pub fn run(args: CheckArgs) -> Result<Exit, Failure> {
-    let Asked { items, known, resolver } = asked(&args)?;
+    let Asked { items, known, probes } = asked(&args)?;
     if items.is_empty() {
         return Err(Failure::usage("there is nothing to check: the file has no checks or targets"));
     }
     if items.len() > RUN_TASKS_MAX {
         return Err(Failure::usage(format!("{} targets are too many: expected at most {RUN_TASKS_MAX}", items.len())));
     }
-    commands::in_system(check(args, Asked { items, known, resolver }))
+    commands::in_system(check(args, Asked { items, known, probes }))
 }
 
 /// What is to be checked.
@@ -42,22 +42,23 @@ struct Asked {
     items: Vec<RunItem>,
     /// What groups may be made of.
     known: Vec<Check>,
-    resolver: Resolver,
+    probes: ProbeOptions,
 }
 
 fn asked(args: &CheckArgs) -> Result<Asked, Failure> {
     let (mut items, mut known) = (Vec::new(), Vec::new());
-    let mut resolver = Resolver::system();
+    let mut probes = ProbeOptions::new(&Resolver::system());
     if let Some(file) = &args.config {
         let loaded = config::load(file)?;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        resolver = loaded.settings.resolver();
+        probes = loaded.settings.probes(&loaded.settings.resolver());
         // What never runs by itself runs as a part of what does.
         let parts: HashSet<&CheckId> = loaded.checks.iter().filter_map(Check::group).flatten().collect();
         let whole = loaded.checks.iter().filter(|check| check.is_scheduled() || !parts.contains(check.id()));
         items.extend(whole.map(|check| RunItem::Check(Box::new(check.clone()))));
         known = loaded.checks.into_iter().map(unscheduled).collect::<Result<_, _>>()?;
     }
+    probes.exec.directories.extend(args.exec_dirs.iter().cloned());
     let mut targets = args.targets.clone();
     if let Some(file) = &args.from {
         targets.extend(read_targets(file)?);
@@ -66,7 +67,7 @@ fn asked(args: &CheckArgs) -> Result<Asked, Failure> {
         let item = target::parse(text, i + 1, args.timeout, args.all_addresses).map_err(Failure::usage)?;
         items.push(item);
     }
-    Ok(Asked { items, known, resolver })
+    Ok(Asked { items, known, probes })
 }
 
 /// The same check, known to the Checker and never due.
@@ -99,10 +100,10 @@ fn read_targets(file: &Path) -> Result<Vec<String>, Failure> {
 }
 
 async fn check(args: CheckArgs, asked: Asked) -> Result<Exit, Failure> {
-    let Asked { items, known, resolver } = asked;
+    let Asked { items, known, probes } = asked;
     let failed_to = |what: &'static str| move |e: std::io::Error| Failure::usage(format!("{what}: {e}"));
     let mut signals = StopSignals::listen().map_err(failed_to("signals cannot be listened for"))?;
-    let agent = Agent::start(settings(&args, items.len())?, Roles::Both, deps(resolver)).await?;
+    let agent = Agent::start(settings(&args, items.len())?, Roles::Both, deps(&probes)).await?;
     let Some(checker) = agent.checker() else { return Err(Failure::usage("there is no Checker")) };
     checker.replace_checks(known).await?;
     let policy = if args.fail_fast { GroupPolicy::FailFast } else { GroupPolicy::CollectAll };
@@ -159,11 +160,11 @@ fn settings(args: &CheckArgs, items: usize) -> Result<AgentSettings, Failure> {
     Ok(settings)
 }
 
-fn deps(resolver: Resolver) -> Deps {
+fn deps(probes: &ProbeOptions) -> Deps {
     Deps {
         bus: Arc::new(InProcessBus::new()),
         clock: Arc::new(SystemClock::default()),
-        probes: ProbeSet::standard(&resolver),
-        resolver,
+        probes: ProbeSet::new(probes),
+        resolver: probes.resolver.clone(),
     }
 }

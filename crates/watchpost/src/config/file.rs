@@ -10,13 +10,15 @@ use serde_saphyr::Spanned;
 use watchpost_agent::{AgentSettings, PoolSettings};
 use watchpost_bus::{NatsCredentials, NatsOptions};
 use watchpost_model::{BastionId, CheckDocument, CheckType, HeaderName, Pattern, RunnerId, SubjectPrefix, Timeout};
-use watchpost_probe::{ProbeOptions, Redaction, Resolver};
+use watchpost_probe::{ExecPolicy, ProbeOptions, Redaction, Resolver};
 
 /// How long a stop may take where nothing else is said.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
 /// The largest pool and queue that a file may ask for.
 const POOL_MAX: u64 = PoolSettings::SIZE_MAX as u64;
 const QUEUE_MAX: u64 = 1_000_000;
+/// The most directories whose programs checks may run.
+const EXEC_DIRECTORIES_MAX: usize = 64;
 
 /// A configuration file.
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
@@ -43,6 +45,8 @@ pub struct FileConfig {
     pub dns: DnsFile,
     /// What results show of what targets said.
     pub evidence: EvidenceFile,
+    /// Which programs `exec` checks may run on this machine.
+    pub exec: ExecFile,
     /// The console.
     pub console: ConsoleFile,
     /// The checks.
@@ -129,6 +133,16 @@ pub struct RedactFile {
     pub patterns: Vec<Pattern>,
 }
 
+/// Which programs `exec` checks may run on this machine.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExecFile {
+    /// The directories, as absolute paths, at most 64; none if left out, which turns `exec` checks off.
+    #[serde(deserialize_with = "directories")]
+    #[schemars(length(max = 64))]
+    pub directories: Vec<PathBuf>,
+}
+
 /// The console.
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -153,6 +167,7 @@ impl FileConfig {
         let mut options = ProbeOptions::new(resolver);
         options.redaction = Redaction::new(redact.headers.clone(), &redact.patterns);
         options.excerpt_bytes = excerpt_bytes.unwrap_or(ProbeOptions::EXCERPT_BYTES_DEFAULT);
+        options.exec = ExecPolicy { directories: self.exec.directories.clone() };
         options
     }
 
@@ -191,6 +206,23 @@ impl FileConfig {
         options.tls_ca_file = self.bus.tls_ca_file.clone();
         options.require_tls = self.bus.require_tls;
         options
+    }
+}
+
+fn directories<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    let given = Vec::<PathBuf>::deserialize(deserializer)?;
+    if given.len() > EXEC_DIRECTORIES_MAX {
+        return Err(serde::de::Error::custom(format_args!(
+            "there are {} directories: expected at most {EXEC_DIRECTORIES_MAX}",
+            given.len()
+        )));
+    }
+    match given.iter().find(|directory| directory.is_relative()) {
+        Some(relative) => Err(serde::de::Error::custom(format_args!(
+            "`{}` is not an absolute path: expected one that begins with /",
+            relative.display()
+        ))),
+        None => Ok(given),
     }
 }
 

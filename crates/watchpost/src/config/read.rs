@@ -134,12 +134,14 @@ fn validate_checks(file: &Path, text: &str, documents: Vec<Spanned<CheckDocument
     Ok(checks)
 }
 
-/// `${NAME}` is replaced in plain scalars only. Within quotes it stays as it is, which is seldom meant.
+/// `${NAME}` is replaced in plain scalars only. Within quotes it stays as it is, which is seldom meant of a name in
+/// capitals, as environment variables have them; `${name}` is what a dialogue captured.
 fn warnings(file: &Path, text: &str) -> Vec<String> {
     let quoted_reference = |line: &str| {
-        let (before, _) = line.split_once("${")?;
+        let (before, after) = line.split_once("${")?;
         let open = |quote| before.matches(quote).count() % 2 == 1;
-        (!before.trim_start().starts_with('#') && (open('"') || open('\''))).then_some(())
+        let in_capitals = !after.split(['}', ':']).next().unwrap_or_default().contains(char::is_lowercase);
+        (!before.trim_start().starts_with('#') && in_capitals && (open('"') || open('\''))).then_some(())
     };
     text.lines()
         .enumerate()
@@ -183,7 +185,7 @@ mod tests {
                 &["w.yaml:3:17", "`checks[0].http.url`", "expected `http` or `https`"],
             ),
             ("checks:\n  - id: a\n    http: [1]\n", &["w.yaml:3:11", "`checks[0].http`"]),
-            ("checks:\n  - id: a\n", &["w.yaml:2:5", "`checks[0]`", "expected one of `http:`, `tcp:` or `group:`"]),
+            ("checks:\n  - id: a\n", &["w.yaml:2:5", "`checks[0]`", "expected one of `http:`, `tcp:`, "]),
             (
                 "checks:\n  - {id: a, tcp: {address: 'a:1'}}\n  - {id: a, tcp: {address: 'a:2'}}\n",
                 &["w.yaml:3:5", "in line 2", "ids must differ"],
@@ -206,7 +208,7 @@ mod tests {
                 "checks:\n  - id: a\n    tcp: {address: 'a:1'}\n    verdict: {quorum: 0}\n",
                 &["w.yaml:4:23", "`checks[0].verdict.quorum`", "expected 1 to 10000"],
             ),
-            ("pools: {smtp: {size: 1}}\n", &["w.yaml:1:", "smtp"]),
+            ("pools: {gopher: {size: 1}}\n", &["w.yaml:1:", "gopher"]),
             ("checks: [\n", &["w.yaml:"]),
             ("checks:\n- id: a\n  id: b\n", &["w.yaml:3:3", "the key `id` is there twice"]),
             ("", &["expected at least `checks:`"]),

@@ -143,7 +143,7 @@ fn bad_certificates() -> Vec<Row> {
         bad(
             shows("tls-without-names", Certificate::NoNames),
             "tls_wrong_host",
-            "^the certificate is for no name at all, and not for {host}$",
+            r"^the certificate is for no name at all \(it has no subject alternative names, .*, and not for {host}$",
         ),
         bad(
             shows("tls-self-signed", Certificate::SelfSigned),
@@ -158,17 +158,17 @@ fn bad_certificates() -> Vec<Row> {
         bad(
             shows("tls-for-clients-only", Certificate::ForClients),
             "tls_error",
-            "^the certificate of {host} is not acceptable: .* server authentication, allows client authentication",
+            "^the certificate of {host} is not meant for servers: its extended key usage does not allow server authentication$",
         ),
         bad(
             shows("tls-with-an-incomplete-chain", Certificate::ChainIncomplete),
             "tls_unknown_issuer",
-            "^the certificate of {host} is signed by CN=Watchpost test intermediate, who is not trusted here",
+            "^the certificate of {host} is signed by CN=Watchpost test intermediate, who is not trusted here. If that is no authority ",
         ),
         bad(
             shows("tls-with-an-expired-intermediate", Certificate::IntermediateExpired),
             "tls_expired",
-            "^a certificate that {host} shows beside its own expired 2021-01-01T00:00:00Z ",
+            "^the certificate of CN=Watchpost test intermediate, on which that of {host} depends, expired 2021-01-01T00:00:00Z ",
         ),
     ]
 }
@@ -194,12 +194,10 @@ fn handshakes() -> Vec<Row> {
     let after_hello = |name: &str, says: Vec<u8>| {
         row(name).server(Server::Script(vec![Step::HearSome, Step::Say(says), Step::Close])).get(URL)
     };
-    let refused = |name: &str, description: u8, called: &str| {
+    let refused = |name: &str, description: u8, says: &str| {
         after_hello(name, alert(description))
             .error("tls_error")
-            .says(&format!(
-                r"^{{addr}} \({{host}}\) ended the TLS session during the TLS handshake, .* with the alert {called}$"
-            ))
+            .says(&format!(r"^{{addr}} \({{host}}\) {says}"))
             .at("tls", absent())
     };
     let weak = |name: &str, minor_version: u8| {
@@ -211,10 +209,10 @@ fn handshakes() -> Vec<Row> {
     vec![
         weak("tls-weak-protocol-1-0", 1),
         weak("tls-weak-protocol-1-1", 2),
-        refused("tls-alert-weak-protocol", 70, "ProtocolVersion"),
-        refused("tls-alert-handshake-failure", 40, "HandshakeFailure"),
-        refused("tls-alert-unrecognised-name", 112, "UnrecognisedName"),
-        refused("tls-alert-internal-error", 80, "InternalError"),
+        refused("tls-alert-weak-protocol", 70, r"speaks a version of TLS that is too weak: .* \(alert ProtocolVersion, "),
+        refused("tls-alert-handshake-failure", 40, r"agrees to none of the cipher suites .* \(alert HandshakeFailure, "),
+        refused("tls-alert-unrecognised-name", 112, r"knows no server by the name {host} \(alert UnrecognisedName, "),
+        refused("tls-alert-internal-error", 80, "ended the TLS session during .* with the alert InternalError$"),
         row("tls-alert-no-protocol-in-common")
             .server(Server::TlsPaths(Tls::With(speaks_something_else)))
             .get(URL)
@@ -224,13 +222,13 @@ fn handshakes() -> Vec<Row> {
             .server(Server::TlsPaths(Tls::AsksWho(&version::TLS13)))
             .get(URL)
             .error("tls_error")
-            .says(r"^{addr} \({host}\) ended the TLS session before the first byte .* the alert CertificateRequired$")
+            .says(r"^{addr} \({host}\) wants a client certificate, and the check has none \(alert CertificateRequired, before ")
             .at("tls.version", is("TLSv1.3")),
         row("tls-client-certificate-wanted-by-1-2")
             .server(Server::TlsPaths(Tls::AsksWho(&version::TLS12)))
             .get(URL)
             .error("tls_error")
-            .says("during the TLS handshake, .* the alert (HandshakeFailure|CertificateRequired)$"),
+            .says(r"client certificate.*\(alert (HandshakeFailure|CertificateRequired), during the TLS handshake, "),
         row("tls-closes-without-a-word")
             .server(Server::Script(vec![Step::HearSome, Step::Close]))
             .get(URL)
