@@ -94,7 +94,7 @@ fn a_label_that_is_not_told_to_be_raw_stays_what_it_is_in_a_url_and_a_pattern() 
 #[test]
 fn a_label_is_a_text_in_an_expression_whatever_it_holds() {
     let check = listed(
-        r#""http": {"url": "http://{{target.address}}"}, "expect": {"that": "body == {{target.labels.l}} && status < {{target.labels.n | default(\"400\") | raw}}"}"#,
+        r#""http": {"url": "http://{{target.address}}"}, "expect": {"that": "body.text == {{target.labels.l}} && status < {{target.labels.n | default(\"400\") | raw}}"}"#,
     )
     .unwrap();
     let (body, _) = aim(&check, &target("a:1", &[("l", r#"" || true || ""#)])).unwrap();
