@@ -126,7 +126,8 @@ impl Message for Task {
         if self.answer_by < self.deadline {
             return Err(Invalid::new("answer_by lies before deadline: expected the deadline or later"));
         }
-        if self.endpoint.address.is_some_and(|address| address.port() == 0) {
+        let has_ports = self.probe.host_port().is_none_or(|host_port| host_port.port() != 0);
+        if has_ports && self.endpoint.address.is_some_and(|address| address.port() == 0) {
             return Err(Invalid::new("endpoint.address has port 0: expected 1 to 65535"));
         }
         if self.attempt == 0 {

@@ -99,7 +99,7 @@ fn a_label_is_a_text_in_an_expression_whatever_it_holds() {
     .unwrap();
     let (body, _) = aim(&check, &target("a:1", &[("l", r#"" || true || ""#)])).unwrap();
     let written = serde_json::to_value(&*body.expect).unwrap();
-    assert_eq!(written["that"], r#"body == "\" || true || \"" && status < 400"#);
+    assert_eq!(written["that"], r#"body.text == "\" || true || \"" && status < 400"#);
     let error = aim(&check, &target("a:1", &[("l", "x"), ("n", "400 &&")])).unwrap_err();
     assert!(error.contains("`expect.that`"), "{error}");
     for bad in ["status == '{{target.labels.l}}'", "stattus == {{target.port}}"] {

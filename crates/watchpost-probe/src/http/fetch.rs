@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use watchpost_model::{HttpSettings, Reason, ReasonCode};
+use watchpost_model::{HttpSettings, HttpVersion, Reason, ReasonCode};
 
 use super::decode::Decoder;
-use super::exchange::{self, Broken, Response};
+use super::exchange::{self, Response};
 use super::failure;
 use super::hop::Hop;
 use crate::Verdict;
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
+
+/// Every server of such things speaks it.
+const VERSION: Option<HttpVersion> = Some(HttpVersion::Http11);
 
 /// Fetches what URLs lead to, by the same connections and TLS as checks. No redirect is followed.
 #[derive(Debug, Clone)]
@@ -81,17 +84,23 @@ impl Fetcher {
     }
 
     async fn begin(&self, settings: &HttpSettings, recorder: &Recorder) -> Result<Stream, Reason> {
-        let hop = Hop::first(settings).map_err(|why| {
+        let hop = Hop::first(settings, None).map_err(|why| {
             Reason::new(ReasonCode::InvalidTarget, format!("no request can be made of the settings: {why}"))
         })?;
         recorder.hop(hop.shown_url());
         let handshake = match hop.is_tls() {
-            true => Some(self.context.tls.prepare(hop.host_plain(), &settings.tls, &[b"http/1.1"]).await.map_err(of)?),
+            true => Some(
+                self.context
+                    .tls
+                    .prepare(hop.host_plain(), &settings.tls, exchange::protocols(VERSION))
+                    .await
+                    .map_err(of)?,
+            ),
             false => None,
         };
         let to = hop.destination(None, &settings.route);
         let connection = self.context.network.connect(to, recorder).await.map_err(of)?;
-        let answered = exchange::send(&hop, connection, handshake, recorder).await;
+        let answered = exchange::send(&hop, VERSION, connection, handshake, recorder).await;
         let response = answered.map_err(|broken| of(failure::of_request(&broken, &hop, recorder)))?;
         recorder.enter(Stage::Receive);
         Ok(Stream { status: response.head.status.as_u16(), response, hop, recorder: recorder.clone() })
@@ -108,7 +117,7 @@ impl Stream {
     /// Nothing that was read is lost when the future is dropped.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Reason> {
         let chunk = self.response.chunk().await;
-        chunk.map_err(|error| of(failure::of_request(&Broken::Exchange(error), &self.hop, &self.recorder)))
+        chunk.map_err(|broken| of(failure::of_request(&broken, &self.hop, &self.recorder)))
     }
 }
 
