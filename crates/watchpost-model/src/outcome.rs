@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn every_code_reads_back_as_itself_and_unknown_ones_are_kept() {
-        for word in REASON_CODES {
+        for (word, _) in REASON_CODES {
             let code = ReasonCode::from(*word);
             assert!(!matches!(code, ReasonCode::Other(_)), "{word}");
             assert_eq!(code.as_str(), *word);

@@ -94,12 +94,12 @@ fn a_label_that_is_not_told_to_be_raw_stays_what_it_is_in_a_url_and_a_pattern() 
 #[test]
 fn a_label_is_a_text_in_an_expression_whatever_it_holds() {
     let check = listed(
-        r#""http": {"url": "http://{{target.address}}"}, "expect": {"that": "body == {{target.labels.l}} && status < {{target.labels.n | default(\"400\") | raw}}"}"#,
+        r#""http": {"url": "http://{{target.address}}"}, "expect": {"that": "body.text == {{target.labels.l}} && status < {{target.labels.n | default(\"400\") | raw}}"}"#,
     )
     .unwrap();
     let (body, _) = aim(&check, &target("a:1", &[("l", r#"" || true || ""#)])).unwrap();
     let written = serde_json::to_value(&*body.expect).unwrap();
-    assert_eq!(written["that"], r#"body == "\" || true || \"" && status < 400"#);
+    assert_eq!(written["that"], r#"body.text == "\" || true || \"" && status < 400"#);
     let error = aim(&check, &target("a:1", &[("l", "x"), ("n", "400 &&")])).unwrap_err();
     assert!(error.contains("`expect.that`"), "{error}");
     for bad in ["status == '{{target.labels.l}}'", "stattus == {{target.port}}"] {

@@ -22,8 +22,8 @@ impl Base64Text {
     }
 }
 
-/// As a newtype, which no format shows: templates may stand in a body.
-pub(super) fn write_text<S: Serializer>(body: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+/// Writes a body as a newtype, which no format shows: templates may stand in it.
+pub(super) fn write<S: Serializer>(body: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     match body {
         Some(body) => serializer.serialize_newtype_struct("Body", body),
         None => serializer.serialize_none(),
