@@ -12,6 +12,7 @@ use crate::dns::DnsSettings;
 use crate::exec::ExecSettings;
 use crate::expect::Expect;
 use crate::group::{self, GroupRules, GroupSettings, Overlap, RunPolicy, VerdictRule};
+use crate::grpc::GrpcSettings;
 use crate::http::HttpSettings;
 use crate::icmp::IcmpSettings;
 use crate::id::CheckId;
@@ -27,6 +28,7 @@ use crate::time::{Interval, Timeout};
 use crate::tls::TlsCheckSettings;
 use crate::udp::UdpSettings;
 use crate::unix::UnixSettings;
+use crate::websocket::WebsocketSettings;
 
 /// The most that settings and expectations may take together, in bytes of JSON. It leaves room for
 /// the rest of a task below [`Task::BYTES_MAX`](crate::Task).
@@ -59,6 +61,12 @@ pub struct CheckDocument {
     /// A question to a name server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsSettings>,
+    /// A check of the health of a gRPC service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<GrpcSettings>,
+    /// A check of a WebSocket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub websocket: Option<WebsocketSettings>,
     /// A check of a Redis server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisSettings>,
@@ -131,6 +139,8 @@ impl CheckDocument {
             tcp: None,
             exec: None,
             dns: None,
+            grpc: None,
+            websocket: None,
             redis: None,
             tls: None,
             unix: None,

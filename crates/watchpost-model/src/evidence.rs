@@ -4,6 +4,7 @@ mod databases;
 mod datagrams;
 mod dns;
 mod exec;
+mod services;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +15,7 @@ pub use self::databases::RedisEvidence;
 pub use self::datagrams::{IcmpEvidence, NtpEvidence, RoundTrips};
 pub use self::dns::{DnsEvidence, DnsRecord};
 pub use self::exec::{ExecEvidence, PerfDatum};
+pub use self::services::{GrpcEvidence, WebsocketEvidence};
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -93,6 +95,10 @@ pub enum TypeEvidence {
     Exec(ExecEvidence),
     /// Of a name server.
     Dns(DnsEvidence),
+    /// Of a gRPC server.
+    Grpc(GrpcEvidence),
+    /// Of a WebSocket server.
+    Websocket(WebsocketEvidence),
     /// Of a Redis server.
     Redis(RedisEvidence),
     /// Of echo requests.

@@ -29,6 +29,7 @@ mod evidence;
 mod exec;
 mod expect;
 mod group;
+mod grpc;
 mod heartbeat;
 mod http;
 mod icmp;
@@ -38,10 +39,10 @@ mod message;
 mod network;
 mod ntp;
 mod outcome;
+mod password;
 mod probe;
 mod redis;
 mod result;
-mod secret;
 mod server;
 mod set;
 mod status;
@@ -59,6 +60,7 @@ mod unix;
 mod value;
 mod variables;
 mod verdict;
+mod websocket;
 
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
@@ -68,16 +70,14 @@ pub use dns::{
     RecordType, RecordsExpect,
 };
 pub use document::CheckDocument;
-pub use evidence::{
-    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, IcmpEvidence, NtpEvidence, PerfDatum, Phase,
-    PhaseSpan, RedisEvidence, RoundTrips, Side, Turn, TypeEvidence,
-};
+pub use evidence::*;
 pub use exec::{AbsolutePath, Argument, ExecLimits, ExecSettings, VariableName, VariableValue, WarningMeans};
 pub use expect::{
     ASSERTIONS_MAX, CertDays, Expect, Expression, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_lines,
     compile_pattern,
 };
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
+pub use grpc::{GrpcSettings, ServiceName};
 pub use heartbeat::{BusReport, Heartbeat, PoolReport, Role};
 pub use http::{
     BODY_SENT_BYTES_MAX, Base64Text, BasicAuth, BasicUser, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl,
@@ -90,10 +90,10 @@ pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERS
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
 pub use ntp::NtpSettings;
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
+pub use password::{Password, Token};
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
-pub use secret::{Password, Token};
 pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use status::{StatusRange, StatusSet};
@@ -114,8 +114,9 @@ pub use time::{
 pub use tls::{AlpnProtocol, TlsCheckSettings};
 pub use udp::{SentBase64, UdpSettings};
 pub use unix::{SocketPath, UnixSettings};
-pub use value::{DatabaseName, ExpectedValue, Query, UserName, ValueExpect};
+pub use value::{DatabaseName, ExpectedValue, LoginName, Query, ValueExpect};
 pub use verdict::{RunVerdict, VerdictOf};
+pub use websocket::{Subprotocol, WebsocketSettings, WebsocketUrl};
 
 /// A moment in UTC; on the wire an RFC 3339 text.
 pub use jiff::Timestamp;

@@ -192,6 +192,16 @@ reason_codes! {
     TlsNotOffered = "tls_not_offered",
     /// The server has no such database.
     UnknownDatabase = "unknown_database",
+    /// The service is known and not healthy.
+    NotServing = "not_serving",
+    /// The server does not know the service, or not its health.
+    ServiceUnknown = "service_unknown",
+    /// The server does not offer what the check asks for.
+    NotImplemented = "not_implemented",
+    /// The call ended with another status than OK.
+    GrpcStatus = "grpc_status",
+    /// The server answers in HTTP and does not open a WebSocket.
+    UpgradeRefused = "upgrade_refused",
     /// The server could not do what the check asked of it.
     QueryFailed = "query_failed",
     /// An assertion does not hold.

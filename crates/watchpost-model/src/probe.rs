@@ -10,6 +10,7 @@ use crate::dns::DnsSettings;
 use crate::document::CheckDocument;
 use crate::exec::ExecSettings;
 use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
+use crate::grpc::GrpcSettings;
 use crate::http::HttpSettings;
 use crate::icmp::IcmpSettings;
 use crate::ntp::NtpSettings;
@@ -19,6 +20,7 @@ use crate::tcp::TcpSettings;
 use crate::tls::TlsCheckSettings;
 use crate::udp::UdpSettings;
 use crate::unix::UnixSettings;
+use crate::websocket::WebsocketSettings;
 use crate::{Invalid, variables};
 
 /// What the settings of every check type tell about themselves.
@@ -142,6 +144,10 @@ check_types! {
     Exec(ExecSettings) = exec,
     /// A question to a name server.
     Dns(DnsSettings) = dns,
+    /// The health of a gRPC service.
+    Grpc(GrpcSettings) = grpc,
+    /// A WebSocket, optionally with an exchange of messages.
+    Websocket(WebsocketSettings) = websocket,
     /// A Redis server, or one that speaks its protocol.
     Redis(RedisSettings) = redis,
     /// A TLS handshake, and the certificate that the server shows.
