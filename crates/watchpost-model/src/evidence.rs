@@ -93,19 +93,19 @@ pub enum TypeEvidence {
     Exec(ExecEvidence),
     /// Of a name server.
     Dns(DnsEvidence),
+    /// Of a Redis server.
+    Redis(RedisEvidence),
     /// Of echo requests.
     Icmp(IcmpEvidence),
     /// Of a time server.
     Ntp(NtpEvidence),
-    /// Of a Redis server.
-    Redis(RedisEvidence),
 }
 
 /// What was said in an exchange of texts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DialogueEvidence {
     /// How many bytes the check sent.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub sent_bytes: u64,
     /// How many bytes the peer sent.
     pub received_bytes: u64,
@@ -145,4 +145,8 @@ pub enum Side {
     Check,
     /// Its target.
     Peer,
+}
+
+fn is_nothing(bytes: &u64) -> bool {
+    *bytes == 0
 }

@@ -47,8 +47,10 @@ mod set;
 mod status;
 mod subject;
 mod target;
+mod targets;
 mod task;
 mod tcp;
+mod template;
 mod text;
 mod time;
 mod tls;
@@ -77,7 +79,10 @@ pub use expect::{
 };
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
 pub use heartbeat::{BusReport, Heartbeat, PoolReport, Role};
-pub use http::{BODY_SENT_BYTES_MAX, HeaderValue, HttpMethod, HttpSettings, HttpUrl, REDIRECTS_MAX};
+pub use http::{
+    BODY_SENT_BYTES_MAX, Base64Text, BasicAuth, BasicUser, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl,
+    HttpVersion, REDIRECTS_MAX,
+};
 pub use icmp::{ECHO_COUNT_MAX, IcmpSettings};
 pub use id::{BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
 pub use json_path::{JsonExpect, JsonPath, compile_json_path};
@@ -88,18 +93,23 @@ pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
-pub use secret::Password;
+pub use secret::{Password, Token};
 pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use status::{StatusRange, StatusSet};
 pub use subject::{SubjectPrefix, Subjects, header};
 pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target, shown_address};
+pub use targets::{
+    DnsRecords, DnsTargets, FILES_MAX, FileTargets, FoundTarget, FoundTargets, HttpTargets, KubernetesPort,
+    KubernetesTargets, LABEL_NAME_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_BYTES_MAX, LABELS_MAX, Labels, SourceReport,
+    SourceState, StaticTarget, TARGETS_MAX, TargetSource, Targets, TargetsDocument,
+};
 pub use task::{Firing, Task, TaskClass};
 pub use tcp::TcpSettings;
 pub use text::shorten;
 pub use time::{
-    DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, Offset, Pause, TIMEOUT_MAX, Timeout, Ttl, Wait,
-    parse_duration,
+    DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, KeepFor, Latency, Offset, Pause, Refresh, TIMEOUT_MAX,
+    Timeout, Ttl, Wait, parse_duration,
 };
 pub use tls::{AlpnProtocol, TlsCheckSettings};
 pub use udp::{SentBase64, UdpSettings};

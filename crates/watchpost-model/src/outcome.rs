@@ -58,7 +58,7 @@ impl fmt::Display for Outcome {
 }
 
 /// Why a task ended as it did: a code for machines and a sentence for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reason {
     /// The code; see [`ReasonCode`] for the known ones.
     pub code: ReasonCode,
@@ -74,13 +74,13 @@ impl Reason {
 }
 
 macro_rules! reason_codes {
-    ($($(#[$doc:meta])* $variant:ident = $word:literal,)*) => {
+    ($($(#[doc = $told:literal])* $variant:ident = $word:literal,)*) => {
         /// The machine-readable reason of an outcome, `snake_case` on the wire. A code that this
         /// version does not know is kept as it came.
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum ReasonCode {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $told])* $variant,)*
             /// A code of another version.
             Other(Box<str>),
         }
@@ -104,8 +104,8 @@ macro_rules! reason_codes {
             }
         }
 
-        /// Every code that this version gives, for documentation and tests.
-        pub const REASON_CODES: &[&str] = &[$($word,)*];
+        /// Every code that this version gives, with what it means, for documentation and tests.
+        pub const REASON_CODES: &[(&str, &str)] = &[$(($word, concat!($($told),*)),)*];
     };
 }
 

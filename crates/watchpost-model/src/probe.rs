@@ -142,18 +142,18 @@ check_types! {
     Exec(ExecSettings) = exec,
     /// A question to a name server.
     Dns(DnsSettings) = dns,
-    /// Echo requests.
-    Icmp(IcmpSettings) = icmp,
-    /// A datagram, and optionally its answer.
-    Udp(UdpSettings) = udp,
-    /// A question to a time server.
-    Ntp(NtpSettings) = ntp,
     /// A Redis server, or one that speaks its protocol.
     Redis(RedisSettings) = redis,
     /// A TLS handshake, and the certificate that the server shows.
     Tls(TlsCheckSettings) = tls,
     /// A connection to a socket in the file system, optionally with an exchange of text.
     Unix(UnixSettings) = unix,
+    /// Echo requests.
+    Icmp(IcmpSettings) = icmp,
+    /// A datagram, and optionally its answer.
+    Udp(UdpSettings) = udp,
+    /// A question to a time server.
+    Ntp(NtpSettings) = ntp,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.
@@ -255,7 +255,11 @@ impl ProbeSettings {
 /// # Errors
 /// What is wrong with it, and where in it.
 pub fn compile_expression(expression: &Expression, check_type: CheckType) -> Result<Program, CompileError> {
-    watchpost_expr::compile(expression.as_str(), &check_type.environment())
+    let environment = check_type.environment();
+    let text = crate::template::sampled("Expression", expression.as_str(), |text| {
+        watchpost_expr::compile(text, &environment).is_ok()
+    });
+    watchpost_expr::compile(&text, &environment)
 }
 
 /// What can be expected of a type, in words.

@@ -34,12 +34,15 @@ pub fn parse(text: &str, number: usize, timeout: Duration, all_addresses: bool) 
 }
 
 fn check(text: &str, id: CheckId, timeout: Duration, all_addresses: bool) -> Result<Check, String> {
+    let settings = settings(text)?;
+    // What is not on the network has no addresses of which there could be several.
+    let all_addresses = all_addresses && settings.host_port().is_some();
     let document = CheckDocument {
         // It is run once: no interval bounds its timeout.
         scheduled: false,
         timeout: Some(Timeout::new(timeout).map_err(|e| e.to_string())?),
         addresses: if all_addresses { Addresses::All } else { Addresses::Any },
-        ..CheckDocument::probing(id, settings(text)?)
+        ..CheckDocument::probing(id, settings)
     };
     Check::try_from(document).map_err(|e| e.to_string())
 }
@@ -55,14 +58,14 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
     };
     match scheme {
         "http" | "https" => Ok(ProbeSettings::Http(HttpSettings::get(parsed(text)?))),
+        "tcp" => Ok(ProbeSettings::Tcp(TcpSettings::connect(parsed(rest.trim_end_matches('/'))?))),
+        "tls" => Ok(ProbeSettings::Tls(TlsCheckSettings::handshake(parsed(rest.trim_end_matches('/'))?))),
         "dns" => Ok(ProbeSettings::Dns(question(rest)?)),
         "icmp" => Ok(ProbeSettings::Icmp(IcmpSettings::to(parsed(host(rest))?))),
         "udp" => Ok(ProbeSettings::Udp(UdpSettings::send(parsed(rest.trim_end_matches('/'))?))),
-        "ntp" => Ok(ProbeSettings::Ntp(NtpSettings::ask(parsed(rest.trim_end_matches('/'))?))),
-        "tcp" => Ok(ProbeSettings::Tcp(TcpSettings::connect(parsed(rest.trim_end_matches('/'))?))),
-        "redis" | "rediss" => server::redis(rest, scheme == "rediss"),
-        "tls" => Ok(ProbeSettings::Tls(TlsCheckSettings::handshake(parsed(rest.trim_end_matches('/'))?))),
         "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
+        "redis" | "rediss" => server::redis(rest, scheme == "rediss"),
+        "ntp" => Ok(ProbeSettings::Ntp(NtpSettings::ask(parsed(rest.trim_end_matches('/'))?))),
         other => {
             Err(format!("there is no check for `{other}://`: `watchpost check --help` lists the forms of targets"))
         }
@@ -143,10 +146,10 @@ mod tests {
         assert!(told("gopher://a").contains("no check for `gopher://`"));
         assert!(told("http://").contains("not a URL"));
         assert!(told("tcp://a").contains("no port"));
-        assert!(told("icmp://a:1").contains("without a port"));
         assert!(told("exec:").contains("there is no command"));
         assert!(told("exec:check_load").contains("not an absolute path"));
         assert!(told("exec:/a 'b").contains("is not closed"));
+        assert!(told("icmp://a:1").contains("without a port"));
         assert!(told("dns://").contains("not a name"));
         assert!(told("dns://a?type=X").contains("not a type of records"));
         assert!(told("dns://a?transport=quic").contains("expected udp, tcp, tls or https"));
@@ -162,15 +165,15 @@ mod tests {
             "tcp://[::1]:22/",
             "dns://a",
             "dns://a/?type=MX&server=10.0.0.1&transport=tls",
+            "exec:/a -w 1",
+            "tls://a:443",
+            "unix:///run/a.sock",
             "icmp://a",
             "icmp://[::1]/",
             "icmp://10.0.0.1",
             "udp://a:1",
             "ntp://a",
             "ntp://[::1]:124",
-            "exec:/a -w 1",
-            "tls://a:443",
-            "unix:///run/a.sock",
         ] {
             assert!(matches!(parse(text, 1, Duration::from_secs(1), true), Ok(RunItem::Check(_))), "{text}");
         }
