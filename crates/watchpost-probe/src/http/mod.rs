@@ -5,11 +5,11 @@
 mod answer;
 mod cookies;
 mod decode;
-mod exchange;
+pub(crate) mod exchange;
 mod facts;
-mod failure;
+pub(crate) mod failure;
 mod fetch;
-mod hop;
+pub(crate) mod hop;
 mod http1;
 mod http2;
 mod stream;
