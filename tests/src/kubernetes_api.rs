@@ -264,7 +264,8 @@ impl State {
                 // The version of the list itself is still known.
                 let is_forgotten = from < inner.forgotten;
                 if is_forgotten {
-                    lines = vec![json!({ "type": "ERROR", "object": status(410, "Expired", "too old resource version") })];
+                    lines =
+                        vec![json!({ "type": "ERROR", "object": status(410, "Expired", "too old resource version") })];
                 }
                 from = inner.version;
                 (lines, is_forgotten || inner.watches_ended != ended || inner.is_down)
@@ -373,10 +374,7 @@ async fn whole(stream: &mut (impl AsyncWrite + Unpin), body: &Value) -> io::Resu
     stream.shutdown().await
 }
 
-async fn read_request(
-    stream: &mut (impl AsyncRead + Unpin),
-    note: impl FnOnce(String),
-) -> io::Result<Option<Asked>> {
+async fn read_request(stream: &mut (impl AsyncRead + Unpin), note: impl FnOnce(String)) -> io::Result<Option<Asked>> {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
         if bytes.len() > HEAD_BYTES_MAX || stream.read_buf(&mut bytes).await? == 0 {

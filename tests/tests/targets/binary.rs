@@ -81,9 +81,11 @@ fn template(config: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_source_without_targets_is_an_outcome_that_says_why() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let silent = Server::start(IpAddr::V4(Ipv4Addr::LOCALHOST), |mut stream| async move {
-        while stream.read_u8().await.is_ok() {}
-    });
+    let silent =
+        Server::start(
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            |mut stream| async move { while stream.read_u8().await.is_ok() {} },
+        );
     let silent = silent.await.unwrap();
     let mut config = String::from("checks:\n");
     for (id, source) in [
@@ -93,7 +95,9 @@ async fn a_source_without_targets_is_an_outcome_that_says_why() {
         ("refused", format!("http: {{url: 'http://{closed}/sd'}}")),
         ("silent", format!("http: {{url: 'http://{}/sd'}}", silent.address())),
     ] {
-        config += &format!("- {{id: {id}, targets: {{{source}}}, tcp: {{address: '{{{{target.address}}}}'}}, timeout: 3s}}\n");
+        config += &format!(
+            "- {{id: {id}, targets: {{{source}}}, tcp: {{address: '{{{{target.address}}}}'}}, timeout: 3s}}\n"
+        );
     }
     let launch = Launch::new("check").config(&config).args(&["--timeout", "3s"]);
     let launch = launch.file("empty.json", "[]").file("broken.yaml", "- targets: ['a:1', 'b:\n");
@@ -103,7 +107,11 @@ async fn a_source_without_targets_is_an_outcome_that_says_why() {
     assert_eq!(results.len(), 5, "{results:#?}");
     for (id, outcome, part) in [
         ("empty", "error/no_endpoints", "the source file empty.json lists no target"),
-        ("broken", "error/no_endpoints", "the source file broken.yaml gives no targets: the file broken.yaml is no list"),
+        (
+            "broken",
+            "error/no_endpoints",
+            "the source file broken.yaml gives no targets: the file broken.yaml is no list",
+        ),
         ("none", "error/no_endpoints", "the source file nothing*.json lists no target"),
         ("refused", "error/no_endpoints", "gives no targets: "),
         ("silent", "timeout/no_endpoints", "has not answered within"),
@@ -167,7 +175,10 @@ checks:
     let degraded = |result: &TaskResult| result.target.source.is_some();
     let result = until_result(&up, "a result that says degraded", degraded).await;
     let source = result.target.source.as_ref().unwrap();
-    assert_eq!((source.state, source.name.as_str(), told(&result).as_str()), (SourceState::Degraded, "file t.json", "pass"));
+    assert_eq!(
+        (source.state, source.name.as_str(), told(&result).as_str()),
+        (SourceState::Degraded, "file t.json", "pass")
+    );
     assert!(source.reason.message.contains("t.json is no list of targets: EOF"), "{source:?}");
     let again = until_result(&up, "the same since the same time", degraded).await;
     assert_eq!(again.target.source.as_ref().unwrap().since, source.since);

@@ -41,7 +41,8 @@ impl Says {
     }
 
     fn set(&self, status: u16, body: &str) {
-        let head = format!("HTTP/1.1 {status} S\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head =
+            format!("HTTP/1.1 {status} S\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
         *self.answer.lock().unwrap() = [head.as_bytes(), body.as_bytes()].concat();
     }
 
@@ -63,7 +64,12 @@ async fn a_server_is_asked_as_prometheus_asks() {
     let url = found[0].labels().get("__meta_url").unwrap();
     assert!(url.ends_with("/sd"), "{url}");
     let request = server.requests.lock().unwrap()[0].to_ascii_lowercase();
-    for part in ["get /sd?token=hunter2 http/1.1", "accept: application/json", "x-prometheus-refresh-interval-seconds: 1\r", "x-scope: shop"] {
+    for part in [
+        "get /sd?token=hunter2 http/1.1",
+        "accept: application/json",
+        "x-prometheus-refresh-interval-seconds: 1\r",
+        "x-scope: shop",
+    ] {
         assert!(request.contains(part), "{request}\nlacks {part}");
     }
 }

@@ -174,10 +174,8 @@ async fn a_server_that_fails_is_told_and_listed_again_when_it_is_back() {
     assert!(refused.starts_with("protocol_error: ") && refused.contains("there is no type `NEW`"), "{refused}");
     api.forget();
     until(&mut lookout, &["10.0.0.1:80", "10.0.0.2:80"]).await;
-    let wrong = format!(
-        r#"{{"kubernetes": {{"api": "http://{}", "namespace": "other", "service": "web"}}}}"#,
-        api.address()
-    );
+    let wrong =
+        format!(r#"{{"kubernetes": {{"api": "http://{}", "namespace": "other", "service": "web"}}}}"#, api.address());
     let refused = next(&mut look_out(&wrong, &Resolver::with_nameservers(Vec::new()))).await.unwrap_err();
     assert!(refused.contains("status 404: the server could not find"), "{refused}");
 }
