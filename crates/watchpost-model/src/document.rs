@@ -23,7 +23,7 @@ use crate::redis::RedisSettings;
 use crate::target::{Addresses, Target, shown_address};
 use crate::targets::Targets;
 use crate::tcp::TcpSettings;
-use crate::template::{Places, first_template};
+use crate::template::{Places, first_place, first_template};
 use crate::time::{Interval, Timeout};
 use crate::tls::TlsCheckSettings;
 use crate::udp::UdpSettings;
@@ -281,8 +281,8 @@ fn templated(
         let template = first_template(settings, "").or_else(|| first_template(expect, "expect"));
         return match template {
             Some((key, text)) => Err(format!(
-                "`{key}` is `{}`, and the check has no `targets` to fill it in with",
-                crate::shorten(&text, 80)
+                "`{key}` holds `{}`, and the check has no `targets` to fill it in with",
+                first_place(&text)
             )),
             None => Ok(None),
         };
@@ -292,8 +292,8 @@ fn templated(
     }
     if let Some((key, text)) = first_template(&targets, "targets") {
         return Err(format!(
-            "`{key}` is `{}`: targets are filled in, and not into where they come from",
-            crate::shorten(&text, 80)
+            "`{key}` holds `{}`: targets are filled in, and not into where they come from",
+            first_place(&text)
         ));
     }
     let places = Places::find(settings, expect)?;
