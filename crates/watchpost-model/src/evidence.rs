@@ -3,6 +3,7 @@
 mod databases;
 mod dns;
 mod exec;
+mod heartbeat;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use self::databases::RedisEvidence;
 pub use self::dns::{DnsEvidence, DnsRecord};
 pub use self::exec::{ExecEvidence, PerfDatum};
+pub use self::heartbeat::HeartbeatEvidence;
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -89,6 +91,8 @@ pub enum TypeEvidence {
     Dialogue(DialogueEvidence),
     /// Of a program that was run.
     Exec(ExecEvidence),
+    /// Of a job that reports in by itself.
+    Heartbeat(HeartbeatEvidence),
     /// Of a name server.
     Dns(DnsEvidence),
     /// Of a Redis server.

@@ -20,6 +20,7 @@
 //! # Ok::<(), watchpost_model::DecodeError>(())
 //! ```
 
+mod beat;
 mod check;
 mod codec;
 mod dialogue;
@@ -55,6 +56,7 @@ mod value;
 mod variables;
 mod verdict;
 
+pub use beat::{Beat, BeatMessage, BeatStatus, BeatTaken, HeartbeatSettings};
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
 pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex, SentPart};
@@ -64,8 +66,8 @@ pub use dns::{
 };
 pub use document::CheckDocument;
 pub use evidence::{
-    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, PerfDatum, Phase, PhaseSpan, RedisEvidence,
-    Side, Turn, TypeEvidence,
+    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HeartbeatEvidence, HopReport, PerfDatum, Phase, PhaseSpan,
+    RedisEvidence, Side, Turn, TypeEvidence,
 };
 pub use exec::{AbsolutePath, Argument, ExecLimits, ExecSettings, VariableName, VariableValue, WarningMeans};
 pub use expect::{
@@ -93,7 +95,8 @@ pub use task::{Firing, Task, TaskClass};
 pub use tcp::TcpSettings;
 pub use text::shorten;
 pub use time::{
-    DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, TIMEOUT_MAX, Timeout, Ttl, parse_duration,
+    BeatPeriod, DurationError, Grace, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, TIMEOUT_MAX, Timeout, Ttl,
+    parse_duration,
 };
 pub use tls::{AlpnProtocol, TlsCheckSettings};
 pub use unix::{SocketPath, UnixSettings};
