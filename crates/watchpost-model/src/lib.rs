@@ -20,6 +20,7 @@
 //! # Ok::<(), watchpost_model::DecodeError>(())
 //! ```
 
+mod beat;
 mod check;
 mod codec;
 mod dialogue;
@@ -39,10 +40,10 @@ mod message;
 mod network;
 mod ntp;
 mod outcome;
+mod password;
 mod probe;
 mod redis;
 mod result;
-mod secret;
 mod server;
 mod set;
 mod status;
@@ -62,6 +63,7 @@ mod variables;
 mod verdict;
 mod websocket;
 
+pub use beat::{Beat, BeatMessage, BeatStatus, BeatTaken, HeartbeatSettings};
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
 pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex, SentPart};
@@ -70,10 +72,7 @@ pub use dns::{
     RecordType, RecordsExpect,
 };
 pub use document::CheckDocument;
-pub use evidence::{
-    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, GrpcEvidence, HopReport, IcmpEvidence, NtpEvidence,
-    PerfDatum, Phase, PhaseSpan, RedisEvidence, RoundTrips, Side, Turn, TypeEvidence, WebsocketEvidence,
-};
+pub use evidence::*;
 pub use exec::{AbsolutePath, Argument, ExecLimits, ExecSettings, VariableName, VariableValue, WarningMeans};
 pub use expect::{
     ASSERTIONS_MAX, CertDays, Expect, Expression, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_lines,
@@ -93,10 +92,10 @@ pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERS
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
 pub use ntp::NtpSettings;
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
+pub use password::{Password, Token};
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
-pub use secret::{Password, Token};
 pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use status::{StatusRange, StatusSet};
@@ -111,13 +110,13 @@ pub use task::{Firing, Task, TaskClass};
 pub use tcp::TcpSettings;
 pub use text::shorten;
 pub use time::{
-    DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, KeepFor, Latency, Offset, Pause, Refresh, TIMEOUT_MAX,
-    Timeout, Ttl, Wait, parse_duration,
+    BeatPeriod, DurationError, Grace, INTERVAL_MAX, INTERVAL_MIN, Interval, KeepFor, Latency, Offset, Pause, Refresh,
+    TIMEOUT_MAX, Timeout, Ttl, Wait, parse_duration,
 };
 pub use tls::{AlpnProtocol, TlsCheckSettings};
 pub use udp::{SentBase64, UdpSettings};
 pub use unix::{SocketPath, UnixSettings};
-pub use value::{DatabaseName, ExpectedValue, Query, UserName, ValueExpect};
+pub use value::{DatabaseName, ExpectedValue, LoginName, Query, ValueExpect};
 pub use verdict::{RunVerdict, VerdictOf};
 pub use websocket::{MessageText, Subprotocol, WebsocketSettings, WebsocketUrl};
 

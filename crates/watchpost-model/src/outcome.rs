@@ -222,6 +222,12 @@ reason_codes! {
     PluginTimeout = "plugin_timeout",
     /// The machine that runs the check does not permit the program.
     ExecNotAllowed = "exec_not_allowed",
+    /// The job of a heartbeat check has not reported in for too long.
+    HeartbeatSilent = "heartbeat_silent",
+    /// The job of a heartbeat check reports that it failed.
+    HeartbeatFailed = "heartbeat_failed",
+    /// The job of a heartbeat check has not reported in yet, and need not have.
+    HeartbeatPending = "heartbeat_pending",
     /// The probe panicked; a defect of Watchpost, and this task's alone.
     Panicked = "panicked",
     /// No worker of the check's type was free in time.
@@ -299,7 +305,7 @@ mod tests {
 
     #[test]
     fn every_code_reads_back_as_itself_and_unknown_ones_are_kept() {
-        for word in REASON_CODES {
+        for (word, _) in REASON_CODES {
             let code = ReasonCode::from(*word);
             assert!(!matches!(code, ReasonCode::Other(_)), "{word}");
             assert_eq!(code.as_str(), *word);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use watchpost_expr::{Field, Type};
 
 use crate::HeaderName;
+
 use crate::expect::Pattern;
 use crate::http::{HeaderValue, HttpAuth};
 use crate::network::{RouteSettings, TlsSettings};

@@ -87,6 +87,11 @@ impl Secrets {
         self.add_header("authorization", &authorization(auth));
     }
 
+    /// Adds `values` themselves.
+    pub(crate) fn extend<'a>(&mut self, values: impl Iterator<Item = &'a str>) {
+        values.for_each(|value| self.add(value.as_bytes()));
+    }
+
     fn add_header(&mut self, name: &str, value: &str) {
         if !is_secret_header(name) {
             return;
@@ -104,11 +109,6 @@ impl Secrets {
             let values = value.split(';').filter_map(|pair| pair.split_once('='));
             values.for_each(|(_, value)| self.add(value.trim().as_bytes()));
         }
-    }
-
-    /// Adds `values` themselves.
-    pub(crate) fn extend<'a>(&mut self, values: impl Iterator<Item = &'a str>) {
-        values.for_each(|value| self.add(value.as_bytes()));
     }
 
     /// The same, and what `rules` hide.

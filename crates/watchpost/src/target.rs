@@ -17,8 +17,7 @@ Targets:
   tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH
   dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https
   icmp://HOST, udp://HOST:PORT, ntp://HOST[:PORT]
-  grpc://HOST:PORT[/SERVICE], grpcs://HOST:PORT[/SERVICE]
-  ws://HOST[:PORT]/PATH, wss://HOST[:PORT]/PATH
+  grpc://HOST:PORT[/SERVICE], grpcs://…, ws://HOST[:PORT]/PATH, wss://…
   redis://HOST[:PORT], rediss://HOST[:PORT]
   exec:/PATH ARGUMENT… (with --exec-dir)";
 
@@ -64,10 +63,10 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
         "tls" => Ok(ProbeSettings::Tls(TlsCheckSettings::handshake(parsed(rest.trim_end_matches('/'))?))),
         "dns" => Ok(ProbeSettings::Dns(question(rest)?)),
         "icmp" => Ok(ProbeSettings::Icmp(IcmpSettings::to(parsed(host(rest))?))),
-        "udp" => Ok(ProbeSettings::Udp(UdpSettings::send(parsed(rest.trim_end_matches('/'))?))),
-        "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
         "grpc" | "grpcs" => server::grpc(rest, scheme == "grpcs"),
         "ws" | "wss" => Ok(ProbeSettings::Websocket(WebsocketSettings::connect(parsed(text)?))),
+        "udp" => Ok(ProbeSettings::Udp(UdpSettings::send(parsed(rest.trim_end_matches('/'))?))),
+        "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
         "redis" | "rediss" => server::redis(rest, scheme == "rediss"),
         "ntp" => Ok(ProbeSettings::Ntp(NtpSettings::ask(parsed(rest.trim_end_matches('/'))?))),
         other => {

@@ -23,7 +23,7 @@ impl Base64Text {
 }
 
 /// As a newtype, which no format shows: templates may stand in a body.
-pub(super) fn write_text<S: Serializer>(body: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn write<S: Serializer>(body: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     match body {
         Some(body) => serializer.serialize_newtype_struct("Body", body),
         None => serializer.serialize_none(),

@@ -44,7 +44,7 @@ pub struct HttpSettings {
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "body::text",
-        serialize_with = "body::write_text"
+        serialize_with = "body::write"
     )]
     pub body: Option<String>,
     /// The body to send, in base64; at most 64 KiB of bytes.

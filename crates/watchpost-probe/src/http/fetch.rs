@@ -13,6 +13,9 @@ use crate::Verdict;
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
 
+/// Every server of such things speaks it.
+const VERSION: Option<HttpVersion> = Some(HttpVersion::Http11);
+
 /// Fetches what URLs lead to, by the same connections and TLS as checks. No redirect is followed.
 #[derive(Debug, Clone)]
 pub(crate) struct Fetcher {
@@ -86,15 +89,18 @@ impl Fetcher {
         })?;
         recorder.hop(hop.shown_url());
         let handshake = match hop.is_tls() {
-            true => {
-                let protocols = exchange::protocols(Some(HttpVersion::Http11));
-                Some(self.context.tls.prepare(hop.host_plain(), &settings.tls, protocols).await.map_err(of)?)
-            }
+            true => Some(
+                self.context
+                    .tls
+                    .prepare(hop.host_plain(), &settings.tls, exchange::protocols(VERSION))
+                    .await
+                    .map_err(of)?,
+            ),
             false => None,
         };
         let to = hop.destination(None, &settings.route);
         let connection = self.context.network.connect(to, recorder).await.map_err(of)?;
-        let answered = exchange::send(&hop, Some(HttpVersion::Http11), connection, handshake, recorder).await;
+        let answered = exchange::send(&hop, VERSION, connection, handshake, recorder).await;
         let response = answered.map_err(|broken| of(failure::of_request(&broken, &hop, recorder)))?;
         recorder.enter(Stage::Receive);
         Ok(Stream { status: response.head.status.as_u16(), response, hop, recorder: recorder.clone() })
