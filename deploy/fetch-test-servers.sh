@@ -7,6 +7,7 @@ set -euo pipefail
 wanted=(
     check_dummy:monitoring-plugins-basic
     check_ssh:monitoring-plugins-basic
+    initdb:postgresql
     redis-server:redis-server
 )
 

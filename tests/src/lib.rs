@@ -7,6 +7,7 @@ pub mod kubernetes_api;
 pub mod nats_server;
 pub mod observer;
 pub mod openssl_server;
+pub mod postgres_server;
 pub mod process;
 pub mod python_server;
 pub mod redis_server;

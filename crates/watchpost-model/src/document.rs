@@ -19,6 +19,7 @@ use crate::icmp::IcmpSettings;
 use crate::id::CheckId;
 use crate::message::V1;
 use crate::ntp::NtpSettings;
+use crate::postgres::PostgresSettings;
 use crate::probe::{CheckType, ProbeSettings};
 use crate::redis::RedisSettings;
 use crate::target::{Addresses, Target, shown_address};
@@ -74,6 +75,9 @@ pub struct CheckDocument {
     /// A check of a Redis server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisSettings>,
+    /// A check of a PostgreSQL server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<PostgresSettings>,
     /// A TLS check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsCheckSettings>,
@@ -147,6 +151,7 @@ impl CheckDocument {
             grpc: None,
             websocket: None,
             redis: None,
+            postgres: None,
             tls: None,
             unix: None,
             icmp: None,

@@ -15,6 +15,7 @@ use crate::grpc::GrpcSettings;
 use crate::http::HttpSettings;
 use crate::icmp::IcmpSettings;
 use crate::ntp::NtpSettings;
+use crate::postgres::PostgresSettings;
 use crate::redis::RedisSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
@@ -153,6 +154,8 @@ check_types! {
     Websocket(WebsocketSettings) = websocket,
     /// A Redis server, or one that speaks its protocol.
     Redis(RedisSettings) = redis,
+    /// A PostgreSQL server.
+    Postgres(PostgresSettings) = postgres,
     /// A TLS handshake, and the certificate that the server shows.
     Tls(TlsCheckSettings) = tls,
     /// A connection to a socket in the file system, optionally with an exchange of text.

@@ -55,6 +55,7 @@ mod lazy;
 mod network;
 mod ntp;
 mod patterns;
+mod postgres;
 mod recorder;
 mod redaction;
 mod redis;
@@ -150,6 +151,7 @@ impl ProbeSet {
             .with(CheckType::Grpc, context.factory(grpc::GrpcProbe::new))
             .with(CheckType::Websocket, context.factory(websocket::WebsocketProbe::new))
             .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
+            .with(CheckType::Postgres, context.factory(postgres::PostgresProbe::new))
             .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
             .with(CheckType::Unix, context.factory(unix::UnixProbe::new))
             .with(CheckType::Icmp, context.factory(icmp::IcmpProbe::new))

@@ -13,6 +13,7 @@ mod handshake;
 mod http;
 mod http2;
 mod limits;
+mod postgres;
 mod redirects;
 mod redis;
 mod tcp;

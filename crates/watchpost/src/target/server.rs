@@ -1,6 +1,6 @@
 //! Targets that are servers: `SCHEME://[USER@]HOST[:PORT][/PATH]`.
 
-use watchpost_model::{GrpcSettings, HostPort, ProbeSettings, RedisSettings};
+use watchpost_model::{GrpcSettings, HostPort, PostgresSettings, ProbeSettings, RedisSettings};
 
 use super::parsed;
 
@@ -47,6 +47,14 @@ fn shown(text: &str) -> std::borrow::Cow<'_, str> {
 
 pub(super) fn redis(rest: &str, tls: bool) -> Result<ProbeSettings, String> {
     Ok(ProbeSettings::Redis(RedisSettings::ping(address(rest, Some(6379))?, tls)))
+}
+
+/// `[USER@]HOST[:PORT][/DATABASE]`.
+pub(super) fn postgres(rest: &str) -> Result<ProbeSettings, String> {
+    let Parts { user, address, path } = parts(rest, Some(5432))?;
+    let user = if user.is_empty() { None } else { Some(parsed(user)?) };
+    let database = if path.is_empty() { None } else { Some(parsed(path)?) };
+    Ok(ProbeSettings::Postgres(PostgresSettings { user, database, ..PostgresSettings::ready(address) }))
 }
 
 /// `HOST:PORT/SERVICE`.
