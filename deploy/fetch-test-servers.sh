@@ -9,6 +9,8 @@ wanted=(
     check_ssh:monitoring-plugins-basic
     initdb:postgresql
     redis-server:redis-server
+    sshd:openssh-server
+    ssh-keygen:openssh-client
 )
 
 say() { printf '%s\n' "fetch-test-servers: $*" >&2; }

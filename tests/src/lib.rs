@@ -12,5 +12,6 @@ pub mod process;
 pub mod python_server;
 pub mod redis_server;
 pub mod server_process;
+pub mod sshd;
 pub mod tcp_fixture;
 pub mod tls_fixture;

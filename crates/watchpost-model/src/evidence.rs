@@ -17,7 +17,7 @@ pub use self::datagrams::{IcmpEvidence, NtpEvidence, RoundTrips};
 pub use self::dns::{DnsEvidence, DnsRecord};
 pub use self::exec::{ExecEvidence, PerfDatum};
 pub use self::heartbeat::HeartbeatEvidence;
-pub use self::services::{GrpcEvidence, WebsocketEvidence};
+pub use self::services::{GrpcEvidence, SshEvidence, WebsocketEvidence};
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -103,6 +103,8 @@ pub enum TypeEvidence {
     Grpc(GrpcEvidence),
     /// Of a WebSocket server.
     Websocket(WebsocketEvidence),
+    /// Of an SSH server.
+    Ssh(SshEvidence),
     /// Of a Redis server.
     Redis(RedisEvidence),
     /// Of a PostgreSQL server.

@@ -17,6 +17,7 @@ use crate::icmp::IcmpSettings;
 use crate::ntp::NtpSettings;
 use crate::postgres::PostgresSettings;
 use crate::redis::RedisSettings;
+use crate::ssh::SshSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
 use crate::tls::TlsCheckSettings;
@@ -152,6 +153,8 @@ check_types! {
     Grpc(GrpcSettings) = grpc,
     /// A WebSocket, optionally with an exchange of messages.
     Websocket(WebsocketSettings) = websocket,
+    /// An SSH server.
+    Ssh(SshSettings) = ssh,
     /// A Redis server, or one that speaks its protocol.
     Redis(RedisSettings) = redis,
     /// A PostgreSQL server.

@@ -61,6 +61,7 @@ mod redaction;
 mod redis;
 mod resolver;
 mod secret;
+mod ssh;
 mod targets;
 mod tcp;
 mod tls;
@@ -150,6 +151,7 @@ impl ProbeSet {
             .with(CheckType::Dns, context.factory(dns::DnsProbe::new))
             .with(CheckType::Grpc, context.factory(grpc::GrpcProbe::new))
             .with(CheckType::Websocket, context.factory(websocket::WebsocketProbe::new))
+            .with(CheckType::Ssh, context.factory(ssh::SshProbe::new))
             .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
             .with(CheckType::Postgres, context.factory(postgres::PostgresProbe::new))
             .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))

@@ -18,7 +18,7 @@ Targets:
   dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https
   icmp://HOST, udp://HOST:PORT, ntp://HOST[:PORT]
   grpc://HOST:PORT[/SERVICE], grpcs://…, ws://HOST[:PORT]/PATH, wss://…
-  redis://HOST[:PORT], rediss://HOST[:PORT], postgres://[USER@]HOST[:PORT][/DATABASE]
+  ssh://HOST[:PORT], redis://HOST[:PORT], rediss://HOST[:PORT], postgres://[USER@]HOST[:PORT][/DATABASE]
   exec:/PATH ARGUMENT… (with --exec-dir)";
 
 /// What to run for `text`, the `number`th target. A text that is no target becomes an item that
@@ -68,6 +68,7 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
         "udp" => Ok(ProbeSettings::Udp(UdpSettings::send(parsed(rest.trim_end_matches('/'))?))),
         "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
         "postgres" | "postgresql" => server::postgres(rest),
+        "ssh" => server::ssh(rest),
         "redis" | "rediss" => server::redis(rest, scheme == "rediss"),
         "ntp" => Ok(ProbeSettings::Ntp(NtpSettings::ask(parsed(rest.trim_end_matches('/'))?))),
         other => {

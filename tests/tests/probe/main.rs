@@ -16,6 +16,7 @@ mod limits;
 mod postgres;
 mod redirects;
 mod redis;
+mod ssh;
 mod tcp;
 mod tls;
 mod websocket;

@@ -1,6 +1,6 @@
 //! Targets that are servers: `SCHEME://[USER@]HOST[:PORT][/PATH]`.
 
-use watchpost_model::{GrpcSettings, HostPort, PostgresSettings, ProbeSettings, RedisSettings};
+use watchpost_model::{GrpcSettings, HostPort, PostgresSettings, ProbeSettings, RedisSettings, SshSettings};
 
 use super::parsed;
 
@@ -47,6 +47,10 @@ fn shown(text: &str) -> std::borrow::Cow<'_, str> {
 
 pub(super) fn redis(rest: &str, tls: bool) -> Result<ProbeSettings, String> {
     Ok(ProbeSettings::Redis(RedisSettings::ping(address(rest, Some(6379))?, tls)))
+}
+
+pub(super) fn ssh(rest: &str) -> Result<ProbeSettings, String> {
+    Ok(ProbeSettings::Ssh(SshSettings::host_key(address(rest, Some(22))?)))
 }
 
 /// `[USER@]HOST[:PORT][/DATABASE]`.
