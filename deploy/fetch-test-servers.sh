@@ -8,6 +8,7 @@ wanted=(
     check_dummy:monitoring-plugins-basic
     check_ssh:monitoring-plugins-basic
     initdb:postgresql
+    mariadbd:mariadb-server
     redis-server:redis-server
     sshd:openssh-server
     ssh-keygen:openssh-client

@@ -4,6 +4,7 @@ pub mod dns_server;
 pub mod http2_fixture;
 pub mod http_fixture;
 pub mod kubernetes_api;
+pub mod mariadb_server;
 pub mod nats_server;
 pub mod observer;
 pub mod openssl_server;

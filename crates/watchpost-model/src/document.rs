@@ -18,6 +18,7 @@ use crate::http::HttpSettings;
 use crate::icmp::IcmpSettings;
 use crate::id::CheckId;
 use crate::message::V1;
+use crate::mysql::MysqlSettings;
 use crate::ntp::NtpSettings;
 use crate::postgres::PostgresSettings;
 use crate::probe::{CheckType, ProbeSettings};
@@ -82,6 +83,9 @@ pub struct CheckDocument {
     /// A check of a PostgreSQL server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postgres: Option<PostgresSettings>,
+    /// A check of a MySQL or MariaDB server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mysql: Option<MysqlSettings>,
     /// A TLS check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsCheckSettings>,
@@ -157,6 +161,7 @@ impl CheckDocument {
             ssh: None,
             redis: None,
             postgres: None,
+            mysql: None,
             tls: None,
             unix: None,
             icmp: None,

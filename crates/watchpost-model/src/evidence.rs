@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::databases::{PostgresEvidence, RedisEvidence};
+pub use self::databases::{MysqlEvidence, PostgresEvidence, RedisEvidence};
 pub use self::datagrams::{IcmpEvidence, NtpEvidence, RoundTrips};
 pub use self::dns::{DnsEvidence, DnsRecord};
 pub use self::exec::{ExecEvidence, PerfDatum};
@@ -109,6 +109,8 @@ pub enum TypeEvidence {
     Redis(RedisEvidence),
     /// Of a PostgreSQL server.
     Postgres(PostgresEvidence),
+    /// Of a MySQL or MariaDB server.
+    Mysql(MysqlEvidence),
     /// Of echo requests.
     Icmp(IcmpEvidence),
     /// Of a time server.

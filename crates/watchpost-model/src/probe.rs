@@ -14,6 +14,7 @@ use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
 use crate::grpc::GrpcSettings;
 use crate::http::HttpSettings;
 use crate::icmp::IcmpSettings;
+use crate::mysql::MysqlSettings;
 use crate::ntp::NtpSettings;
 use crate::postgres::PostgresSettings;
 use crate::redis::RedisSettings;
@@ -159,6 +160,8 @@ check_types! {
     Redis(RedisSettings) = redis,
     /// A PostgreSQL server.
     Postgres(PostgresSettings) = postgres,
+    /// A MySQL or MariaDB server.
+    Mysql(MysqlSettings) = mysql,
     /// A TLS handshake, and the certificate that the server shows.
     Tls(TlsCheckSettings) = tls,
     /// A connection to a socket in the file system, optionally with an exchange of text.

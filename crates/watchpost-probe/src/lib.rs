@@ -52,6 +52,7 @@ mod handshake;
 mod http;
 mod icmp;
 mod lazy;
+mod mysql;
 mod network;
 mod ntp;
 mod patterns;
@@ -154,6 +155,7 @@ impl ProbeSet {
             .with(CheckType::Ssh, context.factory(ssh::SshProbe::new))
             .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
             .with(CheckType::Postgres, context.factory(postgres::PostgresProbe::new))
+            .with(CheckType::Mysql, context.factory(mysql::MysqlProbe::new))
             .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
             .with(CheckType::Unix, context.factory(unix::UnixProbe::new))
             .with(CheckType::Icmp, context.factory(icmp::IcmpProbe::new))

@@ -4,6 +4,41 @@ use watchpost_model::{ReasonCode, ValueExpect};
 
 use crate::assertions::{Findings, excerpt, quoted, slashed};
 use crate::patterns::Patterns;
+use crate::recorder::Recorder;
+
+/// What a query answered.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    /// The first column of the first row; `None` where there is no row, or it is NULL.
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) rows: u64,
+}
+
+impl Answer {
+    /// Holds the query's first value against `expect`, notes the number that it reads as, and tells that.
+    pub(crate) fn judge(
+        answer: Option<&Self>,
+        expect: Option<&ValueExpect>,
+        findings: &mut Findings,
+        patterns: &Patterns,
+        recorder: &Recorder,
+    ) -> Option<serde_json::Number> {
+        let value = answer.and_then(|answer| answer.value.as_deref());
+        if let Some(expect) = expect {
+            findings.value("the query's first value", expect, value, patterns);
+        }
+        let number = value.and_then(number);
+        if let Some(number) = number.as_ref().and_then(serde_json::Number::as_f64) {
+            recorder.metric("value", number);
+        }
+        number
+    }
+
+    /// The value as text.
+    pub(crate) fn text(&self) -> Option<String> {
+        self.value.as_deref().map(|value| String::from_utf8_lossy(value).into_owned())
+    }
+}
 
 impl Findings {
     /// What `value` says about `expect`; `what` names it in reports. `None` is the absence of a value.

@@ -211,6 +211,11 @@ impl Conversation {
         Self { wire, heard: BytesMut::new(), unsaid: None }
     }
 
+    /// Waits for what the peer says by itself.
+    pub(crate) fn listen(&mut self) {
+        self.wire.await_answer();
+    }
+
     /// Asks something. Where that fails, the answer tells why.
     pub(crate) async fn say(&mut self, bytes: &[u8]) {
         self.wire.await_answer();

@@ -18,7 +18,8 @@ Targets:
   dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https
   icmp://HOST, udp://HOST:PORT, ntp://HOST[:PORT]
   grpc://HOST:PORT[/SERVICE], grpcs://…, ws://HOST[:PORT]/PATH, wss://…
-  ssh://HOST[:PORT], redis://HOST[:PORT], rediss://HOST[:PORT], postgres://[USER@]HOST[:PORT][/DATABASE]
+  ssh://HOST[:PORT], redis://HOST[:PORT], rediss://HOST[:PORT]
+  postgres://[USER@]HOST[:PORT][/DATABASE], mysql://USER@HOST[:PORT][/DATABASE]
   exec:/PATH ARGUMENT… (with --exec-dir)";
 
 /// What to run for `text`, the `number`th target. A text that is no target becomes an item that
@@ -67,6 +68,7 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
         "ws" | "wss" => Ok(ProbeSettings::Websocket(WebsocketSettings::connect(parsed(text)?))),
         "udp" => Ok(ProbeSettings::Udp(UdpSettings::send(parsed(rest.trim_end_matches('/'))?))),
         "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
+        "mysql" | "mariadb" => server::mysql(rest),
         "postgres" | "postgresql" => server::postgres(rest),
         "ssh" => server::ssh(rest),
         "redis" | "rediss" => server::redis(rest, scheme == "rediss"),

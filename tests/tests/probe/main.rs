@@ -13,6 +13,7 @@ mod handshake;
 mod http;
 mod http2;
 mod limits;
+mod mysql;
 mod postgres;
 mod redirects;
 mod redis;

@@ -38,3 +38,20 @@ pub struct PostgresEvidence {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sqlstate: Option<String>,
 }
+
+/// What a MySQL or MariaDB server answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct MysqlEvidence {
+    /// Its version, which it tells everybody: `8.0.40`, `10.11.6-MariaDB`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// How it had the check prove who it is, for example `caching_sha2_password`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<String>,
+    /// How many rows the query had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// The number of the server's error, where it answered with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<u16>,
+}

@@ -9,14 +9,15 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use watchpost_model::{PostgresSettings, ProbeSettings, ReasonCode, Task, TlsMode, TypeEvidence};
 
-use self::session::{Answer, Session};
+use self::session::Session;
 use crate::assertions::{Findings, conclude};
 use crate::broken::Broken;
 use crate::context::ProbeContext;
 use crate::network::Destination;
 use crate::recorder::Recorder;
+use crate::value::Answer;
 use crate::wire::{Conversation, Wire};
-use crate::{BoxFuture, Probe, Verdict, failure, value};
+use crate::{BoxFuture, Probe, Verdict, failure};
 
 /// The most that is read of one connection.
 const READ_BYTES_MAX: u64 = 256 * 1024;
@@ -51,17 +52,11 @@ impl PostgresProbe {
             }
         };
         let mut findings = Findings::default();
-        let text = answer.as_ref().and_then(|answer| answer.value.as_deref());
-        let number = text.and_then(value::number);
-        if let Some(number) = number.as_ref().and_then(serde_json::Number::as_f64) {
-            recorder.metric("value", number);
-        }
-        if let Some(expect) = &settings.expect {
-            findings.value("the query's first value", expect, text, &self.context.patterns);
-        }
+        let (expect, patterns) = (settings.expect.as_ref(), &self.context.patterns);
+        let number = Answer::judge(answer.as_ref(), expect, &mut findings, patterns, recorder);
         let verdict = conclude(&self.context, task, recorder, findings, || {
             serde_json::json!({
-                "value": text.map(String::from_utf8_lossy),
+                "value": answer.as_ref().and_then(Answer::text),
                 "number": number,
                 "rows": answer.as_ref().map(|answer| answer.rows),
                 "version": session.evidence.version,

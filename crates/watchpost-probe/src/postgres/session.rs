@@ -14,6 +14,7 @@ use watchpost_model::{PostgresEvidence, PostgresSettings, ReasonCode, TlsMode, s
 use super::refusal::{ServerError, refusal};
 use crate::broken::Broken;
 use crate::secret::Secrets;
+use crate::value::Answer;
 use crate::wire::{Conversation, Wire};
 
 /// The largest message that is read.
@@ -28,14 +29,6 @@ pub(super) struct Session<'a> {
     is_tls: bool,
     secrets: Secrets,
     pub(super) evidence: PostgresEvidence,
-}
-
-/// What a query answered.
-#[derive(Debug, Default)]
-pub(super) struct Answer {
-    /// The first column of the first row; `None` where there is no row, or it is NULL.
-    pub(super) value: Option<Vec<u8>>,
-    pub(super) rows: u64,
 }
 
 impl<'a> Session<'a> {

@@ -1,6 +1,8 @@
 //! Targets that are servers: `SCHEME://[USER@]HOST[:PORT][/PATH]`.
 
-use watchpost_model::{GrpcSettings, HostPort, PostgresSettings, ProbeSettings, RedisSettings, SshSettings};
+use watchpost_model::{
+    GrpcSettings, HostPort, MysqlSettings, PostgresSettings, ProbeSettings, RedisSettings, SshSettings,
+};
 
 use super::parsed;
 
@@ -59,6 +61,16 @@ pub(super) fn postgres(rest: &str) -> Result<ProbeSettings, String> {
     let user = if user.is_empty() { None } else { Some(parsed(user)?) };
     let database = if path.is_empty() { None } else { Some(parsed(path)?) };
     Ok(ProbeSettings::Postgres(PostgresSettings { user, database, ..PostgresSettings::ready(address) }))
+}
+
+/// `USER@HOST[:PORT][/DATABASE]`.
+pub(super) fn mysql(rest: &str) -> Result<ProbeSettings, String> {
+    let Parts { user, address, path } = parts(rest, Some(3306))?;
+    if user.is_empty() {
+        return Err("a check of this type logs in: expected `mysql://USER@HOST`".into());
+    }
+    let database = if path.is_empty() { None } else { Some(parsed(path)?) };
+    Ok(ProbeSettings::Mysql(MysqlSettings { database, ..MysqlSettings::ping(address, parsed(user)?) }))
 }
 
 /// `HOST:PORT/SERVICE`.
