@@ -83,7 +83,7 @@ pub use grpc::{GrpcSettings, ServiceName};
 pub use heartbeat::{BusReport, Heartbeat, PoolReport, Role};
 pub use http::{
     BODY_SENT_BYTES_MAX, Base64Text, BasicAuth, BasicUser, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl,
-    HttpVersion, REDIRECTS_MAX,
+    HttpVersion, Proxy, ProxyKind, ProxyUrl, REDIRECTS_MAX,
 };
 pub use icmp::{ECHO_COUNT_MAX, IcmpSettings};
 pub use id::{BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
