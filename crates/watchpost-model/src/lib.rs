@@ -38,6 +38,7 @@ mod network;
 mod outcome;
 mod probe;
 mod redis;
+mod references;
 mod result;
 mod secret;
 mod server;
@@ -57,7 +58,7 @@ mod verdict;
 
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
-pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex, SentPart};
+pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex};
 pub use dns::{
     DnsExpect, DnsName, DnsSettings, DnsTransport, DohMethod, DohPath, DohSettings, FlagsExpect, Rcode, RecordData,
     RecordType, RecordsExpect,
@@ -82,6 +83,7 @@ pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, Serv
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
+pub use references::TextPart;
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
 pub use secret::Password;
 pub use server::{Host, ServerAddress};
