@@ -17,6 +17,7 @@ use crate::id::CheckId;
 use crate::message::V1;
 use crate::probe::{CheckType, ProbeSettings};
 use crate::redis::RedisSettings;
+use crate::steps::StepsSettings;
 use crate::target::{Addresses, Target};
 use crate::tcp::TcpSettings;
 use crate::time::{Interval, Timeout};
@@ -63,6 +64,9 @@ pub struct CheckDocument {
     /// A check of a socket in the file system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unix: Option<UnixSettings>,
+    /// A flow of HTTP requests, with values carried from one to the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<StepsSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -116,6 +120,7 @@ impl CheckDocument {
             redis: None,
             tls: None,
             unix: None,
+            steps: None,
             group: None,
             interval: None,
             timeout: None,

@@ -44,6 +44,7 @@ mod secret;
 mod server;
 mod set;
 mod status;
+mod steps;
 mod subject;
 mod target;
 mod task;
@@ -89,6 +90,10 @@ pub use secret::Password;
 pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use status::{StatusRange, StatusSet};
+pub use steps::{
+    CAPTURE_BYTES_MAX, CAPTURES_MAX, Capture, CaptureName, Captured, CookieName, FlowStep, StepName, StepsSettings,
+    Unfillable, text_of, written_forms,
+};
 pub use subject::{SubjectPrefix, Subjects, header};
 pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target, shown_address};
 pub use task::{Firing, Task, TaskClass};

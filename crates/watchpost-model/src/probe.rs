@@ -12,6 +12,7 @@ use crate::exec::ExecSettings;
 use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
 use crate::http::HttpSettings;
 use crate::redis::RedisSettings;
+use crate::steps::StepsSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
 use crate::tls::TlsCheckSettings;
@@ -145,6 +146,8 @@ check_types! {
     Tls(TlsCheckSettings) = tls,
     /// A connection to a socket in the file system, optionally with an exchange of text.
     Unix(UnixSettings) = unix,
+    /// A flow of HTTP requests, with values carried from one to the next.
+    Steps(StepsSettings) = steps,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.
