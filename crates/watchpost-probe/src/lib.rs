@@ -46,6 +46,7 @@ mod dns;
 mod exec;
 mod facts;
 mod failure;
+mod files;
 mod handshake;
 mod http;
 mod lazy;

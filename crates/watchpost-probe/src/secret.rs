@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use data_encoding::BASE64;
 use memchr::memmem;
-use watchpost_model::{HttpSettings, VariableName, VariableValue};
+use watchpost_model::{HttpAuth, HttpSettings, VariableName, VariableValue};
 
 use crate::redaction::{AROUND_BYTES, Redaction};
 
@@ -55,7 +56,7 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Those in the headers of `settings`: each value, and the parts that a server may pick from it.
+    /// Those in the headers and the login of `settings`: each value, and the parts that a server may pick from it.
     pub(crate) fn of(settings: &HttpSettings) -> Self {
         let mut secrets = Self::default();
         for (name, value) in &settings.headers {
@@ -74,6 +75,19 @@ impl Secrets {
             if name.as_str() == "cookie" {
                 let values = value.split(';').filter_map(|pair| pair.split_once('='));
                 values.for_each(|(_, value)| secrets.add(value.trim().as_bytes()));
+            }
+        }
+        match &settings.auth {
+            None => {}
+            Some(HttpAuth::Bearer(token)) => {
+                secrets.add(format!("Bearer {}", token.reveal()).as_bytes());
+                secrets.add(token.reveal().as_bytes());
+            }
+            Some(HttpAuth::Basic(basic)) => {
+                let encoded = basic_credentials(basic.username.as_str(), basic.password());
+                secrets.add(format!("Basic {encoded}").as_bytes());
+                secrets.add(encoded.as_bytes());
+                secrets.add_basic(&encoded);
             }
         }
         secrets
@@ -178,6 +192,11 @@ impl Secrets {
             Cow::Owned(hidden) => String::from_utf8_lossy(&hidden).into_owned(),
         }
     }
+}
+
+/// A username and a password as HTTP's basic scheme writes them (RFC 7617).
+pub(crate) fn basic_credentials(username: &str, password: &str) -> String {
+    BASE64.encode(format!("{username}:{password}").as_bytes())
 }
 
 /// Of the path `headers["name"]` or `headers.name` of an expression, the name.

@@ -10,6 +10,7 @@ mod exchange;
 mod expect;
 mod handshake;
 mod http;
+mod http2;
 mod limits;
 mod redirects;
 mod redis;

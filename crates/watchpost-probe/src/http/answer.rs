@@ -12,7 +12,7 @@ use tokio::task::coop::{consume_budget, unconstrained};
 use watchpost_model::HttpEvidence;
 
 use super::decode::{Decoder, Fault};
-use super::exchange::Response;
+use super::exchange::{Broken, Response};
 use crate::recorder::Recorder;
 use crate::secret::{REDACTED, Secrets, without_userinfo};
 
@@ -81,7 +81,7 @@ fn headers(headers: &HeaderMap, secrets: &Secrets) -> BTreeMap<String, String> {
 #[derive(Debug)]
 pub(crate) enum Unread {
     /// The exchange failed.
-    Exchange(hyper::Error),
+    Exchange(Broken),
     /// It arrived, and cannot be unpacked.
     Packed(Fault),
 }
