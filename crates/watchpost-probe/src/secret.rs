@@ -105,6 +105,11 @@ impl Secrets {
         values.for_each(|value| self.add(value.as_bytes()));
     }
 
+    /// Adds those that `others` are.
+    pub(crate) fn join(&mut self, others: &Self) {
+        others.sent.iter().for_each(|secret| self.add(secret));
+    }
+
     /// The same, and what `rules` hide.
     pub(crate) fn with_rules(mut self, rules: &Redaction) -> Self {
         self.rules = rules.clone();

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::{CaptureName, FlowStep};
 use crate::expect::{Expect, HeaderExpect};
-use crate::http::{BODY_SENT_BYTES_MAX, HttpSettings, HttpUrl};
+use crate::http::{BODY_SENT_BYTES_MAX, HttpAuth, HttpSettings, HttpUrl};
 use crate::json_path::JsonExpect;
 use crate::references::{TextPart, parts};
 
@@ -97,6 +97,19 @@ impl FlowStep {
         http.url = fill.url(&self.http.url)?;
         for (name, value) in &mut http.headers {
             *value = fill.parsed(&format!("http.headers.{}", name.as_str()), value.as_str())?;
+        }
+        match &mut http.auth {
+            None => {}
+            Some(HttpAuth::Bearer(token)) => *token = fill.parsed("http.auth.bearer", token.reveal())?,
+            Some(HttpAuth::Basic(basic)) => {
+                basic.username = fill.parsed("http.auth.basic.username", basic.username.as_str())?;
+                if let Some(password) = &mut basic.password {
+                    let names = names(password.reveal());
+                    *password = fill.parsed("http.auth.basic.password", password.reveal())?;
+                    // It may hold anything, but not everything can be sent.
+                    basic.validate().map_err(|why| Unfillable { names, why })?;
+                }
+            }
         }
         if let Some(body) = &mut http.body {
             let content_type = self.http.headers.iter().find(|(name, _)| name.as_str() == "content-type");
