@@ -3,6 +3,7 @@
 //! `hop` is what is asked, `exchange` asks it, `answer` reads and keeps what comes back within bounds.
 
 mod answer;
+mod cookies;
 mod decode;
 mod exchange;
 mod facts;
@@ -15,14 +16,15 @@ mod stream;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::LOCATION;
+use http::{HeaderMap, StatusCode};
 use url::Url;
 use watchpost_model::{HttpSettings, Outcome, ProbeSettings, Reason, ReasonCode, Task};
 
 use self::answer::Unread;
+pub(crate) use self::cookies::Cookies;
 use self::exchange::Response;
-use self::facts::HttpFacts;
+pub(crate) use self::facts::HttpFacts;
 use self::hop::Hop;
 use crate::assertions::{Answer, Findings, conclude_with};
 use crate::context::ProbeContext;
@@ -49,21 +51,39 @@ impl HttpProbe {
         let ProbeSettings::Http(settings) = &*task.probe else {
             return crate::failure::bad_task();
         };
-        // A check that was dropped at its deadline has left its body here.
-        self.body.clear();
-        self.body.shrink_to(BUFFER_BYTES_KEPT);
+        self.forget();
         let asked = Asked { settings, address: task.endpoint.address, host: None, secrets: &Secrets::default() };
-        let verdict = match self.request(asked, recorder).await {
+        let verdict = match self.request(asked, &mut Cookies::default(), recorder).await {
             Ok(answered) => self.judge(task, answered, recorder).await,
             Err(verdict) => return verdict,
         };
-        self.body.clear();
-        self.body.shrink_to(BUFFER_BYTES_KEPT);
+        self.forget();
         verdict
     }
 
-    /// Sends the request, follows redirects as far as asked, and returns the head of the answer.
-    async fn request(&self, asked: Asked<'_>, recorder: &Recorder) -> Result<Answered, Verdict> {
+    /// Makes room for another body. A check that was dropped at its deadline has left one.
+    pub(crate) fn forget(&mut self) {
+        self.body.clear();
+        self.body.shrink_to(BUFFER_BYTES_KEPT);
+    }
+
+    pub(crate) fn context(&self) -> &ProbeContext {
+        &self.context
+    }
+
+    /// The body that was read last.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Sends the request, follows redirects as far as asked, and returns the head of the answer. `cookies` go with each
+    /// request that they are for, and take up those that redirects set.
+    pub(crate) async fn request(
+        &self,
+        asked: Asked<'_>,
+        cookies: &mut Cookies,
+        recorder: &Recorder,
+    ) -> Result<Answered, Verdict> {
         let settings = asked.settings;
         let error = |code, message| Err(Verdict::error(Reason::new(code, message)));
         let first = match Hop::first(settings, body(settings).await?) {
@@ -72,7 +92,7 @@ impl HttpProbe {
                 return error(ReasonCode::InvalidTarget, format!("no request can be made of the settings: {why}"));
             }
         };
-        let first = first.hiding(&self.context.redaction, asked.secrets);
+        let first = first.hiding(&self.context.redaction, asked.secrets).with_cookies(cookies);
         let mut redirected: Option<Hop> = None;
         let mut redirects = Vec::new();
         loop {
@@ -100,7 +120,8 @@ impl HttpProbe {
                 return error(ReasonCode::ProtocolError, message);
             }
             if settings.max_redirects == 0 || !hop::is_redirect(status) {
-                return Ok(Answered { response, hop: redirected.unwrap_or(first), redirects });
+                let (hop, unpacks) = (redirected.unwrap_or(first), settings.decompress);
+                return Ok(Answered { response, hop, redirects, unpacks });
             }
             let followed = redirects.len();
             let next = hop.follow(status, response.head.headers.get(LOCATION));
@@ -125,7 +146,8 @@ impl HttpProbe {
                 }
             };
             redirects.push(next.shown_url());
-            redirected = Some(next);
+            cookies.take(hop.url(), &response.head.headers);
+            redirected = Some(next.with_cookies(cookies));
             recorder.amend_http(|http| http.redirects.clone_from(&redirects));
         }
     }
@@ -170,11 +192,11 @@ impl HttpProbe {
     }
 
     /// Reads the body, and tells whether it goes on beyond what is read.
-    async fn read(&mut self, answered: &mut Answered, recorder: &Recorder) -> Result<bool, Verdict> {
-        let Answered { response, hop, redirects } = answered;
+    pub(crate) async fn read(&mut self, answered: &mut Answered, recorder: &Recorder) -> Result<bool, Verdict> {
+        let Answered { response, hop, redirects, unpacks } = answered;
         recorder.enter(Stage::Receive);
         recorder.http(answer::head(&response.head, redirects, hop.secrets()));
-        match answer::read_body(response, &mut self.body, recorder).await {
+        match answer::read_body(response, *unpacks, &mut self.body, recorder).await {
             Ok(truncated) => {
                 recorder.leave();
                 Ok(truncated)
@@ -188,6 +210,13 @@ impl HttpProbe {
                 Err(verdict)
             }
         }
+    }
+
+    /// Records an answer that was read, with an excerpt of its body unless the check `passed`.
+    pub(crate) fn record(&self, answered: &Answered, truncated: bool, passed: bool, recorder: &Recorder) {
+        let Answered { response, hop, redirects, .. } = answered;
+        recorder.http(answer::head(&response.head, redirects, hop.secrets()));
+        self.record_body(recorder, truncated, (!passed).then(|| hop.secrets()));
     }
 
     /// Records what is known of the body, with an excerpt if it is said what that must not show.
@@ -221,23 +250,44 @@ pub(crate) struct Answered {
     response: Response,
     hop: Hop,
     redirects: Vec<String>,
+    /// Whether a body that comes packed is unpacked.
+    unpacks: bool,
 }
 
 impl Answered {
+    /// The URL that answered.
+    pub(crate) fn url(&self) -> &Url {
+        self.hop.url()
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.response.head.headers
+    }
+
+    /// What results do not show.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        self.hop.secrets()
+    }
+
+    /// Has these hidden as well.
+    pub(crate) fn hide(&mut self, secrets: &Secrets) {
+        self.hop.hide(secrets);
+    }
+
     /// What assertions look at.
-    fn seen<'a>(&'a self, body: &'a [u8], truncated: bool) -> Answer<'a> {
+    pub(crate) fn seen<'a>(&'a self, body: &'a [u8], truncated: bool) -> Answer<'a> {
         let head = &self.response.head;
         let status = head.status.as_u16();
         Answer { status, headers: &head.headers, body, truncated, secrets: self.hop.secrets() }
     }
 
     /// What expressions may ask for.
-    fn facts<'a>(&'a self, body: &'a [u8], truncated: bool) -> HttpFacts<'a> {
+    pub(crate) fn facts<'a>(&'a self, body: &'a [u8], truncated: bool) -> HttpFacts<'a> {
         HttpFacts::new(&self.response.head, body, truncated, &self.redirects)
     }
 
     /// Takes leave of the peer.
-    fn close(self) {
+    pub(crate) fn close(self) {
         if self.hop.is_tls() {
             self.response.close();
         }
