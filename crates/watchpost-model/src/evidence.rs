@@ -3,6 +3,7 @@
 mod databases;
 mod dns;
 mod exec;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -12,10 +13,14 @@ use serde::{Deserialize, Serialize};
 pub use self::databases::RedisEvidence;
 pub use self::dns::{DnsEvidence, DnsRecord};
 pub use self::exec::{ExecEvidence, PerfDatum};
+pub use self::steps::{StepReport, StepsEvidence};
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HopReport {
+    /// The step of a flow that it belongs to: its number, and its name where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
     /// What it asked for: a URL, or host and port.
     pub target: String,
     /// The addresses that the name resolved to, in the order in which they are tried; empty where no
@@ -93,6 +98,8 @@ pub enum TypeEvidence {
     Dns(DnsEvidence),
     /// Of a Redis server.
     Redis(RedisEvidence),
+    /// Of a flow of requests.
+    Steps(StepsEvidence),
 }
 
 /// What was said in an exchange of texts.

@@ -67,7 +67,7 @@ pub use dns::{
 pub use document::CheckDocument;
 pub use evidence::{
     DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, PerfDatum, Phase, PhaseSpan, RedisEvidence,
-    Side, Turn, TypeEvidence,
+    Side, StepReport, StepsEvidence, Turn, TypeEvidence,
 };
 pub use exec::{AbsolutePath, Argument, ExecLimits, ExecSettings, VariableName, VariableValue, WarningMeans};
 pub use expect::{

@@ -57,6 +57,7 @@ mod redaction;
 mod redis;
 mod resolver;
 mod secret;
+mod steps;
 mod tcp;
 mod tls;
 mod transcript;
@@ -143,6 +144,7 @@ impl ProbeSet {
             .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
             .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
             .with(CheckType::Unix, context.factory(unix::UnixProbe::new))
+            .with(CheckType::Steps, context.factory(steps::StepsProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

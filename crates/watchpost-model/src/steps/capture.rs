@@ -46,7 +46,7 @@ pub struct Capture {
     /// A header of the answer, by name; of several the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<HeaderName>,
-    /// A cookie that the step's answers set, by name.
+    /// A cookie that was set by then, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookie: Option<CookieName>,
     /// A regular expression. Its group is captured, where it has one, and otherwise all that it matches.

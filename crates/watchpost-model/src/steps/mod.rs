@@ -104,6 +104,11 @@ impl StepsSettings {
         }
     }
 
+    /// The URL of the first step, whose host is the one that is checked.
+    pub fn host_url(&self) -> url::Url {
+        self.first().url.parts()
+    }
+
     fn first(&self) -> &HttpSettings {
         // Invariant: `steps` refuses an empty list.
         #[expect(clippy::expect_used, reason = "valid by construction")]
