@@ -12,8 +12,10 @@ mod handshake;
 mod http;
 mod http2;
 mod limits;
+mod proxy;
 mod redirects;
 mod redis;
+mod requests;
 mod tcp;
 mod tls;
 

@@ -11,6 +11,7 @@ mod failure;
 mod hop;
 mod http1;
 mod http2;
+mod proxy;
 mod stream;
 
 use std::net::SocketAddr;
@@ -19,13 +20,14 @@ use bytes::Bytes;
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
 use url::Url;
-use watchpost_model::{HttpSettings, Outcome, ProbeSettings, Reason, ReasonCode, Task};
+use watchpost_model::{HttpSettings, HttpVersion, Outcome, ProbeSettings, ProxyUrl, Reason, ReasonCode, Task};
 
 use self::answer::Unread;
 pub(crate) use self::cookies::Cookies;
 use self::exchange::Response;
 pub(crate) use self::facts::HttpFacts;
 use self::hop::Hop;
+use self::proxy::Way;
 use crate::assertions::{Answer, Findings, conclude_with};
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
@@ -169,8 +171,16 @@ impl HttpProbe {
             false => None,
         };
         let to = hop.destination(endpoint, &settings.route);
-        let connection = self.context.network.connect(to, recorder).await?;
-        let answered = exchange::send(hop, settings.version, connection, handshake, recorder).await;
+        let network = &self.context.network;
+        let proxy = settings.proxy.as_ref().map(ProxyUrl::parts);
+        let way = match &proxy {
+            None => Way { connection: network.connect(to, recorder).await?, proxy: None },
+            Some(proxy) => {
+                let tunnels = settings.version == Some(HttpVersion::Http2);
+                proxy::connect(network, proxy, hop, to, tunnels, recorder).await?
+            }
+        };
+        let answered = exchange::send(hop, settings.version, way, handshake, recorder).await;
         answered.map_err(|broken| failure::of_request(&broken, hop, recorder))
     }
 
