@@ -21,6 +21,7 @@ use crate::message::V1;
 use crate::ntp::NtpSettings;
 use crate::probe::{CheckType, ProbeSettings};
 use crate::redis::RedisSettings;
+use crate::steps::StepsSettings;
 use crate::target::{Addresses, Target, shown_address};
 use crate::targets::Targets;
 use crate::tcp::TcpSettings;
@@ -89,6 +90,9 @@ pub struct CheckDocument {
     /// A question to a time server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ntp: Option<NtpSettings>,
+    /// A flow of HTTP requests, with values carried from one to the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<StepsSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -152,6 +156,7 @@ impl CheckDocument {
             icmp: None,
             udp: None,
             ntp: None,
+            steps: None,
             group: None,
             interval: None,
             timeout: None,
