@@ -1,11 +1,13 @@
 //! What the end-to-end tests need: real servers, fixtures and observers.
 
 pub mod dns_server;
+pub mod http2_fixture;
 pub mod http_fixture;
 pub mod nats_server;
 pub mod observer;
 pub mod openssl_server;
 pub mod process;
+pub mod python_server;
 pub mod redis_server;
 pub mod server_process;
 pub mod tcp_fixture;

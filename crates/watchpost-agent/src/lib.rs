@@ -18,6 +18,7 @@ mod adhoc;
 mod agent;
 mod checker;
 mod clock;
+mod discovery;
 mod heartbeat;
 mod helpers;
 mod runner;

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use data_encoding::BASE64;
 use memchr::memmem;
-use watchpost_model::{HttpSettings, VariableName, VariableValue};
+use watchpost_model::{HttpAuth, HttpSettings, VariableName, VariableValue};
 
 use crate::redaction::{AROUND_BYTES, Redaction};
 
@@ -55,40 +56,63 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Those in the headers of `settings`: each value, and the parts that a server may pick from it.
+    /// Those in the headers and the login of `settings`: each value, and the parts that a server may pick from it.
     pub(crate) fn of(settings: &HttpSettings) -> Self {
         let mut secrets = Self::default();
         for (name, value) in &settings.headers {
-            if !is_secret_header(name.as_str()) {
-                continue;
+            secrets.add_header(name.as_str(), value.as_str());
+        }
+        match &settings.auth {
+            None => {}
+            Some(HttpAuth::Bearer(token)) => {
+                secrets.add(format!("Bearer {}", token.reveal()).as_bytes());
+                secrets.add(token.reveal().as_bytes());
             }
-            let value = value.as_str().trim();
-            secrets.add(value.as_bytes());
-            if let Some((scheme, credentials)) = value.split_once(' ') {
-                let credentials = credentials.trim();
-                secrets.add(credentials.as_bytes());
-                if scheme.eq_ignore_ascii_case("basic") {
-                    secrets.add_basic(credentials);
-                }
-            }
-            if name.as_str() == "cookie" {
-                let values = value.split(';').filter_map(|pair| pair.split_once('='));
-                values.for_each(|(_, value)| secrets.add(value.trim().as_bytes()));
+            Some(HttpAuth::Basic(basic)) => {
+                let encoded = basic_credentials(basic.username.as_str(), basic.password());
+                secrets.add(format!("Basic {encoded}").as_bytes());
+                secrets.add(encoded.as_bytes());
+                secrets.add_basic(&encoded);
             }
         }
         secrets
     }
 
-    /// Those that are `values` themselves.
-    pub(crate) fn of_values<'a>(values: impl Iterator<Item = &'a str>) -> Self {
+    /// Those in `headers`, names in lower case: each value, and the parts that a server may pick from it.
+    pub(crate) fn of_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let mut secrets = Self::default();
-        secrets.extend(values);
+        headers.for_each(|(name, value)| secrets.add_header(name, value));
         secrets
+    }
+
+    /// The same, and `values` themselves.
+    pub(crate) fn and<'a>(mut self, values: impl Iterator<Item = &'a str>) -> Self {
+        self.extend(values);
+        self
     }
 
     /// Adds `values` themselves.
     pub(crate) fn extend<'a>(&mut self, values: impl Iterator<Item = &'a str>) {
         values.for_each(|value| self.add(value.as_bytes()));
+    }
+
+    fn add_header(&mut self, name: &str, value: &str) {
+        if !is_secret_header(name) {
+            return;
+        }
+        let value = value.trim();
+        self.add(value.as_bytes());
+        if let Some((scheme, credentials)) = value.split_once(' ') {
+            let credentials = credentials.trim();
+            self.add(credentials.as_bytes());
+            if scheme.eq_ignore_ascii_case("basic") {
+                self.add_basic(credentials);
+            }
+        }
+        if name == "cookie" {
+            let values = value.split(';').filter_map(|pair| pair.split_once('='));
+            values.for_each(|(_, value)| self.add(value.trim().as_bytes()));
+        }
     }
 
     /// The same, and what `rules` hide.
@@ -178,6 +202,11 @@ impl Secrets {
             Cow::Owned(hidden) => String::from_utf8_lossy(&hidden).into_owned(),
         }
     }
+}
+
+/// A username and a password as HTTP's basic scheme writes them (RFC 7617).
+pub(crate) fn basic_credentials(username: &str, password: &str) -> String {
+    BASE64.encode(format!("{username}:{password}").as_bytes())
 }
 
 /// Of the path `headers["name"]` or `headers.name` of an expression, the name.

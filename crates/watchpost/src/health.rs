@@ -66,6 +66,8 @@ impl AgentHealth {
                 "checks": checker.checks,
                 "outstanding": checker.outstanding,
                 "config_generation": checker.config_generation,
+                "sources": checker.sources,
+                "sources_degraded": checker.sources_degraded,
                 "outcomes": outcomes,
             })
         });
@@ -98,6 +100,7 @@ impl AgentHealth {
                     "results_late": counts.results_late,
                     "panics": counts.panics,
                     "actors_rebuilt": counts.actors_rebuilt,
+                    "source_failures": counts.source_failures,
                     "shed": counts.shed,
                 },
             }),

@@ -47,6 +47,10 @@ pub struct CheckerStatus {
     pub outstanding: usize,
     /// The generation of the configuration that is in force.
     pub config_generation: u64,
+    /// Sources of targets.
+    pub sources: usize,
+    /// Those of them that give no targets at present.
+    pub sources_degraded: usize,
 }
 
 /// How many messages may wait for the Checker. Whoever sends one more waits.

@@ -3,6 +3,7 @@
 //!
 //! It touches the bus and the resolver, nothing else of the network.
 
+mod aim;
 mod beat_intake;
 mod beats;
 mod cancel;
@@ -28,7 +29,8 @@ use tokio::sync::{mpsc, oneshot};
 use watchpost_bus::SharedBus;
 use watchpost_core::{GroupStep, Ledger, Schedule, SlotId, Tick, phase};
 use watchpost_model::{
-    Beat, BeatTaken, CancelCause, Check, CheckId, Endpoint, ProbeSettings, Reason, RunId, Subjects, TaskId, Timestamp,
+    Beat, BeatTaken, CancelCause, Check, CheckId, Endpoint, ProbeBody, ProbeSettings, Reason, RunId, Subjects, TaskId,
+    Timestamp,
 };
 use watchpost_probe::Resolver;
 
@@ -36,6 +38,7 @@ use crate::abandoned::RoleStop;
 use crate::actor::Behaviour;
 use crate::adhoc::{RunReport, RunRequest};
 use crate::clock::{Alarm, Clock};
+use crate::discovery::{Discovery, Source};
 use crate::helpers::Helpers;
 use crate::settings::AgentSettings;
 use crate::stats::Stats;
@@ -66,6 +69,7 @@ pub(crate) struct CheckerContext {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) bus: SharedBus,
     pub(crate) resolver: Resolver,
+    pub(crate) discovery: Discovery,
     pub(crate) stats: Arc<Stats>,
     pub(crate) helpers: Helpers,
 }
@@ -86,7 +90,7 @@ pub(crate) enum Event {
     Unpublished { task: TaskId, reason: Reason },
     /// A job has reported in.
     Beat { check: CheckId, beat: Box<Beat>, answer: oneshot::Sender<Result<BeatTaken, BeatRefused>> },
-    /// A name was resolved, or could not be.
+    /// The endpoints of a run were found, or could not be.
     Resolved { run: RunId, endpoints: Endpoints },
     /// Whoever asked is gone.
     RequesterGone(u64),
@@ -142,6 +146,10 @@ struct Configured {
     slot: Option<SlotId>,
     /// Its latest scheduled run, while that is going.
     going: Option<RunId>,
+    /// Where its targets come from, which is asked for as long as this is held.
+    _source: Option<Arc<Source>>,
+    /// Where its latest run went, if its targets come from a source.
+    aims: Option<aim::Aims>,
 }
 
 /// What the ledger keeps of a task: enough to report on it if nobody else does.
@@ -189,10 +197,13 @@ impl Behaviour for Checker {
                 let _gone = results.send(receiver);
             }
             Event::Ask(status) => {
+                let (sources, sources_degraded) = self.cx.discovery.count();
                 let _gone = status.send(CheckerStatus {
                     checks: self.checks.len(),
                     outstanding: self.ledger.len() + self.resolving.len(),
                     config_generation: self.generation,
+                    sources,
+                    sources_degraded,
                 });
             }
             Event::Answers(answers) => {
@@ -289,7 +300,9 @@ impl Checker {
             let slot = check
                 .is_scheduled()
                 .then(|| self.schedule.insert(now_us, interval, phase(id.as_str(), interval), Arc::clone(&check)));
-            self.checks.insert(id, Configured { check, slot, going });
+            let targets = check.probe().and_then(ProbeBody::targets);
+            let source = targets.map(|targets| self.cx.discovery.source(targets));
+            self.checks.insert(id, Configured { check, slot, going, _source: source, aims: None });
         }
         for (id, old) in before {
             changed.removed += 1;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use watchpost_core::{Expired, Settled, Verdict};
 use watchpost_model::{
-    CheckId, CheckType, Endpoint, ErrorReply, Outcome, PhasesUs, Reason, ReasonCode, RunId, TargetReport, TaskId,
-    TaskResult, Timestamp, V1,
+    CheckId, CheckType, Endpoint, ErrorReply, Outcome, PhasesUs, ProbeBody, Reason, ReasonCode, RunId, TargetReport,
+    TaskId, TaskResult, Timestamp, V1,
 };
 
 use super::publish::Outbound;
@@ -44,8 +44,7 @@ impl Origin {
     /// Of a run of a probe that no task was made of: the whole target stands for its endpoints.
     pub(super) fn of_run(fired: &Fired) -> Option<Self> {
         let probe = fired.check.probe()?;
-        let endpoint = probe.target.endpoint_name();
-        let target = TargetReport { name: probe.target_name(), endpoint, address: None };
+        let target = TargetReport::new(probe.target_name(), &Endpoint::named(&probe.endpoint_name()));
         Some(Self {
             check: fired.check.id().clone(),
             run: fired.run,
@@ -59,22 +58,17 @@ impl Origin {
     }
 
     /// Of one endpoint that no task was made for.
-    pub(super) fn of_endpoint(fired: &Fired, endpoint: &Endpoint) -> Option<Self> {
-        let mut origin = Self::of_run(fired)?;
-        origin.target.endpoint.clone_from(&endpoint.name);
-        origin.target.address = endpoint.address;
-        Some(origin)
+    pub(super) fn of_endpoint(fired: &Fired, endpoint: &Endpoint, body: Option<&ProbeBody>) -> Option<Self> {
+        let origin = Self::of_run(fired)?;
+        let name = body.map_or(origin.target.name, ProbeBody::target_name);
+        Some(Self { target: TargetReport::new(name, endpoint), ..origin })
     }
 
     /// Of a task that was sent.
     fn of_task(pending: &Pending) -> Self {
         Self {
             check_type: Some(pending.probe.check_type()),
-            target: TargetReport {
-                name: pending.probe.target_name(),
-                endpoint: pending.endpoint.name.clone(),
-                address: pending.endpoint.address,
-            },
+            target: TargetReport::new(pending.probe.target_name(), &pending.endpoint),
             check: pending.check.clone(),
             run: pending.run,
             scheduled_at: pending.scheduled_at,

@@ -9,6 +9,7 @@ use super::answer::HEAD_BYTES_MAX;
 use super::decode::Fault;
 use super::exchange::Broken;
 use super::hop::Hop;
+use super::http2;
 use crate::recorder::{Position, Recorder, Stage};
 use crate::{Verdict, failure, tls};
 
@@ -57,13 +58,24 @@ pub(crate) fn of_request(broken: &Broken, hop: &Hop, recorder: &Recorder) -> Ver
     if let Broken::Tls(error) = broken {
         return tls::failure::verdict(error, hop.host(), &whom, recorder);
     }
+    if let Broken::NotHttp2 = broken {
+        let message = format!("{whom} did not agree to speak HTTP/2, on which the check insists");
+        return Verdict::error(Reason::new(ReasonCode::ProtocolError, message));
+    }
+    if let Broken::Http2(failed) = broken {
+        return of_http2(failed, hop, &whom, &position, recorder);
+    }
     let causes = Causes::of(broken);
     if let Broken::Request(_) = broken {
         let message = format!("no request can be made of {}: {}", hop.shown_url(), causes.detail());
         return Verdict::error(Reason::new(ReasonCode::InvalidTarget, message));
     }
+    of_causes(&causes, hop, &whom, &position, recorder)
+}
+
+fn of_causes(causes: &Causes<'_>, hop: &Hop, whom: &str, position: &Position, recorder: &Recorder) -> Verdict {
     if let Some(tls) = causes.tls {
-        return Verdict::error(tls::failure::reason(tls, hop.host(), &whom, &position, recorder));
+        return Verdict::error(tls::failure::reason(tls, hop.host(), whom, position, recorder));
     }
     if let Some(http) = causes.http {
         if http.is_parse() {
@@ -79,21 +91,67 @@ pub(crate) fn of_request(broken: &Broken, hop: &Hop, recorder: &Recorder) -> Ver
             return Verdict::error(Reason::new(ReasonCode::ProtocolError, message));
         }
         if causes.io.is_none() && (http.is_incomplete_message() || http.is_closed() || http.is_canceled()) {
-            return failure::closed(&whom, &position);
+            return failure::closed(whom, position);
         }
     }
     match causes.io {
-        Some(io) if is_of_the_connection(io) => failure::of_io(io, &whom, &position),
+        Some(io) if is_of_the_connection(io) => failure::of_io(io, whom, position),
         _ if position.stage == Stage::Connect => {
             let message = format!("cannot connect to {whom}: {}", causes.detail());
             Verdict::error(Reason::new(ReasonCode::ConnectError, message))
         }
         _ => {
-            let message =
-                format!("the answer of {whom} cannot be read {}: {}", failure::when(&position), causes.detail());
+            let when = match position.stage {
+                Stage::Send | Stage::FirstByte => String::new(),
+                _ => format!(" {}", failure::when(position)),
+            };
+            let message = format!("the answer of {whom} cannot be read{when}: {}", causes.detail());
             Verdict::error(Reason::new(ReasonCode::ProtocolError, message))
         }
     }
+}
+
+/// The verdict on an exchange by HTTP/2 that failed, or was made to fail.
+fn of_http2(failed: &http2::Failed, hop: &Hop, whom: &str, position: &Position, recorder: &Recorder) -> Verdict {
+    if let Some(below) = failed.below() {
+        return of_causes(&Causes::of(below), hop, whom, position, recorder);
+    }
+    let error = &failed.error;
+    let Some(reason) = error.reason() else {
+        if error.is_io() {
+            return failure::closed(whom, position);
+        }
+        let message = format!("no request can be made of {}: {error}", hop.shown_url());
+        return Verdict::error(Reason::new(ReasonCode::InvalidTarget, message));
+    };
+    let when = failure::when(position);
+    let (code, message) = match reason {
+        h2::Reason::HTTP_1_1_REQUIRED if error.is_remote() => (
+            ReasonCode::ProtocolError,
+            format!("{whom} asks for HTTP/1.1 in place of HTTP/2 ({reason:?}): the check's `version` can insist on it"),
+        ),
+        h2::Reason::NO_ERROR if error.is_go_away() => {
+            (ReasonCode::ConnectionClosed, format!("{whom} closed the connection to further requests (GOAWAY) {when}"))
+        }
+        _ if error.is_go_away() && error.is_remote() => {
+            (ReasonCode::ConnectionReset, format!("{whom} gave up the connection (GOAWAY with {reason:?}) {when}"))
+        }
+        _ if error.is_remote() => {
+            (ReasonCode::ConnectionReset, format!("{whom} reset the stream (RST_STREAM with {reason:?}) {when}"))
+        }
+        _ => {
+            // h2 does not tell the one from the other.
+            let or = match position.stage {
+                Stage::Send | Stage::FirstByte => ", or its head takes more than 64 KiB",
+                _ => "",
+            };
+            (
+                ReasonCode::ProtocolError,
+                format!("the answer of {whom} is not valid HTTP/2{or}: broken off with {reason:?} {when}"),
+            )
+        }
+    };
+    Verdict::error(Reason::new(code, message))
 }
 
 /// The verdict on a body that cannot be unpacked.

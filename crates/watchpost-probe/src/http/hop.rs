@@ -4,23 +4,27 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
-    CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE, UPGRADE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE, TE, TRANSFER_ENCODING,
+    UPGRADE, USER_AGENT,
 };
-use http::uri::InvalidUri;
-use http::{Method, Request, StatusCode, Uri};
+use http::{Method, Request, StatusCode, Uri, Version};
 use http_body_util::Full;
 use url::{Host, Position, Url};
-use watchpost_model::{HttpSettings, RouteSettings, shorten};
+use watchpost_model::{HttpAuth, HttpSettings, RouteSettings, shorten};
 
+use super::cookies::Cookies;
+use super::decode::ENCODINGS;
 use crate::network::Destination;
 use crate::redaction::Redaction;
-use crate::secret::{Secrets, is_secret_header, reference_without_userinfo};
+use crate::secret::{Secrets, basic_credentials, is_secret_header, reference_without_userinfo};
 
 /// The longest destination of a redirect that is followed.
 const LOCATION_BYTES_MAX: usize = 4096;
 /// How much of a destination is reported, in characters.
 const LOCATION_CHARS_SHOWN: usize = 1024;
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 /// How checks call themselves, unless their headers say otherwise.
 const WATCHPOST: HeaderValue = HeaderValue::from_static(concat!("watchpost/", env!("CARGO_PKG_VERSION")));
 
@@ -33,16 +37,18 @@ pub(crate) struct Hop {
     body: Option<Bytes>,
     /// Whether `Host` is the user's, who then means it for this host only.
     own_host: bool,
+    /// The cookies that are the user's.
+    own_cookies: Option<HeaderValue>,
     /// What the check sends and no result shows.
     secrets: Secrets,
 }
 
 impl Hop {
-    /// The request that the settings describe.
+    /// The request that the settings describe, with a body if there is one.
     ///
     /// # Errors
     /// What in them cannot be sent. The model validates them, so this would be a defect.
-    pub(crate) fn first(settings: &HttpSettings) -> Result<Self, String> {
+    pub(crate) fn first(settings: &HttpSettings, body: Option<Bytes>) -> Result<Self, String> {
         let mut url = settings.url.parts();
         url.set_fragment(None);
         let mut headers = HeaderMap::with_capacity(settings.headers.len() + 5);
@@ -50,17 +56,20 @@ impl Hop {
             let name = HeaderName::from_bytes(name.as_str().as_bytes()).map_err(|e| e.to_string())?;
             headers.insert(name, HeaderValue::from_str(value.as_str()).map_err(|e| e.to_string())?);
         }
+        if let Some(auth) = &settings.auth {
+            headers.insert(AUTHORIZATION, authorization(auth)?);
+        }
         // The connection is not used again. Saying so lets the server close first, so that the
         // TIME_WAIT, which would use up local ports here, is on its side.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         // A part of a packed body cannot be unpacked.
-        if !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE) {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
+        if settings.decompress && !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE) {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ENCODINGS));
         }
         let method = Method::from_bytes(settings.method.as_str().as_bytes()).map_err(|e| e.to_string())?;
-        let body = settings.body.as_ref().map(|body| Bytes::copy_from_slice(body.as_bytes()));
         let own_host = headers.contains_key(HOST);
-        let mut hop = Self { url, method, headers, body, own_host, secrets: Secrets::of(settings) };
+        let own_cookies = headers.get(COOKIE).cloned();
+        let mut hop = Self { url, method, headers, body, own_host, own_cookies, secrets: Secrets::of(settings) };
         hop.set_host()?;
         hop.headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         hop.headers.entry(USER_AGENT).or_insert(WATCHPOST);
@@ -136,22 +145,58 @@ impl Hop {
         &self.secrets
     }
 
-    /// What goes over the connection.
+    /// What goes over a connection of HTTP/1.1.
     ///
     /// # Errors
     /// When the URL has something in it that no request line can have.
-    pub(crate) fn request(&self) -> Result<Request<Full<Bytes>>, InvalidUri> {
+    pub(crate) fn http1_request(&self) -> Result<Request<Full<Bytes>>, http::Error> {
         let target = Uri::try_from(&self.url[Position::BeforePath..Position::AfterQuery])?;
-        let mut request = Request::new(self.body.clone().map_or_else(Full::default, Full::new));
+        let mut request = Request::new(Full::new(self.body()));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = target;
         *request.headers_mut() = self.headers.clone();
-        // These mean to send something, and servers may insist on knowing how much (RFC 9110, section 8.6).
-        let is_empty = self.body.as_ref().is_none_or(Bytes::is_empty);
-        if is_empty && [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
+        // hyper says how long a body is that is not empty.
+        if self.sends_nothing() {
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         Ok(request)
+    }
+
+    /// The head of what goes over a connection of HTTP/2.
+    ///
+    /// # Errors
+    /// When the URL, or the `Host` in its place, has something in it that no request can have.
+    pub(crate) fn http2_request(&self) -> Result<Request<()>, http::Error> {
+        let path = &self.url[Position::BeforePath..Position::AfterQuery];
+        let authority = self.headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+        let target = Uri::builder().scheme(self.url.scheme()).authority(authority).path_and_query(path).build()?;
+        let mut request = Request::new(());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = target;
+        *request.version_mut() = Version::HTTP_2;
+        *request.headers_mut() = self.headers.clone();
+        let headers = request.headers_mut();
+        // They speak of the connection, for which HTTP/2 has other means (RFC 9113, section 8.2.2).
+        for name in [HOST, CONNECTION, UPGRADE, TE, TRANSFER_ENCODING, KEEP_ALIVE, PROXY_CONNECTION] {
+            headers.remove(name);
+        }
+        let bytes = self.body.as_ref().map_or(0, Bytes::len);
+        if bytes > 0 || self.sends_nothing() {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
+        }
+        Ok(request)
+    }
+
+    /// What is sent after the head; empty where there is nothing.
+    pub(crate) fn body(&self) -> Bytes {
+        self.body.clone().unwrap_or_default()
+    }
+
+    /// Whether the method means to send something and there is nothing. Servers may insist on knowing how
+    /// much that is (RFC 9110, section 8.6).
+    fn sends_nothing(&self) -> bool {
+        let is_empty = self.body.as_ref().is_none_or(Bytes::is_empty);
+        is_empty && [Method::POST, Method::PUT, Method::PATCH].contains(&self.method)
     }
 
     /// The request that a redirect asks for.
@@ -186,12 +231,36 @@ impl Hop {
         let same_place = self.same_place(&next);
         if !same_place || self.url.scheme() != next.url.scheme() {
             next.headers = next.for_anybody();
+            next.own_cookies = None;
         }
         if !same_place {
             next.own_host = false;
         }
         next.set_host()?;
         Ok(next)
+    }
+
+    /// The same request with those of `cookies` that are for it.
+    pub(crate) fn with_cookies(mut self, cookies: &Cookies) -> Self {
+        let set = cookies.of(&self.url);
+        let own = self.own_cookies.as_ref().and_then(|own| own.to_str().ok()).map(str::to_owned);
+        let pairs: Vec<_> = own.into_iter().chain(set.iter().map(|(name, value)| format!("{name}={value}"))).collect();
+        // What a server sent in a header can be sent in one.
+        match HeaderValue::try_from(pairs.join("; ")) {
+            Ok(cookies) if !pairs.is_empty() => {
+                self.headers.insert(COOKIE, cookies);
+                self.secrets.extend(set.into_iter().map(|(_, value)| value));
+            }
+            _ => {
+                self.headers.remove(COOKIE);
+            }
+        }
+        self
+    }
+
+    /// The URL, without user, password and fragment.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
     }
 
     /// The headers that another origin may see. It must not learn what was meant for this one, and
@@ -212,6 +281,17 @@ impl Hop {
         self.headers.insert(HOST, host.map_err(|_| "has a host that cannot be a Host header")?);
         Ok(())
     }
+}
+
+/// How `auth` is told to a server.
+fn authorization(auth: &HttpAuth) -> Result<HeaderValue, String> {
+    let text = match auth {
+        HttpAuth::Basic(basic) => {
+            format!("Basic {}", basic_credentials(basic.username.as_str(), basic.password()))
+        }
+        HttpAuth::Bearer(token) => format!("Bearer {}", token.reveal()),
+    };
+    HeaderValue::try_from(text).map_err(|_| "`auth` cannot be sent".to_owned())
 }
 
 /// Whether a header says only what kind of answer is wanted, what a body is, or who asks.
@@ -240,7 +320,9 @@ mod tests {
     use super::*;
 
     fn hop(json: &str) -> Hop {
-        Hop::first(&serde_json::from_str(json).unwrap()).unwrap()
+        let settings: HttpSettings = serde_json::from_str(json).unwrap();
+        let body = settings.body.clone().map(Bytes::from);
+        Hop::first(&settings, body).unwrap()
     }
 
     fn to(hop: &Hop, status: u16, location: &str) -> Result<Hop, String> {
@@ -255,19 +337,19 @@ mod tests {
             ("http://10.0.0.1:81/ä", "/%C3%A4", "10.0.0.1:81"),
             ("http://[::1]/?", "/?", "[::1]"),
         ] {
-            let request = hop(&format!(r#"{{"url": "{url}"}}"#)).request().unwrap();
+            let request = hop(&format!(r#"{{"url": "{url}"}}"#)).http1_request().unwrap();
             assert_eq!(
                 (request.uri().to_string().as_str(), &request.headers()[HOST]),
                 (target, &host.parse().unwrap())
             );
         }
-        let own = hop(r#"{"url": "http://a.example", "headers": {"Host": "b.example"}}"#).request().unwrap();
+        let own = hop(r#"{"url": "http://a.example", "headers": {"Host": "b.example"}}"#).http1_request().unwrap();
         assert_eq!(own.headers()[HOST], "b.example");
     }
 
     #[test]
     fn a_method_that_sends_something_says_that_it_is_nothing() {
-        let length = |hop: &Hop| hop.request().unwrap().headers().get(CONTENT_LENGTH).cloned();
+        let length = |hop: &Hop| hop.http1_request().unwrap().headers().get(CONTENT_LENGTH).cloned();
         for (method, body, told) in [
             ("POST", "", true),
             ("PUT", "", true),
@@ -349,6 +431,23 @@ mod tests {
         assert_eq!(names(&downgraded), "accept accept-encoding connection host user-agent");
         let back = to(&other, 302, "https://a.example/").unwrap();
         assert_eq!(names(&back), "accept accept-encoding connection host user-agent");
+    }
+
+    #[test]
+    fn who_is_logging_in_is_told_to_the_origin_only() {
+        for (auth, told) in [
+            (r#"{"basic": {"username": "Aladdin", "password": "open sesame"}}"#, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            (r#"{"basic": {"username": "test", "password": "123£"}}"#, "Basic dGVzdDoxMjPCow=="),
+            (r#"{"bearer": "mF_9.B5f-4.1JqM"}"#, "Bearer mF_9.B5f-4.1JqM"),
+        ] {
+            let from = hop(&format!(r#"{{"url": "http://a.example/x", "auth": {auth}}}"#));
+            assert_eq!(from.headers[AUTHORIZATION], told);
+            assert_eq!(to(&from, 302, "/y").unwrap().headers[AUTHORIZATION], told);
+            assert!(!to(&from, 302, "https://a.example/y").unwrap().headers.contains_key(AUTHORIZATION));
+            let (_, credentials) = told.split_once(' ').unwrap();
+            let shown = from.secrets.hide_in(format!("{told} and {credentials}"));
+            assert_eq!(shown, "[redacted] and [redacted]");
+        }
     }
 
     #[test]

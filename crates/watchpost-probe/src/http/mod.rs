@@ -3,28 +3,35 @@
 //! `hop` is what is asked, `exchange` asks it, `answer` reads and keeps what comes back within bounds.
 
 mod answer;
+mod cookies;
 mod decode;
 mod exchange;
 mod facts;
 mod failure;
+mod fetch;
 mod hop;
+mod http1;
+mod http2;
 mod stream;
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::LOCATION;
 use watchpost_model::{HttpSettings, Outcome, ProbeSettings, Reason, ReasonCode, Task};
 
 use self::answer::Unread;
-use self::exchange::{Broken, Response};
+use self::cookies::Cookies;
+use self::exchange::Response;
 use self::facts::HttpFacts;
+pub(crate) use self::fetch::{Fetcher, Stream as FetchStream};
 use self::hop::Hop;
 use crate::assertions::{Answer, Findings, conclude_with};
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
 use crate::secret::Secrets;
-use crate::{BoxFuture, Probe, Verdict};
+use crate::{BoxFuture, Probe, Verdict, files};
 
 /// How much of the buffer for bodies a probe keeps between checks.
 const BUFFER_BYTES_KEPT: usize = 16 * 1024;
@@ -66,7 +73,7 @@ impl HttpProbe {
         recorder: &Recorder,
     ) -> Result<(Response, Hop, Vec<String>), Verdict> {
         let error = |code, message| Err(Verdict::error(Reason::new(code, message)));
-        let first = match Hop::first(settings) {
+        let first = match Hop::first(settings, body(settings).await?) {
             Ok(first) => first,
             Err(why) => {
                 return error(ReasonCode::InvalidTarget, format!("no request can be made of the settings: {why}"));
@@ -75,6 +82,7 @@ impl HttpProbe {
         let first = first.hiding(&self.context.redaction);
         let mut redirected: Option<Hop> = None;
         let mut redirects = Vec::new();
+        let mut cookies = Cookies::default();
         loop {
             let hop = redirected.as_ref().unwrap_or(&first);
             // A redirect within the host that is checked must not leave the instance that is checked.
@@ -124,7 +132,8 @@ impl HttpProbe {
                 }
             };
             redirects.push(next.shown_url());
-            redirected = Some(next);
+            cookies.take(hop.url(), &response.head.headers);
+            redirected = Some(next.with_cookies(&cookies));
             recorder.amend_http(|http| http.redirects.clone_from(&redirects));
         }
     }
@@ -139,12 +148,15 @@ impl HttpProbe {
     ) -> Result<Response, Verdict> {
         recorder.hop(hop.shown_url());
         let handshake = match hop.is_tls() {
-            true => Some(self.context.tls.prepare(hop.host_plain(), &settings.tls, &[b"http/1.1"]).await?),
+            true => {
+                let protocols = exchange::protocols(settings.version);
+                Some(self.context.tls.prepare(hop.host_plain(), &settings.tls, protocols).await?)
+            }
             false => None,
         };
         let to = hop.destination(endpoint, &settings.route);
         let connection = self.context.network.connect(to, recorder).await?;
-        let answered = exchange::send(hop, connection, handshake, recorder).await;
+        let answered = exchange::send(hop, settings.version, connection, handshake, recorder).await;
         answered.map_err(|broken| failure::of_request(&broken, hop, recorder))
     }
 
@@ -159,11 +171,12 @@ impl HttpProbe {
     ) -> Verdict {
         recorder.enter(Stage::Receive);
         recorder.http(answer::head(&response.head, redirects, hop.secrets()));
-        let truncated = match answer::read_body(&mut response, &mut self.body, recorder).await {
+        let unpacks = matches!(&*task.probe, ProbeSettings::Http(settings) if settings.decompress);
+        let truncated = match answer::read_body(&mut response, unpacks, &mut self.body, recorder).await {
             Ok(truncated) => truncated,
             Err(unread) => {
                 let verdict = match unread {
-                    Unread::Exchange(error) => failure::of_request(&Broken::Exchange(error), hop, recorder),
+                    Unread::Exchange(broken) => failure::of_request(&broken, hop, recorder),
                     Unread::Packed(fault) => failure::of_unpacking(fault, hop, recorder),
                 };
                 self.record_body(recorder, false, Some(hop.secrets()));
@@ -199,6 +212,23 @@ impl HttpProbe {
             http.body_sha256 = sha256;
             http.body_excerpt = excerpt;
         });
+    }
+}
+
+/// The body that is to be sent, if there is one.
+///
+/// # Errors
+/// The verdict on a file that cannot be read.
+async fn body(settings: &HttpSettings) -> Result<Option<Bytes>, Verdict> {
+    if let Some(text) = &settings.body {
+        return Ok(Some(Bytes::copy_from_slice(text.as_bytes())));
+    }
+    if let Some(base64) = &settings.body_base64 {
+        return Ok(Some(base64.decoded().into()));
+    }
+    match &settings.body_file {
+        Some(file) => Ok(Some(files::read(file).await?.into())),
+        None => Ok(None),
     }
 }
 

@@ -189,7 +189,7 @@ mod tests {
                 &["w.yaml:3:17", "`checks[0].http.url`", "expected `http` or `https`"],
             ),
             ("checks:\n  - id: a\n    http: [1]\n", &["w.yaml:3:11", "`checks[0].http`"]),
-            ("checks:\n  - id: a\n", &["w.yaml:2:5", "`checks[0]`", "expected one of `http:`, `tcp:` or `group:`"]),
+            ("checks:\n  - id: a\n", &["w.yaml:2:5", "`checks[0]`", "expected one of `http:`, `tcp:`, "]),
             (
                 "checks:\n  - {id: a, tcp: {address: 'a:1'}}\n  - {id: a, tcp: {address: 'a:2'}}\n",
                 &["w.yaml:3:5", "in line 2", "ids must differ"],

@@ -38,6 +38,40 @@ impl fmt::Debug for Password {
     }
 }
 
+text_type!(TokenText, "the token", 8192, |text| match text {
+    "" => Err("the token is empty".into()),
+    text if !text.bytes().all(|b| b.is_ascii_graphic()) => {
+        Err("the token holds a character that no token has: expected visible ASCII without spaces".into())
+    }
+    _ => Ok(()),
+});
+
+/// A token, 1 to 8192 bytes. It has no `Display`, and its `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct Token(TokenText);
+
+impl Token {
+    /// The token itself, for whom it is meant.
+    pub fn reveal(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl std::str::FromStr for Token {
+    type Err = crate::Invalid;
+
+    fn from_str(text: &str) -> Result<Self, crate::Invalid> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
