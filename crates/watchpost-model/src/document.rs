@@ -273,8 +273,12 @@ fn probe_body(
     targets: Option<Targets>,
     expect: Expect,
 ) -> Result<CheckBody, String> {
-    if !settings.check_type().has_tasks() && !expect.is_empty() {
-        return Err("`expect` has no meaning for a heartbeat: the job itself says how it is".to_owned());
+    if !settings.check_type().has_tasks() {
+        for (key, given) in [("expect", !expect.is_empty()), ("targets", targets.is_some())] {
+            if given {
+                return Err(format!("`{key}` has no meaning for a heartbeat: the job itself says how it is"));
+            }
+        }
     }
     settings.validate(&expect).map_err(|e| e.to_string())?;
     let target = Target { name: settings.target_name(), host_port: settings.host_port(), addresses };
