@@ -100,7 +100,6 @@ pub(crate) fn empty(name: &str, source: Option<&SourceReport>) -> Reason {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use super::*;
 

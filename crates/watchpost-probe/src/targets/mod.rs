@@ -45,7 +45,9 @@ impl TargetFinder {
             TargetSource::Static(_) => Source::Known(targets.known()),
             TargetSource::Dns(settings) => Source::Dns(DnsSource::new(context, settings.clone(), pace)),
             TargetSource::File(settings) => Source::File(FileSource::new(settings.clone(), pace)),
-            TargetSource::Http(settings) => Source::Http(HttpSource::new(context, settings, targets.refresh(), pace)),
+            TargetSource::Http(settings) => {
+                Source::Http(Box::new(HttpSource::new(context, settings, targets.refresh(), pace)))
+            }
             TargetSource::Kubernetes(settings) => {
                 Source::Kubernetes(Box::new(KubernetesSource::new(context, settings.clone(), targets.refresh(), pace)))
             }
@@ -66,7 +68,7 @@ enum Source {
     Known(Option<Vec<FoundTarget>>),
     Dns(DnsSource),
     File(FileSource),
-    Http(HttpSource),
+    Http(Box<HttpSource>),
     Kubernetes(Box<KubernetesSource>),
 }
 
@@ -78,7 +80,7 @@ impl Lookout {
     /// Why the source gives no targets.
     ///
     /// # Cancel safety
-    /// Dropping the future abandons the question. What it had learned of a cluster is learned again.
+    /// Dropping the future abandons the question. What a cluster has told is not forgotten.
     pub async fn next(&mut self) -> Result<Vec<FoundTarget>, Reason> {
         let found = match &mut self.source {
             Source::Known(targets) => match targets.take() {
