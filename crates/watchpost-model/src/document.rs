@@ -7,11 +7,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
+use crate::beat::HeartbeatSettings;
 use crate::check::{Check, CheckBody, ProbeBody, Templated};
 use crate::dns::DnsSettings;
 use crate::exec::ExecSettings;
 use crate::expect::Expect;
 use crate::group::{self, GroupRules, GroupSettings, Overlap, RunPolicy, VerdictRule};
+use crate::grpc::GrpcSettings;
 use crate::http::HttpSettings;
 use crate::icmp::IcmpSettings;
 use crate::id::CheckId;
@@ -19,7 +21,7 @@ use crate::message::V1;
 use crate::ntp::NtpSettings;
 use crate::probe::{CheckType, ProbeSettings};
 use crate::redis::RedisSettings;
-use crate::target::{Addresses, Target};
+use crate::target::{Addresses, Target, shown_address};
 use crate::targets::Targets;
 use crate::tcp::TcpSettings;
 use crate::template::{Places, first_place, first_template};
@@ -27,6 +29,7 @@ use crate::time::{Interval, Timeout};
 use crate::tls::TlsCheckSettings;
 use crate::udp::UdpSettings;
 use crate::unix::UnixSettings;
+use crate::websocket::WebsocketSettings;
 
 /// The most that settings and expectations may take together, in bytes of JSON. It leaves room for
 /// the rest of a task below [`Task::BYTES_MAX`](crate::Task).
@@ -56,9 +59,18 @@ pub struct CheckDocument {
     /// A check by a program that speaks the interface of Nagios plugins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<ExecSettings>,
+    /// A check that waits for a job to report in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<HeartbeatSettings>,
     /// A question to a name server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsSettings>,
+    /// A check of the health of a gRPC service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<GrpcSettings>,
+    /// A check of a WebSocket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub websocket: Option<WebsocketSettings>,
     /// A check of a Redis server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisSettings>,
@@ -130,7 +142,10 @@ impl CheckDocument {
             http: None,
             tcp: None,
             exec: None,
+            heartbeat: None,
             dns: None,
+            grpc: None,
+            websocket: None,
             redis: None,
             tls: None,
             unix: None,
@@ -253,6 +268,9 @@ fn probe_body(
     targets: Option<Targets>,
     expect: Expect,
 ) -> Result<CheckBody, String> {
+    if !settings.check_type().has_tasks() && !expect.is_empty() {
+        return Err("`expect` has no meaning for a heartbeat: the job itself says how it is".to_owned());
+    }
     settings.validate(&expect).map_err(|e| e.to_string())?;
     let target = Target { name: settings.target_name(), host_port: settings.host_port(), addresses };
     let templated = templated(&settings, &expect, &target, targets)?;
@@ -346,8 +364,16 @@ fn validate_addresses(settings: &ProbeSettings, target: &Target) -> Result<(), S
         };
     };
     let Addresses::List(list) = &target.addresses else { return Ok(()) };
+    if host_port.port() == 0
+        && let Some(with_port) = list.iter().find(|address| address.resolve(0).port() != 0)
+    {
+        return Err(format!(
+            "`addresses` lists {with_port}, and a check of this type has no ports: expected its address"
+        ));
+    }
     let mut seen = HashSet::with_capacity(list.len());
     if let Some(twice) = list.iter().map(|a| a.resolve(host_port.port())).find(|a| !seen.insert(*a)) {
+        let twice = shown_address(twice);
         return Err(format!("`addresses` lists {twice} twice: expected each endpoint once"));
     }
     // TLS verifies the host that the settings name. Where that is an address, connecting to another

@@ -6,10 +6,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use watchpost_expr::{CompileError, Environment, Field, Program};
 
+use crate::beat::HeartbeatSettings;
 use crate::dns::DnsSettings;
 use crate::document::CheckDocument;
 use crate::exec::ExecSettings;
 use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
+use crate::grpc::GrpcSettings;
 use crate::http::HttpSettings;
 use crate::icmp::IcmpSettings;
 use crate::ntp::NtpSettings;
@@ -19,6 +21,7 @@ use crate::tcp::TcpSettings;
 use crate::tls::TlsCheckSettings;
 use crate::udp::UdpSettings;
 use crate::unix::UnixSettings;
+use crate::websocket::WebsocketSettings;
 use crate::{Invalid, variables};
 
 /// What the settings of every check type tell about themselves.
@@ -140,8 +143,14 @@ check_types! {
     Tcp(TcpSettings) = tcp,
     /// A program that speaks the interface of Nagios plugins.
     Exec(ExecSettings) = exec,
+    /// A job that reports in by itself; the Checker settles its runs, and no worker does.
+    Heartbeat(HeartbeatSettings) = heartbeat,
     /// A question to a name server.
     Dns(DnsSettings) = dns,
+    /// The health of a gRPC service.
+    Grpc(GrpcSettings) = grpc,
+    /// A WebSocket, optionally with an exchange of messages.
+    Websocket(WebsocketSettings) = websocket,
     /// A Redis server, or one that speaks its protocol.
     Redis(RedisSettings) = redis,
     /// A TLS handshake, and the certificate that the server shows.
@@ -205,6 +214,13 @@ impl<'de> Deserialize<'de> for CheckType {
 impl fmt::Display for CheckType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+impl CheckType {
+    /// Whether tasks are made of the type's runs, which workers execute.
+    pub fn has_tasks(self) -> bool {
+        self != Self::Heartbeat
     }
 }
 

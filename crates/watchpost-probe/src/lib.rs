@@ -47,6 +47,7 @@ mod exec;
 mod facts;
 mod failure;
 mod files;
+mod grpc;
 mod handshake;
 mod http;
 mod icmp;
@@ -66,6 +67,7 @@ mod transcript;
 mod udp;
 mod unix;
 mod value;
+mod websocket;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -145,6 +147,8 @@ impl ProbeSet {
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
             .with(CheckType::Exec, context.factory(exec::ExecProbe::new))
             .with(CheckType::Dns, context.factory(dns::DnsProbe::new))
+            .with(CheckType::Grpc, context.factory(grpc::GrpcProbe::new))
+            .with(CheckType::Websocket, context.factory(websocket::WebsocketProbe::new))
             .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
             .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
             .with(CheckType::Unix, context.factory(unix::UnixProbe::new))

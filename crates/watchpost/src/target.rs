@@ -7,7 +7,7 @@ use std::time::Duration;
 use watchpost_agent::RunItem;
 use watchpost_model::{
     Addresses, Check, CheckDocument, CheckId, DnsSettings, ExecSettings, HttpSettings, IcmpSettings, Invalid,
-    NtpSettings, ProbeSettings, TcpSettings, Timeout, TlsCheckSettings, UdpSettings, UnixSettings,
+    NtpSettings, ProbeSettings, TcpSettings, Timeout, TlsCheckSettings, UdpSettings, UnixSettings, WebsocketSettings,
 };
 
 /// The forms that targets have, for `--help`.
@@ -17,6 +17,7 @@ Targets:
   tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH
   dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https
   icmp://HOST, udp://HOST:PORT, ntp://HOST[:PORT]
+  grpc://HOST:PORT[/SERVICE], grpcs://…, ws://HOST[:PORT]/PATH, wss://…
   redis://HOST[:PORT], rediss://HOST[:PORT]
   exec:/PATH ARGUMENT… (with --exec-dir)";
 
@@ -34,12 +35,15 @@ pub fn parse(text: &str, number: usize, timeout: Duration, all_addresses: bool) 
 }
 
 fn check(text: &str, id: CheckId, timeout: Duration, all_addresses: bool) -> Result<Check, String> {
+    let settings = settings(text)?;
+    // What is not on the network has no addresses of which there could be several.
+    let all_addresses = all_addresses && settings.host_port().is_some();
     let document = CheckDocument {
         // It is run once: no interval bounds its timeout.
         scheduled: false,
         timeout: Some(Timeout::new(timeout).map_err(|e| e.to_string())?),
         addresses: if all_addresses { Addresses::All } else { Addresses::Any },
-        ..CheckDocument::probing(id, settings(text)?)
+        ..CheckDocument::probing(id, settings)
     };
     Check::try_from(document).map_err(|e| e.to_string())
 }
@@ -59,6 +63,8 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
         "tls" => Ok(ProbeSettings::Tls(TlsCheckSettings::handshake(parsed(rest.trim_end_matches('/'))?))),
         "dns" => Ok(ProbeSettings::Dns(question(rest)?)),
         "icmp" => Ok(ProbeSettings::Icmp(IcmpSettings::to(parsed(host(rest))?))),
+        "grpc" | "grpcs" => server::grpc(rest, scheme == "grpcs"),
+        "ws" | "wss" => Ok(ProbeSettings::Websocket(WebsocketSettings::connect(parsed(text)?))),
         "udp" => Ok(ProbeSettings::Udp(UdpSettings::send(parsed(rest.trim_end_matches('/'))?))),
         "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
         "redis" | "rediss" => server::redis(rest, scheme == "rediss"),

@@ -8,14 +8,18 @@ mod dialogue;
 mod dns;
 mod exchange;
 mod expect;
+mod grpc;
 mod handshake;
 mod http;
 mod http2;
 mod limits;
+mod proxy;
 mod redirects;
 mod redis;
+mod requests;
 mod tcp;
 mod tls;
+mod websocket;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::LazyLock;

@@ -22,7 +22,7 @@ impl Base64Text {
     }
 }
 
-/// Writes a body as a newtype, which no format shows: templates may stand in it.
+/// As a newtype, which no format shows: templates may stand in a body.
 pub(super) fn write<S: Serializer>(body: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     match body {
         Some(body) => serializer.serialize_newtype_struct("Body", body),

@@ -2,6 +2,7 @@
 
 mod auth;
 mod body;
+mod proxy;
 mod url;
 mod version;
 
@@ -12,6 +13,7 @@ use watchpost_expr::{Field, RecordType, Type};
 
 pub use self::auth::{BasicAuth, BasicUser, HttpAuth};
 pub use self::body::Base64Text;
+pub use self::proxy::{Proxy, ProxyKind, ProxyUrl};
 pub use self::url::{HeaderValue, HttpMethod, HttpUrl};
 pub use self::version::HttpVersion;
 use crate::HeaderName;
@@ -61,10 +63,18 @@ pub struct HttpSettings {
     /// speak. Without it, both are offered over TLS and the server decides; without TLS it is 1.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<HttpVersion>,
+    /// Whether a body that comes packed (gzip, deflate, brotli or zstd) is asked for and unpacked. With `false` it is
+    /// neither, and expectations see it as it comes.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub decompress: bool,
     /// How many redirects to follow: 0 (the default) to 10.
     #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "redirects")]
     #[schemars(range(max = 10))]
     pub max_redirects: u8,
+    /// The proxy to go through: `http://`, `socks5://` (the check resolves names) or `socks5h://` (the proxy does), with
+    /// `user:password@` before its host if it wants them. Without it there is none, whatever the environment says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyUrl>,
     /// How TLS is spoken, where the URL asks for it.
     #[serde(default, skip_serializing_if = "TlsSettings::is_default")]
     pub tls: TlsSettings,
@@ -85,7 +95,9 @@ impl HttpSettings {
             body_file: None,
             auth: None,
             version: None,
+            decompress: true,
             max_redirects: 0,
+            proxy: None,
             tls: TlsSettings::default(),
             route: RouteSettings::default(),
         }
@@ -153,6 +165,14 @@ impl TypeSettings for HttpSettings {
     fn verifies_host(&self) -> bool {
         self.url.is_https()
     }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_true(given: &bool) -> bool {
+    *given
 }
 
 fn is_zero(n: &u8) -> bool {

@@ -48,7 +48,7 @@ impl Context {
             "Expression" => Some(Self::Expression),
             "Argument" => Some(Self::Argument),
             "Body" | "CommandWord" | "DatabaseName" | "DnsName" | "ExpectedValue" | "HeaderValue" | "Host"
-            | "Needle" | "RecordData" | "Sent" | "ServerNameText" | "UserName" => Some(Self::Plain),
+            | "Needle" | "RecordData" | "Sent" | "ServerNameText" | "LoginName" => Some(Self::Plain),
             // What names files and programs is not for a source of targets to say, nor are statements of a database.
             _ => None,
         }

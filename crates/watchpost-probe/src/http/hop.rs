@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
-    CONTENT_LOCATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE, TE, TRANSFER_ENCODING, UPGRADE,
-    USER_AGENT,
+    CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, RANGE, TE,
+    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use http::{Method, Request, StatusCode, Uri, Version};
 use http_body_util::Full;
 use url::{Host, Position, Url};
 use watchpost_model::{HttpAuth, HttpSettings, RouteSettings, shorten};
 
+use super::cookies::Cookies;
+use super::decode::ENCODINGS;
 use crate::network::Destination;
 use crate::redaction::Redaction;
 use crate::secret::{Secrets, basic_credentials, is_secret_header, reference_without_userinfo};
@@ -35,6 +37,10 @@ pub(crate) struct Hop {
     body: Option<Bytes>,
     /// Whether `Host` is the user's, who then means it for this host only.
     own_host: bool,
+    /// The cookies that are the user's.
+    own_cookies: Option<HeaderValue>,
+    /// Whether it goes through a proxy.
+    is_proxied: bool,
     /// What the check sends and no result shows.
     secrets: Secrets,
 }
@@ -59,12 +65,15 @@ impl Hop {
         // TIME_WAIT, which would use up local ports here, is on its side.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         // A part of a packed body cannot be unpacked.
-        if !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE) {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
+        if settings.decompress && !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE) {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ENCODINGS));
         }
         let method = Method::from_bytes(settings.method.as_str().as_bytes()).map_err(|e| e.to_string())?;
+        let is_proxied = settings.proxy.is_some();
         let own_host = headers.contains_key(HOST);
-        let mut hop = Self { url, method, headers, body, own_host, secrets: Secrets::of(settings) };
+        let own_cookies = headers.get(COOKIE).cloned();
+        let mut hop =
+            Self { url, method, headers, body, own_host, own_cookies, is_proxied, secrets: Secrets::of(settings) };
         hop.set_host()?;
         hop.headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         hop.headers.entry(USER_AGENT).or_insert(WATCHPOST);
@@ -86,6 +95,10 @@ impl Hop {
 
     pub(crate) fn is_tls(&self) -> bool {
         self.url.scheme() == "https"
+    }
+
+    pub(crate) fn is_proxied(&self) -> bool {
+        self.is_proxied
     }
 
     /// Whether the host is a name, and not an address.
@@ -140,7 +153,7 @@ impl Hop {
         &self.secrets
     }
 
-    /// What goes over a connection of HTTP/1.1.
+    /// What goes over a connection of HTTP/1.1 to the target itself.
     ///
     /// # Errors
     /// When the URL has something in it that no request line can have.
@@ -153,6 +166,19 @@ impl Hop {
         // hyper says how long a body is that is not empty.
         if self.sends_nothing() {
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        Ok(request)
+    }
+
+    /// What goes to a proxy by HTTP/1.1, which is told who asks by `login`.
+    ///
+    /// # Errors
+    /// When the URL, or `login`, has something in it that no request can have.
+    pub(crate) fn proxy_request(&self, login: Option<&str>) -> Result<Request<Full<Bytes>>, http::Error> {
+        let mut request = self.http1_request()?;
+        *request.uri_mut() = Uri::try_from(&self.url[..Position::AfterQuery])?;
+        if let Some(login) = login {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, HeaderValue::from_str(login)?);
         }
         Ok(request)
     }
@@ -226,12 +252,36 @@ impl Hop {
         let same_place = self.same_place(&next);
         if !same_place || self.url.scheme() != next.url.scheme() {
             next.headers = next.for_anybody();
+            next.own_cookies = None;
         }
         if !same_place {
             next.own_host = false;
         }
         next.set_host()?;
         Ok(next)
+    }
+
+    /// The same request with those of `cookies` that are for it.
+    pub(crate) fn with_cookies(mut self, cookies: &Cookies) -> Self {
+        let set = cookies.of(&self.url);
+        let own = self.own_cookies.as_ref().and_then(|own| own.to_str().ok()).map(str::to_owned);
+        let pairs: Vec<_> = own.into_iter().chain(set.iter().map(|(name, value)| format!("{name}={value}"))).collect();
+        // What a server sent in a header can be sent in one.
+        match HeaderValue::try_from(pairs.join("; ")) {
+            Ok(cookies) if !pairs.is_empty() => {
+                self.headers.insert(COOKIE, cookies);
+                self.secrets.extend(set.into_iter().map(|(_, value)| value));
+            }
+            _ => {
+                self.headers.remove(COOKIE);
+            }
+        }
+        self
+    }
+
+    /// The URL, without user, password and fragment.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
     }
 
     /// The headers that another origin may see. It must not learn what was meant for this one, and

@@ -3,14 +3,16 @@
 //! `hop` is what is asked, `exchange` asks it, `answer` reads and keeps what comes back within bounds.
 
 mod answer;
+mod cookies;
 mod decode;
-mod exchange;
+pub(crate) mod exchange;
 mod facts;
-mod failure;
+pub(crate) mod failure;
 mod fetch;
-mod hop;
+pub(crate) mod hop;
 mod http1;
 mod http2;
+mod proxy;
 mod stream;
 
 use std::net::SocketAddr;
@@ -18,13 +20,15 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::LOCATION;
-use watchpost_model::{HttpSettings, Outcome, ProbeSettings, Reason, ReasonCode, Task};
+use watchpost_model::{HttpSettings, HttpVersion, Outcome, ProbeSettings, ProxyUrl, Reason, ReasonCode, Task};
 
 use self::answer::Unread;
+use self::cookies::Cookies;
 use self::exchange::Response;
 use self::facts::HttpFacts;
 pub(crate) use self::fetch::{Fetcher, Stream as FetchStream};
 use self::hop::Hop;
+use self::proxy::Way;
 use crate::assertions::{Answer, Findings, conclude_with};
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
@@ -80,6 +84,7 @@ impl HttpProbe {
         let first = first.hiding(&self.context.redaction);
         let mut redirected: Option<Hop> = None;
         let mut redirects = Vec::new();
+        let mut cookies = Cookies::default();
         loop {
             let hop = redirected.as_ref().unwrap_or(&first);
             // A redirect within the host that is checked must not leave the instance that is checked.
@@ -129,7 +134,8 @@ impl HttpProbe {
                 }
             };
             redirects.push(next.shown_url());
-            redirected = Some(next);
+            cookies.take(hop.url(), &response.head.headers);
+            redirected = Some(next.with_cookies(&cookies));
             recorder.amend_http(|http| http.redirects.clone_from(&redirects));
         }
     }
@@ -151,8 +157,16 @@ impl HttpProbe {
             false => None,
         };
         let to = hop.destination(endpoint, &settings.route);
-        let connection = self.context.network.connect(to, recorder).await?;
-        let answered = exchange::send(hop, settings.version, connection, handshake, recorder).await;
+        let network = &self.context.network;
+        let proxy = settings.proxy.as_ref().map(ProxyUrl::parts);
+        let way = match &proxy {
+            None => Way { connection: network.connect(to, recorder).await?, proxy: None },
+            Some(proxy) => {
+                let tunnels = settings.version == Some(HttpVersion::Http2);
+                proxy::connect(network, proxy, hop, to, tunnels, recorder).await?
+            }
+        };
+        let answered = exchange::send(hop, settings.version, way, handshake, recorder).await;
         answered.map_err(|broken| failure::of_request(&broken, hop, recorder))
     }
 
@@ -167,7 +181,8 @@ impl HttpProbe {
     ) -> Verdict {
         recorder.enter(Stage::Receive);
         recorder.http(answer::head(&response.head, redirects, hop.secrets()));
-        let truncated = match answer::read_body(&mut response, &mut self.body, recorder).await {
+        let unpacks = matches!(&*task.probe, ProbeSettings::Http(settings) if settings.decompress);
+        let truncated = match answer::read_body(&mut response, unpacks, &mut self.body, recorder).await {
             Ok(truncated) => truncated,
             Err(unread) => {
                 let verdict = match unread {
