@@ -28,7 +28,7 @@ use self::exchange::Response;
 use self::facts::HttpFacts;
 pub(crate) use self::fetch::{Fetcher, Stream as FetchStream};
 use self::hop::Hop;
-use self::proxy::Way;
+pub(crate) use self::proxy::Way;
 use crate::assertions::{Answer, Findings, conclude_with};
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
