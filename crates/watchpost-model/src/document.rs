@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
+use crate::beat::HeartbeatSettings;
 use crate::check::{Check, CheckBody, ProbeBody, Templated};
 use crate::dns::DnsSettings;
 use crate::exec::ExecSettings;
@@ -58,6 +59,9 @@ pub struct CheckDocument {
     /// A check by a program that speaks the interface of Nagios plugins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<ExecSettings>,
+    /// A check that waits for a job to report in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<HeartbeatSettings>,
     /// A question to a name server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsSettings>,
@@ -138,6 +142,7 @@ impl CheckDocument {
             http: None,
             tcp: None,
             exec: None,
+            heartbeat: None,
             dns: None,
             grpc: None,
             websocket: None,
@@ -263,6 +268,9 @@ fn probe_body(
     targets: Option<Targets>,
     expect: Expect,
 ) -> Result<CheckBody, String> {
+    if !settings.check_type().has_tasks() && !expect.is_empty() {
+        return Err("`expect` has no meaning for a heartbeat: the job itself says how it is".to_owned());
+    }
     settings.validate(&expect).map_err(|e| e.to_string())?;
     let target = Target { name: settings.target_name(), host_port: settings.host_port(), addresses };
     let templated = templated(&settings, &expect, &target, targets)?;

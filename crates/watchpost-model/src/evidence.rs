@@ -4,6 +4,7 @@ mod databases;
 mod datagrams;
 mod dns;
 mod exec;
+mod heartbeat;
 mod services;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ pub use self::databases::RedisEvidence;
 pub use self::datagrams::{IcmpEvidence, NtpEvidence, RoundTrips};
 pub use self::dns::{DnsEvidence, DnsRecord};
 pub use self::exec::{ExecEvidence, PerfDatum};
+pub use self::heartbeat::HeartbeatEvidence;
 pub use self::services::{GrpcEvidence, WebsocketEvidence};
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
@@ -93,6 +95,8 @@ pub enum TypeEvidence {
     Dialogue(DialogueEvidence),
     /// Of a program that was run.
     Exec(ExecEvidence),
+    /// Of a job that reports in by itself.
+    Heartbeat(HeartbeatEvidence),
     /// Of a name server.
     Dns(DnsEvidence),
     /// Of a gRPC server.

@@ -146,6 +146,8 @@ reason_codes! {
     ConnectionReset = "connection_reset",
     /// The peer closed the connection in an orderly way before a complete answer.
     ConnectionClosed = "connection_closed",
+    /// The proxy that the check goes through could not or would not make the connection.
+    ProxyError = "proxy_error",
     /// The certificate has expired.
     TlsExpired = "tls_expired",
     /// The certificate is not valid yet.
@@ -222,6 +224,12 @@ reason_codes! {
     PluginTimeout = "plugin_timeout",
     /// The machine that runs the check does not permit the program.
     ExecNotAllowed = "exec_not_allowed",
+    /// The job of a heartbeat check has not reported in for too long.
+    HeartbeatSilent = "heartbeat_silent",
+    /// The job of a heartbeat check reports that it failed.
+    HeartbeatFailed = "heartbeat_failed",
+    /// The job of a heartbeat check has not reported in yet, and need not have.
+    HeartbeatPending = "heartbeat_pending",
     /// The probe panicked; a defect of Watchpost, and this task's alone.
     Panicked = "panicked",
     /// No worker of the check's type was free in time.

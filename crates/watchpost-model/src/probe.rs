@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use watchpost_expr::{CompileError, Environment, Field, Program};
 
+use crate::beat::HeartbeatSettings;
 use crate::dns::DnsSettings;
 use crate::document::CheckDocument;
 use crate::exec::ExecSettings;
@@ -142,6 +143,8 @@ check_types! {
     Tcp(TcpSettings) = tcp,
     /// A program that speaks the interface of Nagios plugins.
     Exec(ExecSettings) = exec,
+    /// A job that reports in by itself; the Checker settles its runs, and no worker does.
+    Heartbeat(HeartbeatSettings) = heartbeat,
     /// A question to a name server.
     Dns(DnsSettings) = dns,
     /// The health of a gRPC service.
@@ -211,6 +214,13 @@ impl<'de> Deserialize<'de> for CheckType {
 impl fmt::Display for CheckType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+impl CheckType {
+    /// Whether tasks are made of the type's runs, which workers execute.
+    pub fn has_tasks(self) -> bool {
+        self != Self::Heartbeat
     }
 }
 

@@ -14,6 +14,9 @@ pub const TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
 /// The longest that targets are kept which their source does not confirm any more.
 const KEEP_FOR_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// The longest time between two beats of a job, and the longest that one may be late.
+const BEAT_PERIOD_MAX: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+
 /// Why a text is not an acceptable duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
@@ -140,6 +143,20 @@ bounded_duration!(
     "the timeout",
     "more than 0 and at most 5m",
     |d| !d.is_zero() && d <= TIMEOUT_MAX
+);
+bounded_duration!(
+    /// The time from one beat of a job to the next: 1 s to 31 days.
+    BeatPeriod,
+    "the time between beats",
+    "1s to 31d",
+    |d| (INTERVAL_MIN..=BEAT_PERIOD_MAX).contains(&d)
+);
+bounded_duration!(
+    /// How late a beat of a job may be: at most 31 days.
+    Grace,
+    "the grace",
+    "at most 31d",
+    |d| d <= BEAT_PERIOD_MAX
 );
 bounded_duration!(
     /// An upper bound that an assertion sets: more than 0, at most 5 min.

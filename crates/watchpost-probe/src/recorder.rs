@@ -81,6 +81,8 @@ struct State {
     answered_in_tls: bool,
     /// What the first byte of the answer is called where it is none of a stream, and the code of its absence.
     awaited: Option<(ReasonCode, String)>,
+    /// What a proxy, which is connected, was asked for and has not done yet.
+    tunnel: Option<String>,
     /// The hop that is under way.
     hop: HopReport,
     /// Who said what, where texts are exchanged.
@@ -106,6 +108,7 @@ impl Recorder {
             received: 0,
             answered_in_tls: false,
             awaited: None,
+            tunnel: None,
             hop: HopReport::default(),
             transcript: Transcript::default(),
             redaction: Redaction::default(),
@@ -161,6 +164,12 @@ impl Recorder {
     /// did not come: "no answer from …". `code` is the reason's, then.
     pub(crate) fn awaits(&self, code: ReasonCode, absence: impl Into<String>) {
         self.0.lock().awaited = Some((code, absence.into()));
+    }
+
+    /// Notes what a proxy is asked for, as a sentence that says that it was not done: "the proxy … did not".
+    /// `None` where it is done.
+    pub(crate) fn tunnels(&self, undone: Option<String>) {
+        self.0.lock().tunnel = undone;
     }
 
     /// Notes how many bytes of the answer have been read.
@@ -290,11 +299,14 @@ impl Recorder {
         let (code, mut message) = match state.stage {
             Stage::Start => (ReasonCode::DeadlinePassed, String::from("the check did not get to its target")),
             Stage::Dns => (ReasonCode::DnsTimeout, String::from("the name was not resolved")),
-            Stage::Connect => {
-                let mut message = String::from("no connection");
-                target(&mut message);
-                (ReasonCode::ConnectTimeout, message)
-            }
+            Stage::Connect => match state.tunnel.clone() {
+                Some(undone) => (ReasonCode::ConnectTimeout, undone),
+                None => {
+                    let mut message = String::from("no connection");
+                    target(&mut message);
+                    (ReasonCode::ConnectTimeout, message)
+                }
+            },
             Stage::Tls => (ReasonCode::TlsTimeout, String::from("no complete TLS handshake")),
             Stage::Send => (ReasonCode::FirstByteTimeout, String::from("the peer did not take what was sent")),
             Stage::FirstByte => match state.awaited.clone() {

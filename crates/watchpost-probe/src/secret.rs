@@ -75,6 +75,10 @@ impl Secrets {
                 secrets.add_basic(&encoded);
             }
         }
+        if let Some((user, password)) = settings.proxy.as_ref().and_then(|proxy| proxy.parts().login) {
+            secrets.add_basic(&basic_credentials(&user, &password));
+            secrets.add(basic_credentials(&user, &password).as_bytes());
+        }
         secrets
     }
 

@@ -4,6 +4,8 @@
 //! It touches the bus and the resolver, nothing else of the network.
 
 mod aim;
+mod beat_intake;
+mod beats;
 mod cancel;
 mod fire;
 mod handle;
@@ -27,7 +29,8 @@ use tokio::sync::{mpsc, oneshot};
 use watchpost_bus::SharedBus;
 use watchpost_core::{GroupStep, Ledger, Schedule, SlotId, Tick, phase};
 use watchpost_model::{
-    CancelCause, Check, CheckId, Endpoint, ProbeBody, ProbeSettings, Reason, RunId, Subjects, TaskId, Timestamp,
+    Beat, BeatTaken, CancelCause, Check, CheckId, Endpoint, ProbeBody, ProbeSettings, Reason, RunId, Subjects, TaskId,
+    Timestamp,
 };
 use watchpost_probe::Resolver;
 
@@ -40,6 +43,7 @@ use crate::helpers::Helpers;
 use crate::settings::AgentSettings;
 use crate::stats::Stats;
 
+pub use beats::BeatRefused;
 pub(crate) use handle::start;
 pub use handle::{CheckerHandle, CheckerStatus, ChecksChanged};
 use publish::Outbound;
@@ -84,6 +88,8 @@ pub(crate) enum Event {
     Answers(Vec<Answer>),
     /// The bus did not take a task.
     Unpublished { task: TaskId, reason: Reason },
+    /// A job has reported in.
+    Beat { check: CheckId, beat: Box<Beat>, answer: oneshot::Sender<Result<BeatTaken, BeatRefused>> },
     /// The endpoints of a run were found, or could not be.
     Resolved { run: RunId, endpoints: Endpoints },
     /// Whoever asked is gone.
@@ -104,8 +110,8 @@ pub(crate) struct Checker {
     /// Where its own tasks send to. Weak, since it must not keep itself alive.
     me: mpsc::WeakSender<Event>,
     outbox: mpsc::Sender<Outbound>,
-    /// Dropped with it, which ends its listener.
-    _alive: oneshot::Sender<()>,
+    /// Dropped with it, which ends its listeners.
+    _alive: [oneshot::Sender<()>; 2],
     alarm: Box<dyn Alarm>,
     checks: BTreeMap<CheckId, Configured>,
     schedule: Schedule<Arc<Check>>,
@@ -113,6 +119,8 @@ pub(crate) struct Checker {
     /// Counts up with each set of checks that is applied.
     generation: u64,
     runs: BTreeMap<RunId, Run>,
+    /// What was heard of the jobs of heartbeat checks.
+    jobs: beats::Jobs,
     requests: BTreeMap<u64, Request>,
     requests_seen: u64,
     /// What came back and is not taken yet.
@@ -176,6 +184,7 @@ impl Behaviour for Checker {
                 self.notice_set_clock();
                 self.fire_due();
                 self.expire_lost();
+                self.tell_all_news();
             }
             Event::Replace(checks, changed) => {
                 // A slot that is due and not fired yet would be lost with its timer.
@@ -202,6 +211,9 @@ impl Behaviour for Checker {
                 self.take_answers();
             }
             Event::Unpublished { task, reason } => self.settle_here(task, watchpost_model::Outcome::Missed, reason),
+            Event::Beat { check, beat, answer } => {
+                let _gone = answer.send(self.take_beat(&check, *beat));
+            }
             Event::Resolved { run, endpoints } => self.resolved(run, endpoints),
             Event::RequesterGone(id) => {
                 self.cancel_request(id, &Ending::new(CancelCause::RequesterGone, requester::GONE));
@@ -229,7 +241,7 @@ impl Checker {
         cx: Arc<CheckerContext>,
         me: mpsc::WeakSender<Event>,
         outbox: mpsc::Sender<Outbound>,
-        alive: oneshot::Sender<()>,
+        alive: [oneshot::Sender<()>; 2],
         alarm: Box<dyn Alarm>,
     ) -> Self {
         let clock_offset_us = clock_offset_us(&*cx.clock);
@@ -244,6 +256,7 @@ impl Checker {
             ledger: Ledger::default(),
             generation: 0,
             runs: BTreeMap::new(),
+            jobs: beats::Jobs::default(),
             requests: BTreeMap::new(),
             requests_seen: 0,
             answers: VecDeque::new(),
@@ -301,6 +314,7 @@ impl Checker {
             // Whoever asked for a run by itself named what to run.
             self.cancel_runs(&ending, |run| run.fired.request.is_none() && over.contains(run.fired.check.id()));
         }
+        self.follow_jobs();
         changed.config_generation = self.generation;
         changed
     }
@@ -316,7 +330,8 @@ impl Checker {
             sleep = sleep.min(Duration::from_micros(u64::try_from(ahead).unwrap_or(0)));
         }
         let drain_wake = self.stopping.as_ref().and_then(Stopping::next_wake);
-        for tick in [self.ledger.next_expiry(), drain_wake].into_iter().flatten() {
+        let news = self.jobs.next_look().filter(|_| self.stopping.is_none());
+        for tick in [self.ledger.next_expiry(), drain_wake, news].into_iter().flatten() {
             sleep = sleep.min(tick.since(clock.tick()));
         }
         self.alarm.set(sleep);

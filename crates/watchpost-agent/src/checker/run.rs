@@ -15,6 +15,7 @@ use watchpost_model::{
 
 use super::Checker;
 use super::aim::Aim;
+use super::beats::heartbeat_of;
 use crate::adhoc::RUN_TASKS_MAX;
 
 /// A place in the tree.
@@ -181,6 +182,10 @@ impl Checker {
             // The same slot fired twice, as after a clock that was set back: the first one counts.
             tracing::debug!(check = %fired.check.id(), run = %fired.run, "this very run is under way already");
             return self.tell_parent(&fired, Verdict::Undecided);
+        }
+        if heartbeat_of(&fired.check).is_some() {
+            // The job itself is asked nothing.
+            return self.settle_pulse(&fired, false);
         }
         if let Some(members) = fired.check.group() {
             let checks: Option<Vec<_>> = members.iter().map(|id| self.check(id)).collect();

@@ -42,7 +42,7 @@ pub(super) struct Origin {
 
 impl Origin {
     /// Of a run of a probe that no task was made of: the whole target stands for its endpoints.
-    fn of_run(fired: &Fired) -> Option<Self> {
+    pub(super) fn of_run(fired: &Fired) -> Option<Self> {
         let probe = fired.check.probe()?;
         let target = TargetReport::new(probe.target_name(), &Endpoint::named(&probe.endpoint_name()));
         Some(Self {
@@ -230,7 +230,13 @@ impl Checker {
     }
 
     /// A result that the Checker makes itself, since no Runner did.
-    fn result(&self, task: TaskId, origin: Origin, outcome: Outcome, reason: Reason) -> TaskResult {
+    pub(super) fn result(
+        &self,
+        task: TaskId,
+        origin: Origin,
+        outcome: Outcome,
+        reason: impl Into<Option<Reason>>,
+    ) -> TaskResult {
         TaskResult {
             v: V1,
             task,
@@ -246,7 +252,7 @@ impl Checker {
             queue_wait_us: 0,
             attempt: origin.attempt,
             outcome,
-            reason: Some(reason),
+            reason: reason.into(),
             phases_us: PhasesUs::default(),
             hops: Vec::new(),
             assertions: Vec::new(),
@@ -258,7 +264,7 @@ impl Checker {
         }
     }
 
-    fn publish_result(&mut self, result: &TaskResult) {
+    pub(super) fn publish_result(&mut self, result: &TaskResult) {
         self.cx.stats.settled(result.outcome);
         if let (Verdict::Undecided, Some(reason)) = (verdict_of(result.outcome), &result.reason) {
             self.cx.stats.shed(&reason.code);

@@ -12,6 +12,7 @@ mod fetch;
 pub(crate) mod hop;
 mod http1;
 mod http2;
+mod proxy;
 mod stream;
 
 use std::net::SocketAddr;
@@ -19,7 +20,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::LOCATION;
-use watchpost_model::{HttpSettings, Outcome, ProbeSettings, Reason, ReasonCode, Task};
+use watchpost_model::{HttpSettings, HttpVersion, Outcome, ProbeSettings, ProxyUrl, Reason, ReasonCode, Task};
 
 use self::answer::Unread;
 use self::cookies::Cookies;
@@ -27,6 +28,7 @@ use self::exchange::Response;
 use self::facts::HttpFacts;
 pub(crate) use self::fetch::{Fetcher, Stream as FetchStream};
 use self::hop::Hop;
+use self::proxy::Way;
 use crate::assertions::{Answer, Findings, conclude_with};
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
@@ -155,8 +157,16 @@ impl HttpProbe {
             false => None,
         };
         let to = hop.destination(endpoint, &settings.route);
-        let connection = self.context.network.connect(to, recorder).await?;
-        let answered = exchange::send(hop, settings.version, connection, handshake, recorder).await;
+        let network = &self.context.network;
+        let proxy = settings.proxy.as_ref().map(ProxyUrl::parts);
+        let way = match &proxy {
+            None => Way { connection: network.connect(to, recorder).await?, proxy: None },
+            Some(proxy) => {
+                let tunnels = settings.version == Some(HttpVersion::Http2);
+                proxy::connect(network, proxy, hop, to, tunnels, recorder).await?
+            }
+        };
+        let answered = exchange::send(hop, settings.version, way, handshake, recorder).await;
         answered.map_err(|broken| failure::of_request(&broken, hop, recorder))
     }
 
