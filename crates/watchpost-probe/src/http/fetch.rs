@@ -9,6 +9,7 @@ use super::decode::Decoder;
 use super::exchange::{self, Response};
 use super::failure;
 use super::hop::Hop;
+use super::proxy::Way;
 use crate::Verdict;
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
@@ -100,7 +101,8 @@ impl Fetcher {
         };
         let to = hop.destination(None, &settings.route);
         let connection = self.context.network.connect(to, recorder).await.map_err(of)?;
-        let answered = exchange::send(&hop, VERSION, connection, handshake, recorder).await;
+        let way = Way { connection, proxy: None };
+        let answered = exchange::send(&hop, VERSION, way, handshake, recorder).await;
         let response = answered.map_err(|broken| of(failure::of_request(&broken, &hop, recorder)))?;
         recorder.enter(Stage::Receive);
         Ok(Stream { status: response.head.status.as_u16(), response, hop, recorder: recorder.clone() })
