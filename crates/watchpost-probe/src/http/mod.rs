@@ -12,7 +12,7 @@ mod fetch;
 pub(crate) mod hop;
 mod http1;
 mod http2;
-mod proxy;
+pub(crate) mod proxy;
 mod stream;
 
 use std::net::SocketAddr;
