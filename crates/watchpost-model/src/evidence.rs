@@ -4,6 +4,7 @@ mod databases;
 mod datagrams;
 mod dns;
 mod exec;
+mod mail;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +15,7 @@ pub use self::databases::RedisEvidence;
 pub use self::datagrams::{IcmpEvidence, NtpEvidence, RoundTrips};
 pub use self::dns::{DnsEvidence, DnsRecord};
 pub use self::exec::{ExecEvidence, PerfDatum};
+pub use self::mail::MailEvidence;
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -89,6 +91,8 @@ impl Phase {
 pub enum TypeEvidence {
     /// Of an exchange of texts.
     Dialogue(DialogueEvidence),
+    /// Of a mail server.
+    Mail(MailEvidence),
     /// Of a program that was run.
     Exec(ExecEvidence),
     /// Of a name server.

@@ -34,6 +34,7 @@ mod http;
 mod icmp;
 mod id;
 mod json_path;
+mod mail;
 mod message;
 mod network;
 mod ntp;
@@ -68,8 +69,8 @@ pub use dns::{
 };
 pub use document::CheckDocument;
 pub use evidence::{
-    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, IcmpEvidence, NtpEvidence, PerfDatum, Phase,
-    PhaseSpan, RedisEvidence, RoundTrips, Side, Turn, TypeEvidence,
+    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, IcmpEvidence, MailEvidence, NtpEvidence,
+    PerfDatum, Phase, PhaseSpan, RedisEvidence, RoundTrips, Side, Turn, TypeEvidence,
 };
 pub use exec::{AbsolutePath, Argument, ExecLimits, ExecSettings, VariableName, VariableValue, WarningMeans};
 pub use expect::{
@@ -85,6 +86,7 @@ pub use http::{
 pub use icmp::{ECHO_COUNT_MAX, IcmpSettings};
 pub use id::{BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
 pub use json_path::{JsonExpect, JsonPath, compile_json_path};
+pub use mail::{HeloName, ImapSettings, MailLogin, MailUser, Pop3Settings, SmtpSettings, StartTls};
 pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
 pub use ntp::NtpSettings;

@@ -17,6 +17,7 @@ Targets:
   tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH
   dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https
   icmp://HOST, udp://HOST:PORT, ntp://HOST[:PORT]
+  smtp://HOST[:PORT], imap://HOST[:PORT], pop3://HOST[:PORT], or smtps, imaps, pop3s
   redis://HOST[:PORT], rediss://HOST[:PORT]
   exec:/PATH ARGUMENT… (with --exec-dir)";
 
@@ -64,6 +65,7 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
         "icmp" => Ok(ProbeSettings::Icmp(IcmpSettings::to(parsed(host(rest))?))),
         "udp" => Ok(ProbeSettings::Udp(UdpSettings::send(parsed(rest.trim_end_matches('/'))?))),
         "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
+        "smtp" | "smtps" | "imap" | "imaps" | "pop3" | "pop3s" => server::mail(scheme, rest),
         "redis" | "rediss" => server::redis(rest, scheme == "rediss"),
         "ntp" => Ok(ProbeSettings::Ntp(NtpSettings::ask(parsed(rest.trim_end_matches('/'))?))),
         other => {

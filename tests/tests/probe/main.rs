@@ -12,6 +12,7 @@ mod handshake;
 mod http;
 mod http2;
 mod limits;
+mod mail;
 mod redirects;
 mod redis;
 mod tcp;
