@@ -3,11 +3,13 @@
 pub mod dns_server;
 pub mod http2_fixture;
 pub mod http_fixture;
+pub mod kubernetes_api;
 pub mod mail_servers;
 pub mod nats_server;
 pub mod observer;
 pub mod openssl_server;
 pub mod process;
+pub mod python_server;
 pub mod redis_server;
 pub mod server_process;
 pub mod tcp_fixture;

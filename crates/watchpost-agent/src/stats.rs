@@ -70,6 +70,8 @@ counters! {
     panics,
     /// Actors that panicked and were built anew, or given up.
     actors_rebuilt,
+    /// Questions to sources of targets that brought none.
+    source_failures,
     /// Heartbeats that the bus did not take.
     heartbeats_unsent,
     /// Accepted tasks that were dropped without a report. A defect wherever it is not 0.

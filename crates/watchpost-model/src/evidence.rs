@@ -4,7 +4,9 @@ mod databases;
 mod datagrams;
 mod dns;
 mod exec;
+mod heartbeat;
 mod mail;
+mod services;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -15,7 +17,9 @@ pub use self::databases::RedisEvidence;
 pub use self::datagrams::{IcmpEvidence, NtpEvidence, RoundTrips};
 pub use self::dns::{DnsEvidence, DnsRecord};
 pub use self::exec::{ExecEvidence, PerfDatum};
+pub use self::heartbeat::HeartbeatEvidence;
 pub use self::mail::MailEvidence;
+pub use self::services::{GrpcEvidence, WebsocketEvidence};
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -95,8 +99,14 @@ pub enum TypeEvidence {
     Mail(MailEvidence),
     /// Of a program that was run.
     Exec(ExecEvidence),
+    /// Of a job that reports in by itself.
+    Heartbeat(HeartbeatEvidence),
     /// Of a name server.
     Dns(DnsEvidence),
+    /// Of a gRPC server.
+    Grpc(GrpcEvidence),
+    /// Of a WebSocket server.
+    Websocket(WebsocketEvidence),
     /// Of a Redis server.
     Redis(RedisEvidence),
     /// Of echo requests.

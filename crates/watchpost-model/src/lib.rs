@@ -20,6 +20,7 @@
 //! # Ok::<(), watchpost_model::DecodeError>(())
 //! ```
 
+mod beat;
 mod check;
 mod codec;
 mod dialogue;
@@ -29,6 +30,7 @@ mod evidence;
 mod exec;
 mod expect;
 mod group;
+mod grpc;
 mod heartbeat;
 mod http;
 mod icmp;
@@ -39,18 +41,19 @@ mod message;
 mod network;
 mod ntp;
 mod outcome;
-mod payload;
+mod password;
 mod probe;
 mod redis;
 mod result;
-mod secret;
 mod server;
 mod set;
 mod status;
 mod subject;
 mod target;
+mod targets;
 mod task;
 mod tcp;
+mod template;
 mod text;
 mod time;
 mod tls;
@@ -59,7 +62,9 @@ mod unix;
 mod value;
 mod variables;
 mod verdict;
+mod websocket;
 
+pub use beat::{Beat, BeatMessage, BeatStatus, BeatTaken, HeartbeatSettings};
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
 pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex, SentPart};
@@ -68,16 +73,14 @@ pub use dns::{
     RecordType, RecordsExpect,
 };
 pub use document::CheckDocument;
-pub use evidence::{
-    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, IcmpEvidence, MailEvidence, NtpEvidence,
-    PerfDatum, Phase, PhaseSpan, RedisEvidence, RoundTrips, Side, Turn, TypeEvidence,
-};
+pub use evidence::*;
 pub use exec::{AbsolutePath, Argument, ExecLimits, ExecSettings, VariableName, VariableValue, WarningMeans};
 pub use expect::{
     ASSERTIONS_MAX, CertDays, Expect, Expression, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_lines,
     compile_pattern,
 };
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
+pub use grpc::{GrpcSettings, ServiceName};
 pub use heartbeat::{BusReport, Heartbeat, PoolReport, Role};
 pub use http::{
     BODY_SENT_BYTES_MAX, Base64Text, BasicAuth, BasicUser, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl,
@@ -91,28 +94,33 @@ pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERS
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
 pub use ntp::NtpSettings;
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
-pub use payload::Payload;
+pub use password::{Password, Token};
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
-pub use secret::{Password, Token};
 pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use status::{StatusRange, StatusSet};
 pub use subject::{SubjectPrefix, Subjects, header};
 pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target, shown_address};
+pub use targets::{
+    DnsRecords, DnsTargets, FILES_MAX, FileTargets, FoundTarget, FoundTargets, HttpTargets, KubernetesPort,
+    KubernetesTargets, LABEL_NAME_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_BYTES_MAX, LABELS_MAX, Labels, SourceReport,
+    SourceState, StaticTarget, TARGETS_MAX, TargetSource, Targets, TargetsDocument,
+};
 pub use task::{Firing, Task, TaskClass};
 pub use tcp::TcpSettings;
 pub use text::shorten;
 pub use time::{
-    DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, Offset, Pause, TIMEOUT_MAX, Timeout, Ttl, Wait,
-    parse_duration,
+    BeatPeriod, DurationError, Grace, INTERVAL_MAX, INTERVAL_MIN, Interval, KeepFor, Latency, Offset, Pause, Refresh,
+    TIMEOUT_MAX, Timeout, Ttl, Wait, parse_duration,
 };
 pub use tls::{AlpnProtocol, TlsCheckSettings};
-pub use udp::UdpSettings;
+pub use udp::{SentBase64, UdpSettings};
 pub use unix::{SocketPath, UnixSettings};
-pub use value::{DatabaseName, ExpectedValue, Query, UserName, ValueExpect};
+pub use value::{DatabaseName, ExpectedValue, LoginName, Query, ValueExpect};
 pub use verdict::{RunVerdict, VerdictOf};
+pub use websocket::{Subprotocol, WebsocketSettings, WebsocketUrl};
 
 /// A moment in UTC; on the wire an RFC 3339 text.
 pub use jiff::Timestamp;

@@ -58,7 +58,7 @@ impl fmt::Display for Outcome {
 }
 
 /// Why a task ended as it did: a code for machines and a sentence for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reason {
     /// The code; see [`ReasonCode`] for the known ones.
     pub code: ReasonCode,
@@ -192,6 +192,16 @@ reason_codes! {
     TlsNotOffered = "tls_not_offered",
     /// The server has no such database.
     UnknownDatabase = "unknown_database",
+    /// The service is known and not healthy.
+    NotServing = "not_serving",
+    /// The server does not know the service, or not its health.
+    ServiceUnknown = "service_unknown",
+    /// The server does not offer what the check asks for.
+    NotImplemented = "not_implemented",
+    /// The call ended with another status than OK.
+    GrpcStatus = "grpc_status",
+    /// The server answers in HTTP and does not open a WebSocket.
+    UpgradeRefused = "upgrade_refused",
     /// The server could not do what the check asked of it.
     QueryFailed = "query_failed",
     /// An assertion does not hold.
@@ -212,6 +222,12 @@ reason_codes! {
     PluginTimeout = "plugin_timeout",
     /// The machine that runs the check does not permit the program.
     ExecNotAllowed = "exec_not_allowed",
+    /// The job of a heartbeat check has not reported in for too long.
+    HeartbeatSilent = "heartbeat_silent",
+    /// The job of a heartbeat check reports that it failed.
+    HeartbeatFailed = "heartbeat_failed",
+    /// The job of a heartbeat check has not reported in yet, and need not have.
+    HeartbeatPending = "heartbeat_pending",
     /// The probe panicked; a defect of Watchpost, and this task's alone.
     Panicked = "panicked",
     /// No worker of the check's type was free in time.
@@ -289,7 +305,7 @@ mod tests {
 
     #[test]
     fn every_code_reads_back_as_itself_and_unknown_ones_are_kept() {
-        for word in REASON_CODES {
+        for (word, _) in REASON_CODES {
             let code = ReasonCode::from(*word);
             assert!(!matches!(code, ReasonCode::Other(_)), "{word}");
             assert_eq!(code.as_str(), *word);

@@ -11,6 +11,7 @@ use crate::id::{BastionId, CheckId, RunId, TaskId};
 use crate::message::V1;
 use crate::probe::{CheckType, ProbeSettings};
 use crate::target::Endpoint;
+use crate::template::first_template;
 use crate::{Invalid, Timestamp};
 
 /// One run of a check against one endpoint, on its way to a worker.
@@ -132,6 +133,10 @@ impl Message for Task {
         if self.attempt == 0 {
             return Err(Invalid::new("field `attempt` is 0: expected 1 or more"));
         }
-        self.probe.validate(&self.expect)
+        self.probe.validate(&self.expect)?;
+        match first_template(&*self.probe, "probe").or_else(|| first_template(&*self.expect, "expect")) {
+            Some((key, _)) => Err(Invalid::new(format!("field `{key}` is a template: expected it filled in"))),
+            None => Ok(()),
+        }
     }
 }

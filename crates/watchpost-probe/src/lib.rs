@@ -47,6 +47,7 @@ mod exec;
 mod facts;
 mod failure;
 mod files;
+mod grpc;
 mod handshake;
 mod http;
 mod icmp;
@@ -60,12 +61,14 @@ mod redaction;
 mod redis;
 mod resolver;
 mod secret;
+mod targets;
 mod tcp;
 mod tls;
 mod transcript;
 mod udp;
 mod unix;
 mod value;
+mod websocket;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -80,6 +83,7 @@ pub use exec::ExecPolicy;
 pub use recorder::{Evidence, Recorder, Stage};
 pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};
+pub use targets::{Lookout, TargetFinder};
 pub use tls::TlsRoots;
 
 /// A future in a box, so that [`Probe`] can be used as `dyn Probe`.
@@ -144,6 +148,8 @@ impl ProbeSet {
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
             .with(CheckType::Exec, context.factory(exec::ExecProbe::new))
             .with(CheckType::Dns, context.factory(dns::DnsProbe::new))
+            .with(CheckType::Grpc, context.factory(grpc::GrpcProbe::new))
+            .with(CheckType::Websocket, context.factory(websocket::WebsocketProbe::new))
             .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
             .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
             .with(CheckType::Unix, context.factory(unix::UnixProbe::new))

@@ -66,7 +66,8 @@ impl UdpProbe {
             answer.judge(pattern, settings, &whom, &mut findings);
         }
         let verdict = conclude(&self.context, task, recorder, findings, || answer.facts());
-        recorder.of_type(TypeEvidence::Dialogue(answer.evidence(verdict.reason.is_some())));
+        let sent_bytes = settings.payload().len() as u64;
+        recorder.of_type(TypeEvidence::Dialogue(answer.evidence(sent_bytes, verdict.reason.is_some())));
         verdict
     }
 }
@@ -86,7 +87,7 @@ async fn exchange(
     recorder: &Recorder,
 ) -> std::io::Result<Answer> {
     recorder.enter(Stage::Send);
-    datagrams.send(settings.send.as_ref().map(|payload| payload.bytes()).unwrap_or_default()).await?;
+    datagrams.send(&settings.payload()).await?;
     recorder.enter(Stage::FirstByte);
     let mut answer = Answer::default();
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
@@ -144,12 +145,13 @@ impl Answer {
         });
     }
 
-    fn evidence(&self, with_excerpt: bool) -> DialogueEvidence {
+    fn evidence(&self, sent_bytes: u64, with_excerpt: bool) -> DialogueEvidence {
         let shown = self.last.as_deref().filter(|_| with_excerpt).map(cut);
         DialogueEvidence {
+            sent_bytes,
+            captures: self.captures.clone(),
             received_bytes: self.last.as_ref().map_or(0, |datagram| datagram.len() as u64),
             received_excerpt: shown.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
-            captures: self.captures.clone(),
             ..DialogueEvidence::default()
         }
     }

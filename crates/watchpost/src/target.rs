@@ -7,7 +7,7 @@ use std::time::Duration;
 use watchpost_agent::RunItem;
 use watchpost_model::{
     Addresses, Check, CheckDocument, CheckId, DnsSettings, ExecSettings, HttpSettings, IcmpSettings, Invalid,
-    NtpSettings, ProbeSettings, TcpSettings, Timeout, TlsCheckSettings, UdpSettings, UnixSettings,
+    NtpSettings, ProbeSettings, TcpSettings, Timeout, TlsCheckSettings, UdpSettings, UnixSettings, WebsocketSettings,
 };
 
 /// The forms that targets have, for `--help`.
@@ -17,6 +17,7 @@ Targets:
   tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH
   dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https
   icmp://HOST, udp://HOST:PORT, ntp://HOST[:PORT]
+  grpc://HOST:PORT[/SERVICE], grpcs://…, ws://HOST[:PORT]/PATH, wss://…
   smtp://HOST[:PORT], imap://HOST[:PORT], pop3://HOST[:PORT], or smtps, imaps, pop3s
   redis://HOST[:PORT], rediss://HOST[:PORT]
   exec:/PATH ARGUMENT… (with --exec-dir)";
@@ -63,6 +64,8 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
         "tls" => Ok(ProbeSettings::Tls(TlsCheckSettings::handshake(parsed(rest.trim_end_matches('/'))?))),
         "dns" => Ok(ProbeSettings::Dns(question(rest)?)),
         "icmp" => Ok(ProbeSettings::Icmp(IcmpSettings::to(parsed(host(rest))?))),
+        "grpc" | "grpcs" => server::grpc(rest, scheme == "grpcs"),
+        "ws" | "wss" => Ok(ProbeSettings::Websocket(WebsocketSettings::connect(parsed(text)?))),
         "udp" => Ok(ProbeSettings::Udp(UdpSettings::send(parsed(rest.trim_end_matches('/'))?))),
         "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
         "smtp" | "smtps" | "imap" | "imaps" | "pop3" | "pop3s" => server::mail(scheme, rest),

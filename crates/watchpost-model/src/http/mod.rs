@@ -40,7 +40,12 @@ pub struct HttpSettings {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<HeaderName, HeaderValue>,
     /// The body to send, as text; at most 64 KiB.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "body::text")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "body::text",
+        serialize_with = "body::write"
+    )]
     pub body: Option<String>,
     /// The body to send, in base64; at most 64 KiB of bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +61,10 @@ pub struct HttpSettings {
     /// speak. Without it, both are offered over TLS and the server decides; without TLS it is 1.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<HttpVersion>,
+    /// Whether a body that comes packed (gzip, deflate, brotli or zstd) is asked for and unpacked. With `false` it is
+    /// neither, and expectations see it as it comes.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub decompress: bool,
     /// How many redirects to follow: 0 (the default) to 10.
     #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "redirects")]
     #[schemars(range(max = 10))]
@@ -80,6 +89,7 @@ impl HttpSettings {
             body_file: None,
             auth: None,
             version: None,
+            decompress: true,
             max_redirects: 0,
             tls: TlsSettings::default(),
             route: RouteSettings::default(),
@@ -148,6 +158,14 @@ impl TypeSettings for HttpSettings {
     fn verifies_host(&self) -> bool {
         self.url.is_https()
     }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_true(given: &bool) -> bool {
+    *given
 }
 
 fn is_zero(n: &u8) -> bool {

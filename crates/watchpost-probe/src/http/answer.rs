@@ -86,19 +86,35 @@ pub(crate) enum Unread {
     Packed(Fault),
 }
 
-/// Reads the body, unpacked, up to the cap into `body`, which is empty. Returns whether it went on, or may
-/// have: what comes packed is read to a second cap, whatever is in it.
+/// Reads the body, unpacked unless it is to stay as it comes, up to the cap into `body`, which is empty.
+/// Returns whether it went on, or may have: what comes packed is read to a second cap, whatever is in it.
 ///
 /// # Errors
 /// When the body ends before it is complete, or is not what its encoding says.
 pub(crate) async fn read_body(
     response: &mut Response,
+    unpacks: bool,
     body: &mut Vec<u8>,
     recorder: &Recorder,
 ) -> Result<bool, Unread> {
     // A part of something packed cannot be unpacked by itself.
     let is_part = response.head.status == StatusCode::PARTIAL_CONTENT;
-    let mut decoder = if is_part { Decoder::Plain } else { Decoder::of(&response.head.headers) };
+    let mut decoder = if is_part || !unpacks { Decoder::Plain } else { Decoder::of(&response.head.headers) };
+    let read = read_pieces(response, &mut decoder, body, recorder).await;
+    if !matches!(read, Ok(false)) {
+        decoder.give_up(body, BODY_BYTES_MAX);
+        body.truncate(BODY_BYTES_MAX);
+        recorder.received(body.len() as u64);
+    }
+    read
+}
+
+async fn read_pieces(
+    response: &mut Response,
+    decoder: &mut Decoder,
+    body: &mut Vec<u8>,
+    recorder: &Recorder,
+) -> Result<bool, Unread> {
     let announced = response.content_length();
     let mut arrived = 0;
     loop {

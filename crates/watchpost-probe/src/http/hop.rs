@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
-    CONTENT_LOCATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE, TE, TRANSFER_ENCODING, UPGRADE,
-    USER_AGENT,
+    CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE, TE, TRANSFER_ENCODING,
+    UPGRADE, USER_AGENT,
 };
 use http::{Method, Request, StatusCode, Uri, Version};
 use http_body_util::Full;
 use url::{Host, Position, Url};
 use watchpost_model::{HttpAuth, HttpSettings, RouteSettings, shorten};
 
+use super::cookies::Cookies;
+use super::decode::ENCODINGS;
 use crate::network::Destination;
 use crate::redaction::Redaction;
 use crate::secret::{Secrets, basic_credentials, is_secret_header, reference_without_userinfo};
@@ -35,6 +37,8 @@ pub(crate) struct Hop {
     body: Option<Bytes>,
     /// Whether `Host` is the user's, who then means it for this host only.
     own_host: bool,
+    /// The cookies that are the user's.
+    own_cookies: Option<HeaderValue>,
     /// What the check sends and no result shows.
     secrets: Secrets,
 }
@@ -59,12 +63,13 @@ impl Hop {
         // TIME_WAIT, which would use up local ports here, is on its side.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         // A part of a packed body cannot be unpacked.
-        if !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE) {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
+        if settings.decompress && !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE) {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ENCODINGS));
         }
         let method = Method::from_bytes(settings.method.as_str().as_bytes()).map_err(|e| e.to_string())?;
         let own_host = headers.contains_key(HOST);
-        let mut hop = Self { url, method, headers, body, own_host, secrets: Secrets::of(settings) };
+        let own_cookies = headers.get(COOKIE).cloned();
+        let mut hop = Self { url, method, headers, body, own_host, own_cookies, secrets: Secrets::of(settings) };
         hop.set_host()?;
         hop.headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         hop.headers.entry(USER_AGENT).or_insert(WATCHPOST);
@@ -226,12 +231,36 @@ impl Hop {
         let same_place = self.same_place(&next);
         if !same_place || self.url.scheme() != next.url.scheme() {
             next.headers = next.for_anybody();
+            next.own_cookies = None;
         }
         if !same_place {
             next.own_host = false;
         }
         next.set_host()?;
         Ok(next)
+    }
+
+    /// The same request with those of `cookies` that are for it.
+    pub(crate) fn with_cookies(mut self, cookies: &Cookies) -> Self {
+        let set = cookies.of(&self.url);
+        let own = self.own_cookies.as_ref().and_then(|own| own.to_str().ok()).map(str::to_owned);
+        let pairs: Vec<_> = own.into_iter().chain(set.iter().map(|(name, value)| format!("{name}={value}"))).collect();
+        // What a server sent in a header can be sent in one.
+        match HeaderValue::try_from(pairs.join("; ")) {
+            Ok(cookies) if !pairs.is_empty() => {
+                self.headers.insert(COOKIE, cookies);
+                self.secrets.extend(set.into_iter().map(|(_, value)| value));
+            }
+            _ => {
+                self.headers.remove(COOKIE);
+            }
+        }
+        self
+    }
+
+    /// The URL, without user, password and fragment.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
     }
 
     /// The headers that another origin may see. It must not learn what was meant for this one, and

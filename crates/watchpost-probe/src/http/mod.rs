@@ -3,11 +3,13 @@
 //! `hop` is what is asked, `exchange` asks it, `answer` reads and keeps what comes back within bounds.
 
 mod answer;
+mod cookies;
 mod decode;
-mod exchange;
+pub(crate) mod exchange;
 mod facts;
-mod failure;
-mod hop;
+pub(crate) mod failure;
+mod fetch;
+pub(crate) mod hop;
 mod http1;
 mod http2;
 mod stream;
@@ -20,8 +22,10 @@ use http::header::LOCATION;
 use watchpost_model::{HttpSettings, Outcome, ProbeSettings, Reason, ReasonCode, Task};
 
 use self::answer::Unread;
+use self::cookies::Cookies;
 use self::exchange::Response;
 use self::facts::HttpFacts;
+pub(crate) use self::fetch::{Fetcher, Stream as FetchStream};
 use self::hop::Hop;
 use crate::assertions::{Answer, Findings, conclude_with};
 use crate::context::ProbeContext;
@@ -78,6 +82,7 @@ impl HttpProbe {
         let first = first.hiding(&self.context.redaction);
         let mut redirected: Option<Hop> = None;
         let mut redirects = Vec::new();
+        let mut cookies = Cookies::default();
         loop {
             let hop = redirected.as_ref().unwrap_or(&first);
             // A redirect within the host that is checked must not leave the instance that is checked.
@@ -127,7 +132,8 @@ impl HttpProbe {
                 }
             };
             redirects.push(next.shown_url());
-            redirected = Some(next);
+            cookies.take(hop.url(), &response.head.headers);
+            redirected = Some(next.with_cookies(&cookies));
             recorder.amend_http(|http| http.redirects.clone_from(&redirects));
         }
     }
@@ -165,7 +171,8 @@ impl HttpProbe {
     ) -> Verdict {
         recorder.enter(Stage::Receive);
         recorder.http(answer::head(&response.head, redirects, hop.secrets()));
-        let truncated = match answer::read_body(&mut response, &mut self.body, recorder).await {
+        let unpacks = matches!(&*task.probe, ProbeSettings::Http(settings) if settings.decompress);
+        let truncated = match answer::read_body(&mut response, unpacks, &mut self.body, recorder).await {
             Ok(truncated) => truncated,
             Err(unread) => {
                 let verdict = match unread {

@@ -1,6 +1,8 @@
 //! Targets that are servers: `SCHEME://[USER@]HOST[:PORT][/PATH]`.
 
-use watchpost_model::{HostPort, ImapSettings, Pop3Settings, ProbeSettings, RedisSettings, SmtpSettings, StartTls};
+use watchpost_model::{
+    GrpcSettings, HostPort, ImapSettings, Pop3Settings, ProbeSettings, RedisSettings, SmtpSettings, StartTls,
+};
 
 use super::parsed;
 
@@ -61,6 +63,17 @@ pub(super) fn mail(scheme: &str, rest: &str) -> Result<ProbeSettings, String> {
 
 pub(super) fn redis(rest: &str, tls: bool) -> Result<ProbeSettings, String> {
     Ok(ProbeSettings::Redis(RedisSettings::ping(address(rest, Some(6379))?, tls)))
+}
+
+/// `HOST:PORT/SERVICE`.
+pub(super) fn grpc(rest: &str, tls: bool) -> Result<ProbeSettings, String> {
+    match parts(rest, None)? {
+        Parts { user: "", address, path } => {
+            let service = if path.is_empty() { None } else { Some(parsed(path)?) };
+            Ok(ProbeSettings::Grpc(GrpcSettings::health(address, tls, service)))
+        }
+        Parts { user, .. } => Err(format!("`{}@` has no meaning here: expected no user", shown(user))),
+    }
 }
 
 /// `target` as it may be shown: a password that should not have been given is not.

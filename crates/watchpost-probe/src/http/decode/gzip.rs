@@ -1,83 +1,9 @@
-//! Unpacking of compressed bodies, piece by piece and within bounds.
-//!
-//! The answer's headers stay as they came: a check may be about `Content-Encoding` or
-//! `Content-Length`. The memory taken is that of the inflater and of what it puts out, whatever is put in.
+//! gzip and deflate.
 
 use bytes::Buf;
 use flate2::{Crc, Decompress, FlushDecompress, Status};
-use http::HeaderMap;
-use http::header::CONTENT_ENCODING;
 
-/// How much is unpacked at once.
-const UNPACKED_AT_ONCE: usize = 16 * 1024;
-
-/// Why a body cannot be unpacked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// It is not what its encoding says.
-    Corrupt(&'static str),
-    /// It ends before what was packed is complete.
-    Short(&'static str),
-}
-
-/// What a body is packed in.
-#[derive(Debug)]
-pub(crate) enum Decoder {
-    /// Nothing, or something that is not unpacked here.
-    Plain,
-    Gzip(Box<Gzip>),
-    Deflate(Box<Deflate>),
-}
-
-impl Decoder {
-    /// The one for an answer with these headers.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
-        let (Some(encoding), None) = (encodings.next(), encodings.next()) else { return Self::Plain };
-        match encoding.to_str().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => Self::Gzip(Box::default()),
-            "deflate" => Self::Deflate(Box::default()),
-            _ => Self::Plain,
-        }
-    }
-
-    /// Unpacks `packed` into `body` until that has more than `max` bytes.
-    ///
-    /// # Errors
-    /// When it is not what its encoding says.
-    pub(crate) fn decode(&mut self, mut packed: &[u8], body: &mut Vec<u8>, max: usize) -> Result<(), Fault> {
-        match self {
-            Self::Plain => {
-                let room = (max + 1).saturating_sub(body.len());
-                body.extend_from_slice(packed.get(..room).unwrap_or(packed));
-                Ok(())
-            }
-            Self::Gzip(gzip) => gzip.decode(&mut packed, body, max),
-            Self::Deflate(deflate) => deflate.decode(&mut packed, body, max),
-        }
-    }
-
-    /// Whether nothing more is needed. What follows it is ignored, as browsers do.
-    pub(crate) fn is_complete(&self) -> bool {
-        match self {
-            Self::Plain => true,
-            Self::Gzip(gzip) => matches!(gzip.part, Part::Magic(0) | Part::Ignored),
-            Self::Deflate(deflate) => deflate.ended || deflate.first.is_none(),
-        }
-    }
-
-    /// Checks that the body, which has ended, is complete.
-    ///
-    /// # Errors
-    /// When it is not.
-    pub(crate) fn end(&self) -> Result<(), Fault> {
-        match self {
-            _ if self.is_complete() => Ok(()),
-            Self::Gzip(_) => Err(Fault::Short("gzip")),
-            _ => Err(Fault::Short("deflate")),
-        }
-    }
-}
+use super::{Fault, UNPACKED_AT_ONCE};
 
 /// Inflates `packed` into `body` until the data ends, `packed` does, or `body` has more than `max`
 /// bytes. Returns whether the data ended.
@@ -113,7 +39,11 @@ pub(crate) struct Deflate {
 }
 
 impl Deflate {
-    fn decode(&mut self, packed: &mut &[u8], body: &mut Vec<u8>, max: usize) -> Result<(), Fault> {
+    pub(super) fn is_complete(&self) -> bool {
+        self.ended || self.first.is_none()
+    }
+
+    pub(super) fn decode(&mut self, packed: &mut &[u8], body: &mut Vec<u8>, max: usize) -> Result<(), Fault> {
         const CORRUPT: Fault = Fault::Corrupt("the body is not in the deflate format");
         if self.inflate.is_none() {
             let Some(first) = self.first.or_else(|| packed.try_get_u8().ok()) else { return Ok(()) };
@@ -174,7 +104,11 @@ const HAS_NAME: u8 = 8;
 const HAS_COMMENT: u8 = 16;
 
 impl Gzip {
-    fn decode(&mut self, packed: &mut &[u8], body: &mut Vec<u8>, max: usize) -> Result<(), Fault> {
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self.part, Part::Magic(0) | Part::Ignored)
+    }
+
+    pub(super) fn decode(&mut self, packed: &mut &[u8], body: &mut Vec<u8>, max: usize) -> Result<(), Fault> {
         while body.len() <= max {
             match self.part {
                 Part::Data => {
@@ -253,96 +187,5 @@ impl Gzip {
         self.inflate.reset(false);
         self.crc.reset();
         Ok(Part::Magic(0))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use flate2::{Compression, GzBuilder};
-
-    use super::*;
-
-    const MAX: usize = 128 * 1024;
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzBuilder::new()
-            .extra(vec![1, 2, 3])
-            .filename("name")
-            .comment("comment")
-            .write(Vec::new(), Compression::fast());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn deflate(bytes: &[u8], zlib: bool) -> Vec<u8> {
-        let mut packed = Vec::with_capacity(bytes.len() + 100);
-        let mut compress = flate2::Compress::new(Compression::fast(), zlib);
-        compress.compress_vec(bytes, &mut packed, flate2::FlushCompress::Finish).unwrap();
-        packed
-    }
-
-    fn decoder(encoding: &str) -> Decoder {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_ENCODING, encoding.parse().unwrap());
-        Decoder::of(&headers)
-    }
-
-    /// Unpacks `packed` in pieces of `at_once` bytes.
-    fn unpack(encoding: &str, packed: &[u8], at_once: usize) -> Result<Vec<u8>, Fault> {
-        let (mut decoder, mut body) = (decoder(encoding), Vec::new());
-        for piece in packed.chunks(at_once) {
-            decoder.decode(piece, &mut body, MAX)?;
-            assert!(body.len() <= MAX + 1);
-        }
-        if body.len() <= MAX {
-            decoder.end()?;
-        }
-        Ok(body)
-    }
-
-    #[test]
-    fn what_was_packed_comes_out_however_it_is_cut() {
-        let text: Vec<u8> = (0..50_000u32).flat_map(|i| (i % 1000).to_le_bytes()).take(20_000).collect();
-        let two_members = [gzip(&text[..7_000]), gzip(&text[7_000..])].concat();
-        let with_rest = [gzip(&text), b"\0\0\0 rest".to_vec()].concat();
-        for at_once in [1, 7, 4096, usize::MAX] {
-            assert!(unpack("gzip", &gzip(&text), at_once).unwrap() == text);
-            assert!(unpack("X-GZIP", &two_members, at_once).unwrap() == text);
-            assert!(unpack("gzip", &with_rest, at_once).unwrap() == text);
-            assert!(unpack("deflate", &deflate(&text, true), at_once).unwrap() == text);
-            assert!(unpack("deflate", &deflate(&text, false), at_once).unwrap() == text);
-            assert!(unpack("br", &text, at_once).unwrap() == text);
-            assert!(unpack("gzip", b"", at_once).unwrap().is_empty());
-            assert!(unpack("deflate", b"", at_once).unwrap().is_empty());
-        }
-    }
-
-    #[test]
-    fn what_is_cut_off_is_short_wherever_it_is_cut() {
-        for (encoding, packed) in [("gzip", gzip(b"text, text")), ("deflate", deflate(b"text, text", true))] {
-            for end in 1..packed.len() {
-                assert_eq!(unpack(encoding, &packed[..end], 3), Err(Fault::Short(encoding)), "{encoding} {end}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_damaged_is_corrupt() {
-        let mut damaged = gzip(b"text, text");
-        let checksum = damaged.len() - 8;
-        damaged[checksum] ^= 1;
-        for (encoding, packed) in [("gzip", &damaged[..]), ("gzip", b"no gzip"), ("deflate", b"\xff\xff\xff\xff")] {
-            assert!(matches!(unpack(encoding, packed, 4), Err(Fault::Corrupt(_))), "{encoding} {packed:?}");
-        }
-    }
-
-    #[test]
-    fn a_bomb_fills_no_more_than_the_bound() {
-        let bomb = vec![0; 5_000_000];
-        for (encoding, packed) in [("gzip", gzip(&bomb)), ("deflate", deflate(&bomb, true))] {
-            assert_eq!(unpack(encoding, &packed, usize::MAX).unwrap().len(), MAX + 1);
-        }
     }
 }
