@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use watchpost_expr::{Field, Type};
 
 use crate::network::{RouteSettings, TlsSettings};
+use crate::password::Password;
 use crate::probe::TypeSettings;
-use crate::secret::Password;
 use crate::target::HostPort;
 use crate::text::text_type;
 use crate::variables::TEXTS;
