@@ -5,10 +5,11 @@
 mod answer;
 mod cookies;
 mod decode;
-mod exchange;
+pub(crate) mod exchange;
 mod facts;
-mod failure;
-mod hop;
+pub(crate) mod failure;
+mod fetch;
+pub(crate) mod hop;
 mod http1;
 mod http2;
 mod proxy;
@@ -23,10 +24,10 @@ use watchpost_model::{HttpSettings, HttpVersion, Outcome, ProbeSettings, ProxyUr
 
 use self::answer::Unread;
 use self::cookies::Cookies;
-use self::exchange::Response;
+use self::exchange::{Response, Way};
 use self::facts::HttpFacts;
+pub(crate) use self::fetch::{Fetcher, Stream as FetchStream};
 use self::hop::Hop;
-use self::proxy::Way;
 use crate::assertions::{Answer, Findings, conclude_with};
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
@@ -158,7 +159,7 @@ impl HttpProbe {
         let network = &self.context.network;
         let proxy = settings.proxy.as_ref().map(ProxyUrl::parts);
         let way = match &proxy {
-            None => Way { connection: network.connect(to, recorder).await?, proxy: None },
+            None => Way::direct(network.connect(to, recorder).await?),
             Some(proxy) => {
                 let tunnels = settings.version == Some(HttpVersion::Http2);
                 proxy::connect(network, proxy, hop, to, tunnels, recorder).await?
