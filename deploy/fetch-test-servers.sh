@@ -7,6 +7,7 @@ set -euo pipefail
 wanted=(
     check_dummy:monitoring-plugins-basic
     check_ssh:monitoring-plugins-basic
+    nginx:nginx-light
     redis-server:redis-server
 )
 

@@ -5,6 +5,7 @@ pub mod http2_fixture;
 pub mod http_fixture;
 pub mod kubernetes_api;
 pub mod nats_server;
+pub mod nginx_server;
 pub mod observer;
 pub mod openssl_server;
 mod packed;

@@ -62,7 +62,7 @@ mod words;
 use std::collections::BTreeSet;
 
 /// How many rows there are at least; to be raised as they grow.
-const ROWS_MIN: usize = 545;
+const ROWS_MIN: usize = 600;
 
 macro_rules! row_files {
     ($($file:ident,)*) => {
@@ -85,9 +85,12 @@ row_files! {
     http_endings,
     http_expect,
     http_heads,
+    http_proxies,
     http_redirects,
     http_requests,
+    http_sends,
     http_status,
+    http_versions,
     http_ways,
     lacking,
     names,

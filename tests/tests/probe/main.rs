@@ -13,6 +13,7 @@ mod handshake;
 mod http;
 mod http2;
 mod limits;
+mod nginx;
 mod proxy;
 mod redirects;
 mod redis;
