@@ -7,6 +7,7 @@ pub mod http_fixture;
 pub mod kubernetes_api;
 pub mod mail_servers;
 pub mod nats_server;
+pub mod nginx_server;
 pub mod observer;
 pub mod openssl_server;
 mod packed;

@@ -17,6 +17,7 @@ mod http2;
 mod icmp;
 mod limits;
 mod mail;
+mod nginx;
 mod proxy;
 mod redirects;
 mod redis;
