@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the servers and programs that check types are tried against, from the distribution's packages. Does
-# nothing where they are there already. The tests start them themselves, each in a folder of its own.
+# Brings the servers and programs that check types are tried against: from the distribution's packages, and some from
+# Python's. Does nothing where they are there already. The tests start them themselves, each in a folder of its own.
 set -euo pipefail
 
 # A program, and the package that brings it.
@@ -19,6 +19,21 @@ is_there() {
     done
     compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null
 }
+
+# Servers that are Python packages stay in .tools/ (ignored by git). Another set of versions wants another
+# number, here and in tests/src/python_server.rs.
+packages=(grpcio==1.85.1 grpcio-health-checking==1.85.1 websockets==17.4)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+python=$root/.tools/python-1
+if [[ ! -d $python ]]; then
+    say "fetching ${packages[*]}"
+    mkdir -p "$root/.tools"
+    # Whoever else runs this, or a test, sees all of it or nothing.
+    scratch=$(mktemp -d "$root/.tools/python.XXXXXX")
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target "$scratch" "${packages[@]}" >&2
+    chmod 0755 "$scratch"
+    mv -T "$scratch" "$python" || rm -rf "$scratch"
+fi
 
 missing=()
 for each in "${wanted[@]}"; do

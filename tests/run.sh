@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up and runs every test. Arguments go to the test runner, for example a part of a test's name.
 #
-# Fetches a nats-server into .tools/ (ignored by git) and installs the servers that checks are tried
+# Fetches a nats-server into .tools/ (ignored by git) and installs the servers and plugins that checks are tried
 # against; the tests start them themselves on free ports and stop them. A test that cannot find it fails: none is skipped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

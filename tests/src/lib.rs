@@ -3,12 +3,14 @@
 pub mod dns_server;
 pub mod http2_fixture;
 pub mod http_fixture;
+pub mod kubernetes_api;
 pub mod nats_server;
 pub mod observer;
 pub mod openssl_server;
 mod packed;
 pub mod process;
 pub mod proxy_fixture;
+pub mod python_server;
 pub mod redis_server;
 pub mod server_process;
 pub mod tcp_fixture;

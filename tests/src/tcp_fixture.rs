@@ -193,6 +193,8 @@ pub enum Behaviour {
     Says(Vec<u8>),
     /// Says this and closes, whatever the peer does.
     SaysAndCloses(Vec<u8>),
+    /// Waits until it has heard something, says this and closes.
+    AnswersAndCloses(Vec<u8>),
     /// Says the same without end.
     SaysForEver(Vec<u8>),
     /// Says this one byte at a time, with a pause after each.
@@ -230,6 +232,13 @@ impl Behaviour {
             Self::Silent => {}
             Self::Says(bytes) => stream.write_all(&bytes).await?,
             Self::SaysAndCloses(bytes) => {
+                stream.write_all(&bytes).await?;
+                return stream.shutdown().await;
+            }
+            Self::AnswersAndCloses(bytes) => {
+                // A close with something unread would be a reset.
+                stream.readable().await?;
+                stream.try_read(&mut [0; 4096]).ok();
                 stream.write_all(&bytes).await?;
                 return stream.shutdown().await;
             }

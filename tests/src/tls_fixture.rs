@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use data_encoding::BASE64_MIME;
+use data_encoding::BASE64;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
 };
@@ -163,7 +163,9 @@ impl Authority {
 
 /// A certificate as files have it.
 fn pem(der: &[u8]) -> String {
-    format!("-----BEGIN CERTIFICATE-----\r\n{}-----END CERTIFICATE-----\r\n", BASE64_MIME.encode(der))
+    let encoded = BASE64.encode(der);
+    let lines: Vec<_> = encoded.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 /// What a server process reads its certificate from.

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use watchpost_bus::{BusStats, SharedBus};
 use watchpost_model::{CheckType, Subjects};
-use watchpost_probe::{ProbeSet, Resolver};
+use watchpost_probe::{ProbeOptions, ProbeSet, Resolver, TargetFinder};
 
 use crate::abandoned::RoleStop;
 use crate::checker::{self, CheckerContext};
+use crate::discovery::Discovery;
 use crate::heartbeat;
 use crate::helpers::Helpers;
 use crate::runner::{Admissions, Runner, RunnerContext};
@@ -40,7 +41,7 @@ pub struct Deps {
     pub bus: SharedBus,
     /// Where its time comes from.
     pub clock: Arc<dyn Clock>,
-    /// Resolves the names of checks that ask for all addresses.
+    /// Resolves the names of checks that ask for all addresses, and those of sources of targets.
     pub resolver: Resolver,
     /// What its Runner can check.
     pub probes: ProbeSet,
@@ -124,12 +125,15 @@ impl Agent {
         let checker = match roles {
             Roles::Runner => None,
             Roles::Both | Roles::Checker => {
+                let finder = TargetFinder::new(&ProbeOptions::new(&deps.resolver));
+                let discovery = Discovery::new(finder, Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
                 let cx = CheckerContext {
                     settings: settings.clone(),
                     subjects,
                     clock: Arc::clone(&deps.clock),
                     bus: Arc::clone(&deps.bus),
                     resolver: deps.resolver.clone(),
+                    discovery,
                     stats: Arc::clone(&stats),
                     helpers: helpers.clone(),
                 };

@@ -51,6 +51,8 @@ fn heartbeat(looked: &Looked, started_at: Timestamp, status: &AgentStatus) -> He
         config_generation: status.checker.map(|checker| checker.config_generation),
         checks: status.checker.map(|checker| checker.checks as u64),
         outstanding: status.checker.map(|checker| checker.outstanding as u64),
+        sources: status.checker.map(|checker| checker.sources as u64),
+        sources_degraded: status.checker.map(|checker| checker.sources_degraded as u64),
         pools: status.pools.iter().flatten().map(pool_report).collect(),
         outcomes: counted.collect(),
         shed: status.counts.shed.iter().map(|(code, n)| (ReasonCode::from(*code), *n)).collect(),

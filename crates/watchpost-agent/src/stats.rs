@@ -70,6 +70,8 @@ counters! {
     panics,
     /// Actors that panicked and were built anew, or given up.
     actors_rebuilt,
+    /// Questions to sources of targets that brought none.
+    source_failures,
     /// Heartbeats that the bus did not take.
     heartbeats_unsent,
     /// Accepted tasks that were dropped without a report. A defect wherever it is not 0.
@@ -106,13 +108,13 @@ impl Stats {
     /// A task or run was shed: it ended for a reason that is ours and not the target's.
     pub(crate) fn shed(&self, code: &ReasonCode) {
         // Each code that this version gives is in the list.
-        if let Some(i) = REASON_CODES.iter().position(|known| *known == code.as_str()) {
+        if let Some(i) = REASON_CODES.iter().position(|(known, _)| *known == code.as_str()) {
             self.shed[i].fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn shed_by_reason(&self) -> BTreeMap<&'static str, u64> {
-        let counted = REASON_CODES.iter().zip(&self.shed).map(|(code, n)| (*code, n.load(Ordering::Relaxed)));
+        let counted = REASON_CODES.iter().zip(&self.shed).map(|((code, _), n)| (*code, n.load(Ordering::Relaxed)));
         counted.filter(|(_, n)| *n > 0).collect()
     }
 }

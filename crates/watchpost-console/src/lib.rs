@@ -1,8 +1,12 @@
-//! The console: what a running agent shows over HTTP. Today that is `/healthz`.
+//! The console: what a running agent shows over HTTP, and hears. Today that is `/healthz`, and `/beat/CHECK` for jobs
+//! that report in.
 //!
-//! It owns the HTTP side and nothing of the agent: whoever starts it says how to ask for the health.
+//! It owns the HTTP side and nothing of the agent: whoever starts it says how to ask for the health, and what to do with
+//! beats.
 //!
-//! Invariant: it only reads; nothing can be changed through it.
+//! Invariant: nothing of the agent can be changed through it; a beat is a report like an answer of a target.
+
+mod beat;
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -15,6 +19,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio::net::TcpListener;
+
+pub use beat::{BeatAnswer, BeatSink};
 
 /// How an agent is, for `/healthz`.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -34,6 +40,11 @@ pub trait HealthSource: Send + Sync + 'static {
     /// How it is now.
     fn health(&self) -> Pin<Box<dyn Future<Output = Health> + Send + '_>>;
 }
+
+/// What the console shows and tells.
+pub trait Source: HealthSource + BeatSink {}
+
+impl<T: HealthSource + BeatSink> Source for T {}
 
 /// Why the console could not start.
 #[derive(Debug, thiserror::Error)]
@@ -72,15 +83,15 @@ impl Console {
     }
 
     /// Answers until it is dropped.
-    pub async fn serve(self, source: Arc<dyn HealthSource>) {
-        let router = Router::new().route("/healthz", get(healthz)).with_state(source);
+    pub async fn serve(self, source: Arc<dyn Source>) {
+        let router = Router::new().route("/healthz", get(healthz)).merge(beat::routes()).with_state(source);
         if let Err(error) = axum::serve(self.listener, router).await {
             tracing::error!(%error, "the console ended");
         }
     }
 }
 
-async fn healthz(State(source): State<Arc<dyn HealthSource>>) -> impl IntoResponse {
+async fn healthz(State(source): State<Arc<dyn Source>>) -> impl IntoResponse {
     let health = tokio::time::timeout(ANSWER_WITHIN, source.health()).await.unwrap_or_else(|_| Health {
         healthy: false,
         status: "stuck",

@@ -11,6 +11,7 @@
 //!   task leaves exactly once, either started with a worker or refused.
 //! - [`TaskGroup`]: each member is started once or skipped once; the group ends once, with one verdict.
 //! - [`Ledger`]: each task that was opened is settled exactly once.
+//! - [`Beats`]: silence is told when it is there, and only a beat or other limits move that moment.
 //! - [`Drain`]: only moves forward, and always ends.
 //!
 //! ```
@@ -31,6 +32,7 @@
 //! assert!(matches!(steps[..], [Step::Start { job: "second", .. }]));
 //! ```
 
+mod beats;
 mod drain;
 mod group;
 mod ledger;
@@ -38,6 +40,7 @@ mod pool;
 mod schedule;
 mod tick;
 
+pub use beats::{BeatLimits, Beats, Pulse};
 pub use drain::{Drain, DrainPhase};
 pub use group::{GroupCounts, GroupPolicy, GroupSettings, GroupStep, Rule, TaskGroup, Verdict};
 pub use ledger::{Expired, Ledger, Settled};

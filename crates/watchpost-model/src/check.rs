@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Invalid;
 use crate::codec;
 use crate::document::CheckDocument;
 use crate::expect::Expect;
 use crate::group::{GroupRules, Overlap};
 use crate::id::CheckId;
 use crate::probe::{CheckType, ProbeSettings};
-use crate::target::Target;
+use crate::target::{Addresses, Endpoint, Target};
+use crate::targets::{FoundTarget, Targets};
+use crate::template::Places;
 use crate::time::{Interval, Timeout};
 
 /// The largest check on the wire, in bytes.
@@ -50,6 +53,15 @@ pub struct ProbeBody {
     pub settings: Arc<ProbeSettings>,
     /// What it expects. Shared with the tasks that are made of it.
     pub expect: Arc<Expect>,
+    /// Where its targets come from, if the rest is a template to be filled in for each of them.
+    pub(crate) templated: Option<Templated>,
+}
+
+/// A check of many targets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Templated {
+    pub(crate) targets: Arc<Targets>,
+    pub(crate) places: Arc<Places>,
 }
 
 impl ProbeBody {
@@ -61,6 +73,38 @@ impl ProbeBody {
     /// What to call the target in results: the URL, or host and port.
     pub fn target_name(&self) -> String {
         self.settings.target_name()
+    }
+
+    /// Where its targets come from. If it has any, nothing may be done with its settings and expectations as they
+    /// are: [`ProbeBody::aim`] fills them in.
+    pub fn targets(&self) -> Option<&Arc<Targets>> {
+        self.templated.as_ref().map(|templated| &templated.targets)
+    }
+
+    /// How the target as a whole is called where it stands for its endpoints.
+    pub fn endpoint_name(&self) -> String {
+        self.targets().map_or_else(|| self.target.endpoint_name(), |targets| targets.name())
+    }
+
+    /// What is done about one of its targets, and at which endpoint, which is called `name`.
+    ///
+    /// # Errors
+    /// What cannot be filled in, or is not valid once it is, and with which labels.
+    pub fn aim(&self, name: &str, target: &FoundTarget) -> Result<(Self, Endpoint), Invalid> {
+        if let Some(fault) = target.fault() {
+            return Err(Invalid::new(fault));
+        }
+        let (settings, expect) = match &self.templated {
+            Some(templated) => templated.places.fill(target)?,
+            None => (ProbeSettings::clone(&self.settings), Expect::clone(&self.expect)),
+        };
+        crate::document::validate_size(&settings, &expect).map_err(Invalid::new)?;
+        let whole = Target { name: settings.target_name(), host_port: settings.host_port(), addresses: Addresses::Any };
+        // Where a name is to be resolved, the Runner does so.
+        let address = whole.static_endpoints().and_then(|endpoints| endpoints.first()?.address);
+        let endpoint = Endpoint { address, labels: target.labels().clone(), ..Endpoint::named(name) };
+        let body = Self { target: whole, settings: Arc::new(settings), expect: Arc::new(expect), templated: None };
+        Ok((body, endpoint))
     }
 }
 

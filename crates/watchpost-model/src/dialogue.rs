@@ -81,7 +81,9 @@ impl LinePattern {
 
     /// The names of its capture groups.
     pub fn captures(&self) -> Vec<String> {
-        let compiled = compile_bounded(&self.flagged());
+        let flagged = self.flagged();
+        let text = crate::template::sampled("LinePattern", &flagged, |text| compile_bounded(text).is_ok());
+        let compiled = compile_bounded(&text);
         compiled.map(|regex| regex.capture_names().flatten().map(str::to_owned).collect()).unwrap_or_default()
     }
 }

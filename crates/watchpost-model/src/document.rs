@@ -7,22 +7,30 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
-use crate::check::{Check, CheckBody, ProbeBody};
+use crate::beat::HeartbeatSettings;
+use crate::check::{Check, CheckBody, ProbeBody, Templated};
 use crate::dns::DnsSettings;
 use crate::exec::ExecSettings;
 use crate::expect::Expect;
 use crate::group::{self, GroupRules, GroupSettings, Overlap, RunPolicy, VerdictRule};
+use crate::grpc::GrpcSettings;
 use crate::http::HttpSettings;
+use crate::icmp::IcmpSettings;
 use crate::id::CheckId;
 use crate::message::V1;
+use crate::ntp::NtpSettings;
 use crate::probe::{CheckType, ProbeSettings};
 use crate::redis::RedisSettings;
 use crate::steps::StepsSettings;
-use crate::target::{Addresses, Target};
+use crate::target::{Addresses, Target, shown_address};
+use crate::targets::Targets;
 use crate::tcp::TcpSettings;
+use crate::template::{Places, first_place, first_template};
 use crate::time::{Interval, Timeout};
 use crate::tls::TlsCheckSettings;
+use crate::udp::UdpSettings;
 use crate::unix::UnixSettings;
+use crate::websocket::WebsocketSettings;
 
 /// The most that settings and expectations may take together, in bytes of JSON. It leaves room for
 /// the rest of a task below [`Task::BYTES_MAX`](crate::Task).
@@ -52,9 +60,18 @@ pub struct CheckDocument {
     /// A check by a program that speaks the interface of Nagios plugins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<ExecSettings>,
+    /// A check that waits for a job to report in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<HeartbeatSettings>,
     /// A question to a name server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsSettings>,
+    /// A check of the health of a gRPC service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<GrpcSettings>,
+    /// A check of a WebSocket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub websocket: Option<WebsocketSettings>,
     /// A check of a Redis server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisSettings>,
@@ -64,6 +81,15 @@ pub struct CheckDocument {
     /// A check of a socket in the file system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unix: Option<UnixSettings>,
+    /// Echo requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icmp: Option<IcmpSettings>,
+    /// A datagram, and optionally its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp: Option<UdpSettings>,
+    /// A question to a time server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ntp: Option<NtpSettings>,
     /// A flow of HTTP requests, with values carried from one to the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<StepsSettings>,
@@ -87,6 +113,10 @@ pub struct CheckDocument {
     /// Which addresses of the target are checked: `any` (default), `all`, or a list. Not for groups.
     #[serde(default, skip_serializing_if = "Addresses::is_default")]
     pub addresses: Addresses,
+    /// Where the targets of the check come from, if it has many: settings and expectations are filled in for each,
+    /// `{{target.address}}`, `{{target.labels.env}}`. Not with `addresses`, not for groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Targets>,
     /// What one failed endpoint or member means for the others: `collect_all` (default) or
     /// `fail_fast`, which goes with `verdict: all` only.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -116,10 +146,16 @@ impl CheckDocument {
             http: None,
             tcp: None,
             exec: None,
+            heartbeat: None,
             dns: None,
+            grpc: None,
+            websocket: None,
             redis: None,
             tls: None,
             unix: None,
+            icmp: None,
+            udp: None,
+            ntp: None,
             steps: None,
             group: None,
             interval: None,
@@ -127,6 +163,7 @@ impl CheckDocument {
             scheduled: true,
             overlap: Overlap::default(),
             addresses: Addresses::default(),
+            targets: None,
             policy: RunPolicy::default(),
             verdict: VerdictRule::default(),
             parallel: group::parallel_default(),
@@ -177,6 +214,7 @@ fn valid(mut document: CheckDocument) -> Result<Check, String> {
         scheduled,
         overlap,
         addresses,
+        targets,
         policy,
         verdict,
         parallel,
@@ -185,8 +223,8 @@ fn valid(mut document: CheckDocument) -> Result<Check, String> {
     } = document;
     let (interval, timeout) = times(interval, timeout, scheduled)?;
     let body = match (single(settings)?, group) {
-        (Some(settings), None) => probe_body(settings, addresses, expect)?,
-        (None, Some(group)) => group_body(group, &addresses, &expect)?,
+        (Some(settings), None) => probe_body(settings, addresses, targets, expect)?,
+        (None, Some(group)) => group_body(group, &addresses, targets.as_ref(), &expect)?,
         (None, None) => {
             return Err(format!("it has no type: expected one of {} or `group:`", words(&CheckType::ALL)));
         }
@@ -229,18 +267,64 @@ fn times(interval: Option<Interval>, timeout: Option<Timeout>, scheduled: bool) 
     Ok((interval, timeout))
 }
 
-fn probe_body(settings: ProbeSettings, addresses: Addresses, expect: Expect) -> Result<CheckBody, String> {
+fn probe_body(
+    settings: ProbeSettings,
+    addresses: Addresses,
+    targets: Option<Targets>,
+    expect: Expect,
+) -> Result<CheckBody, String> {
+    if !settings.check_type().has_tasks() && !expect.is_empty() {
+        return Err("`expect` has no meaning for a heartbeat: the job itself says how it is".to_owned());
+    }
     settings.validate(&expect).map_err(|e| e.to_string())?;
     let target = Target { name: settings.target_name(), host_port: settings.host_port(), addresses };
+    let templated = templated(&settings, &expect, &target, targets)?;
     validate_addresses(&settings, &target)?;
     validate_size(&settings, &expect)?;
-    Ok(CheckBody::Probe(ProbeBody { target, settings: Arc::new(settings), expect: Arc::new(expect) }))
+    Ok(CheckBody::Probe(ProbeBody { target, settings: Arc::new(settings), expect: Arc::new(expect), templated }))
 }
 
-fn group_body(group: GroupSettings, addresses: &Addresses, expect: &Expect) -> Result<CheckBody, String> {
+fn templated(
+    settings: &ProbeSettings,
+    expect: &Expect,
+    target: &Target,
+    targets: Option<Targets>,
+) -> Result<Option<Templated>, String> {
+    let Some(targets) = targets else {
+        let template = first_template(settings, "").or_else(|| first_template(expect, "expect"));
+        return match template {
+            Some((key, text)) => Err(format!(
+                "`{key}` holds `{}`, and the check has no `targets` to fill it in with",
+                first_place(&text)
+            )),
+            None => Ok(None),
+        };
+    };
+    if !target.addresses.is_default() {
+        return Err("it has `addresses` and `targets`: expected one of them".to_owned());
+    }
+    if let Some((key, text)) = first_template(&targets, "targets") {
+        return Err(format!(
+            "`{key}` holds `{}`: targets are filled in, and not into where they come from",
+            first_place(&text)
+        ));
+    }
+    let places = Places::find(settings, expect)?;
+    Ok(Some(Templated { targets: Arc::new(targets), places: Arc::new(places) }))
+}
+
+fn group_body(
+    group: GroupSettings,
+    addresses: &Addresses,
+    targets: Option<&Targets>,
+    expect: &Expect,
+) -> Result<CheckBody, String> {
     let elsewhere = |key| format!("`{key}` has no meaning for a group: expected it at the group's members");
     if !addresses.is_default() {
         return Err(elsewhere("addresses"));
+    }
+    if targets.is_some() {
+        return Err(elsewhere("targets"));
     }
     if !expect.is_empty() {
         return Err(elsewhere("expect"));
@@ -259,11 +343,17 @@ fn validate_rules(rules: &GroupRules, body: &CheckBody) -> Result<(), String> {
     let VerdictRule::Quorum(quorum) = *verdict else { return Ok(()) };
     let (known, what) = match body {
         CheckBody::Group { members } => (members.len(), "its group's members"),
-        CheckBody::Probe(probe) => match probe.target.static_endpoints() {
-            Some(endpoints) => (endpoints.len(), "its endpoints"),
-            // As many as the name has addresses, which each run finds out.
-            None => return Ok(()),
-        },
+        CheckBody::Probe(probe) => {
+            let known = match probe.targets() {
+                Some(targets) => targets.known().map(|targets| targets.len()),
+                None => probe.target.static_endpoints().map(|endpoints| endpoints.len()),
+            };
+            match known {
+                Some(known) => (known, "its endpoints"),
+                // As many as there are then, which each run finds out.
+                None => return Ok(()),
+            }
+        }
     };
     if quorum as usize > known {
         return Err(format!("`verdict` wants {quorum} of {what} to pass, and there are {known}: it could never pass"));
@@ -279,8 +369,16 @@ fn validate_addresses(settings: &ProbeSettings, target: &Target) -> Result<(), S
         };
     };
     let Addresses::List(list) = &target.addresses else { return Ok(()) };
+    if host_port.port() == 0
+        && let Some(with_port) = list.iter().find(|address| address.resolve(0).port() != 0)
+    {
+        return Err(format!(
+            "`addresses` lists {with_port}, and a check of this type has no ports: expected its address"
+        ));
+    }
     let mut seen = HashSet::with_capacity(list.len());
     if let Some(twice) = list.iter().map(|a| a.resolve(host_port.port())).find(|a| !seen.insert(*a)) {
+        let twice = shown_address(twice);
         return Err(format!("`addresses` lists {twice} twice: expected each endpoint once"));
     }
     // TLS verifies the host that the settings name. Where that is an address, connecting to another
@@ -295,7 +393,7 @@ fn validate_addresses(settings: &ProbeSettings, target: &Target) -> Result<(), S
 }
 
 /// A check that is valid must make tasks that a Runner accepts.
-fn validate_size(settings: &ProbeSettings, expect: &Expect) -> Result<(), String> {
+pub(crate) fn validate_size(settings: &ProbeSettings, expect: &Expect) -> Result<(), String> {
     let written = |bytes: Result<Vec<u8>, _>| bytes.map_or(usize::MAX, |bytes: Vec<u8>| bytes.len());
     let bytes = written(serde_json::to_vec(settings)).saturating_add(written(serde_json::to_vec(expect)));
     if bytes > SETTINGS_BYTES_MAX {
@@ -317,6 +415,7 @@ impl From<Check> for CheckDocument {
             CheckBody::Probe(probe) => {
                 Arc::unwrap_or_clone(probe.settings).put_into(&mut document);
                 document.addresses = probe.target.addresses;
+                document.targets = probe.templated.map(|templated| Arc::unwrap_or_clone(templated.targets));
                 document.expect = Arc::unwrap_or_clone(probe.expect);
             }
         }

@@ -1,8 +1,11 @@
 //! What a check saw on its way to an outcome, for whoever wants to know why.
 
 mod databases;
+mod datagrams;
 mod dns;
 mod exec;
+mod heartbeat;
+mod services;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -11,8 +14,11 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 pub use self::databases::RedisEvidence;
+pub use self::datagrams::{IcmpEvidence, NtpEvidence, RoundTrips};
 pub use self::dns::{DnsEvidence, DnsRecord};
 pub use self::exec::{ExecEvidence, PerfDatum};
+pub use self::heartbeat::HeartbeatEvidence;
+pub use self::services::{GrpcEvidence, WebsocketEvidence};
 pub use self::steps::{StepReport, StepsEvidence};
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
@@ -94,10 +100,20 @@ pub enum TypeEvidence {
     Dialogue(DialogueEvidence),
     /// Of a program that was run.
     Exec(ExecEvidence),
+    /// Of a job that reports in by itself.
+    Heartbeat(HeartbeatEvidence),
     /// Of a name server.
     Dns(DnsEvidence),
+    /// Of a gRPC server.
+    Grpc(GrpcEvidence),
+    /// Of a WebSocket server.
+    Websocket(WebsocketEvidence),
     /// Of a Redis server.
     Redis(RedisEvidence),
+    /// Of echo requests.
+    Icmp(IcmpEvidence),
+    /// Of a time server.
+    Ntp(NtpEvidence),
     /// Of a flow of requests.
     Steps(StepsEvidence),
 }
@@ -106,7 +122,7 @@ pub enum TypeEvidence {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DialogueEvidence {
     /// How many bytes the check sent.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub sent_bytes: u64,
     /// How many bytes the peer sent.
     pub received_bytes: u64,
@@ -146,4 +162,8 @@ pub enum Side {
     Check,
     /// Its target.
     Peer,
+}
+
+fn is_nothing(bytes: &u64) -> bool {
+    *bytes == 0
 }

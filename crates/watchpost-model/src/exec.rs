@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use watchpost_expr::{Field, Type};
 
 use crate::probe::TypeSettings;
 use crate::target::HostPort;
@@ -173,8 +174,17 @@ impl ExecSettings {
     }
 }
 
+/// What expressions may ask of a program that has ended with 0, 1 or 2.
+const VARIABLES: &[Field] = &[
+    Field::new("exit_code", Type::Int, "the code with which the plugin ended: 0, 1 or 2"),
+    Field::new("state", Type::String, "what that means: `ok`, `warning` or `critical`"),
+    Field::new("summary", Type::String, "the first line that the plugin printed, up to the performance data"),
+    Field::new("output", Type::String, "the lines below it, up to the performance data"),
+];
+
 impl TypeSettings for ExecSettings {
     const EXPECTS: &'static [&'static str] = &[];
+    const VARIABLES: &'static [Field] = VARIABLES;
 
     fn host_port(&self) -> Option<HostPort> {
         None

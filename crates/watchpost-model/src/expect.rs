@@ -46,16 +46,19 @@ pub(crate) fn compile_bounded(text: &str) -> Result<regex::bytes::Regex, String>
 
 /// Compiles a pattern for matching against bytes, with bounded memory.
 pub fn compile_pattern(pattern: &Pattern) -> regex::bytes::Regex {
+    let text = crate::template::sampled("Pattern", pattern.as_str(), |text| compile_bounded(text).is_ok());
     // Invariant: `compile_bounded` accepted this very text when the value was made.
     #[expect(clippy::expect_used, reason = "valid by construction")]
-    compile_bounded(pattern.as_str()).expect("a Pattern compiles")
+    compile_bounded(&text).expect("a Pattern compiles")
 }
 
 /// Compiles a pattern of a step, by its [flagged](crate::LinePattern::flagged) text, with bounded memory.
 pub fn compile_lines(pattern: &LinePattern) -> regex::bytes::Regex {
+    let flagged = pattern.flagged();
+    let text = crate::template::sampled("LinePattern", &flagged, |text| compile_bounded(text).is_ok());
     // Invariant: `compile_bounded` accepted this very text when the value was made.
     #[expect(clippy::expect_used, reason = "valid by construction")]
-    compile_bounded(&pattern.flagged()).expect("a LinePattern compiles")
+    compile_bounded(&text).expect("a LinePattern compiles")
 }
 
 text_type!(

@@ -40,6 +40,12 @@ pub struct Heartbeat {
     /// How many tasks its Checker has sent that have no outcome yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outstanding: Option<u64>,
+    /// How many sources of targets its Checker asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<u64>,
+    /// How many of them give no targets at present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources_degraded: Option<u64>,
     /// Its Runner's worker pools.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pools: Vec<PoolReport>,

@@ -20,6 +20,7 @@
 //! # Ok::<(), watchpost_model::DecodeError>(())
 //! ```
 
+mod beat;
 mod check;
 mod codec;
 mod dialogue;
@@ -29,34 +30,42 @@ mod evidence;
 mod exec;
 mod expect;
 mod group;
+mod grpc;
 mod heartbeat;
 mod http;
+mod icmp;
 mod id;
 mod json_path;
 mod message;
 mod network;
+mod ntp;
 mod outcome;
+mod password;
 mod probe;
 mod redis;
 mod references;
 mod result;
-mod secret;
 mod server;
 mod set;
 mod status;
 mod steps;
 mod subject;
 mod target;
+mod targets;
 mod task;
 mod tcp;
+mod template;
 mod text;
 mod time;
 mod tls;
+mod udp;
 mod unix;
 mod value;
 mod variables;
 mod verdict;
+mod websocket;
 
+pub use beat::{Beat, BeatMessage, BeatStatus, BeatTaken, HeartbeatSettings};
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
 pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex};
@@ -65,31 +74,31 @@ pub use dns::{
     RecordType, RecordsExpect,
 };
 pub use document::CheckDocument;
-pub use evidence::{
-    DialogueEvidence, DnsEvidence, DnsRecord, ExecEvidence, HopReport, PerfDatum, Phase, PhaseSpan, RedisEvidence,
-    Side, StepReport, StepsEvidence, Turn, TypeEvidence,
-};
+pub use evidence::*;
 pub use exec::{AbsolutePath, Argument, ExecLimits, ExecSettings, VariableName, VariableValue, WarningMeans};
 pub use expect::{
     ASSERTIONS_MAX, CertDays, Expect, Expression, HeaderExpect, HeaderName, OneOrMany, Pattern, compile_lines,
     compile_pattern,
 };
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
+pub use grpc::{GrpcSettings, ServiceName};
 pub use heartbeat::{BusReport, Heartbeat, PoolReport, Role};
 pub use http::{
     BODY_SENT_BYTES_MAX, Base64Text, BasicAuth, BasicUser, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl,
     HttpVersion, Proxy, ProxyKind, ProxyUrl, REDIRECTS_MAX,
 };
+pub use icmp::{ECHO_COUNT_MAX, IcmpSettings};
 pub use id::{BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
 pub use json_path::{JsonExpect, JsonPath, compile_json_path};
 pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
+pub use ntp::NtpSettings;
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
+pub use password::{Password, Token};
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
 pub use references::TextPart;
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
-pub use secret::{Password, Token};
 pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use status::{StatusRange, StatusSet};
@@ -99,16 +108,24 @@ pub use steps::{
 };
 pub use subject::{SubjectPrefix, Subjects, header};
 pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target, shown_address};
+pub use targets::{
+    DnsRecords, DnsTargets, FILES_MAX, FileTargets, FoundTarget, FoundTargets, HttpTargets, KubernetesPort,
+    KubernetesTargets, LABEL_NAME_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_BYTES_MAX, LABELS_MAX, Labels, SourceReport,
+    SourceState, StaticTarget, TARGETS_MAX, TargetSource, Targets, TargetsDocument,
+};
 pub use task::{Firing, Task, TaskClass};
 pub use tcp::TcpSettings;
 pub use text::shorten;
 pub use time::{
-    DurationError, INTERVAL_MAX, INTERVAL_MIN, Interval, Latency, TIMEOUT_MAX, Timeout, Ttl, parse_duration,
+    BeatPeriod, DurationError, Grace, INTERVAL_MAX, INTERVAL_MIN, Interval, KeepFor, Latency, Offset, Pause, Refresh,
+    TIMEOUT_MAX, Timeout, Ttl, Wait, parse_duration,
 };
 pub use tls::{AlpnProtocol, TlsCheckSettings};
+pub use udp::{SentBase64, UdpSettings};
 pub use unix::{SocketPath, UnixSettings};
-pub use value::{DatabaseName, ExpectedValue, Query, UserName, ValueExpect};
+pub use value::{DatabaseName, ExpectedValue, LoginName, Query, ValueExpect};
 pub use verdict::{RunVerdict, VerdictOf};
+pub use websocket::{Subprotocol, WebsocketSettings, WebsocketUrl};
 
 /// A moment in UTC; on the wire an RFC 3339 text.
 pub use jiff::Timestamp;

@@ -129,6 +129,14 @@ pub enum ErrorCode {
     BadPayload,
     /// The message is of a version that is not known here.
     UnknownVersion,
+    /// There is no such check, or none of the kind that the message is for.
+    UnknownCheck,
+    /// The message does not show that its sender may.
+    NotAllowed,
+    /// Such messages come too fast.
+    TooOften,
+    /// Whoever should act on it cannot at this moment.
+    Unavailable,
 }
 
 impl fmt::Display for ErrorCode {
@@ -137,6 +145,10 @@ impl fmt::Display for ErrorCode {
             Self::TooLarge => "too_large",
             Self::BadPayload => "bad_payload",
             Self::UnknownVersion => "unknown_version",
+            Self::UnknownCheck => "unknown_check",
+            Self::NotAllowed => "not_allowed",
+            Self::TooOften => "too_often",
+            Self::Unavailable => "unavailable",
         })
     }
 }

@@ -84,7 +84,7 @@ text_type!(
 );
 
 /// How TLS is spoken.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsSettings {
     /// A PEM file of certificate authorities to trust in place of those of the system.
@@ -114,7 +114,7 @@ impl TlsSettings {
 }
 
 /// A certificate and its key, both on the machine that runs the check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientCertificate {
     /// A PEM file with the certificate, followed by those that it was signed with.

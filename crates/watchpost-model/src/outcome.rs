@@ -58,7 +58,7 @@ impl fmt::Display for Outcome {
 }
 
 /// Why a task ended as it did: a code for machines and a sentence for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reason {
     /// The code; see [`ReasonCode`] for the known ones.
     pub code: ReasonCode,
@@ -74,13 +74,13 @@ impl Reason {
 }
 
 macro_rules! reason_codes {
-    ($($(#[$doc:meta])* $variant:ident = $word:literal,)*) => {
+    ($($(#[doc = $told:literal])* $variant:ident = $word:literal,)*) => {
         /// The machine-readable reason of an outcome, `snake_case` on the wire. A code that this
         /// version does not know is kept as it came.
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum ReasonCode {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $told])* $variant,)*
             /// A code of another version.
             Other(Box<str>),
         }
@@ -104,8 +104,8 @@ macro_rules! reason_codes {
             }
         }
 
-        /// Every code that this version gives, for documentation and tests.
-        pub const REASON_CODES: &[&str] = &[$($word,)*];
+        /// Every code that this version gives, with what it means, for documentation and tests.
+        pub const REASON_CODES: &[(&str, &str)] = &[$(($word, concat!($($told),*)),)*];
     };
 }
 
@@ -160,6 +160,16 @@ reason_codes! {
     TlsError = "tls_error",
     /// No complete TLS handshake by the deadline.
     TlsTimeout = "tls_timeout",
+    /// Nothing came back to what was sent in datagrams.
+    NoReply = "no_reply",
+    /// More echo requests stayed without a reply than may.
+    PacketLoss = "packet_loss",
+    /// The time server asks to be left alone (a kiss-o'-death).
+    NtpKiss = "ntp_kiss",
+    /// The time server has no source of time.
+    NtpUnsynchronised = "ntp_unsynchronised",
+    /// The time server's clock and this machine's are too far apart.
+    NtpOffset = "ntp_offset",
     /// No first byte of the answer by the deadline.
     FirstByteTimeout = "first_byte_timeout",
     /// The answer began and was not complete by the deadline.
@@ -184,6 +194,16 @@ reason_codes! {
     TlsNotOffered = "tls_not_offered",
     /// The server has no such database.
     UnknownDatabase = "unknown_database",
+    /// The service is known and not healthy.
+    NotServing = "not_serving",
+    /// The server does not know the service, or not its health.
+    ServiceUnknown = "service_unknown",
+    /// The server does not offer what the check asks for.
+    NotImplemented = "not_implemented",
+    /// The call ended with another status than OK.
+    GrpcStatus = "grpc_status",
+    /// The server answers in HTTP and does not open a WebSocket.
+    UpgradeRefused = "upgrade_refused",
     /// The server could not do what the check asked of it.
     QueryFailed = "query_failed",
     /// An assertion does not hold.
@@ -204,6 +224,12 @@ reason_codes! {
     PluginTimeout = "plugin_timeout",
     /// The machine that runs the check does not permit the program.
     ExecNotAllowed = "exec_not_allowed",
+    /// The job of a heartbeat check has not reported in for too long.
+    HeartbeatSilent = "heartbeat_silent",
+    /// The job of a heartbeat check reports that it failed.
+    HeartbeatFailed = "heartbeat_failed",
+    /// The job of a heartbeat check has not reported in yet, and need not have.
+    HeartbeatPending = "heartbeat_pending",
     /// The probe panicked; a defect of Watchpost, and this task's alone.
     Panicked = "panicked",
     /// No worker of the check's type was free in time.
@@ -212,6 +238,8 @@ reason_codes! {
     Overloaded = "overloaded",
     /// A file that the check names cannot be read or used on the machine that runs it.
     FileUnusable = "file_unusable",
+    /// This process may not do on this machine what the check needs.
+    NotPermitted = "not_permitted",
     /// This machine has no such address as the check is to connect from.
     SourceAddressUnusable = "source_address_unusable",
     /// This machine has no certificate authorities, so no certificate can be verified.
@@ -279,7 +307,7 @@ mod tests {
 
     #[test]
     fn every_code_reads_back_as_itself_and_unknown_ones_are_kept() {
-        for word in REASON_CODES {
+        for (word, _) in REASON_CODES {
             let code = ReasonCode::from(*word);
             assert!(!matches!(code, ReasonCode::Other(_)), "{word}");
             assert_eq!(code.as_str(), *word);

@@ -6,17 +6,23 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use watchpost_expr::{CompileError, Environment, Field, Program};
 
+use crate::beat::HeartbeatSettings;
 use crate::dns::DnsSettings;
 use crate::document::CheckDocument;
 use crate::exec::ExecSettings;
 use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
+use crate::grpc::GrpcSettings;
 use crate::http::HttpSettings;
+use crate::icmp::IcmpSettings;
+use crate::ntp::NtpSettings;
 use crate::redis::RedisSettings;
 use crate::steps::StepsSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
 use crate::tls::TlsCheckSettings;
+use crate::udp::UdpSettings;
 use crate::unix::UnixSettings;
+use crate::websocket::WebsocketSettings;
 use crate::{Invalid, variables};
 
 /// What the settings of every check type tell about themselves.
@@ -138,14 +144,26 @@ check_types! {
     Tcp(TcpSettings) = tcp,
     /// A program that speaks the interface of Nagios plugins.
     Exec(ExecSettings) = exec,
+    /// A job that reports in by itself; the Checker settles its runs, and no worker does.
+    Heartbeat(HeartbeatSettings) = heartbeat,
     /// A question to a name server.
     Dns(DnsSettings) = dns,
+    /// The health of a gRPC service.
+    Grpc(GrpcSettings) = grpc,
+    /// A WebSocket, optionally with an exchange of messages.
+    Websocket(WebsocketSettings) = websocket,
     /// A Redis server, or one that speaks its protocol.
     Redis(RedisSettings) = redis,
     /// A TLS handshake, and the certificate that the server shows.
     Tls(TlsCheckSettings) = tls,
     /// A connection to a socket in the file system, optionally with an exchange of text.
     Unix(UnixSettings) = unix,
+    /// Echo requests.
+    Icmp(IcmpSettings) = icmp,
+    /// A datagram, and optionally its answer.
+    Udp(UdpSettings) = udp,
+    /// A question to a time server.
+    Ntp(NtpSettings) = ntp,
     /// A flow of HTTP requests, with values carried from one to the next.
     Steps(StepsSettings) = steps,
 }
@@ -202,6 +220,13 @@ impl fmt::Display for CheckType {
     }
 }
 
+impl CheckType {
+    /// Whether tasks are made of the type's runs, which workers execute.
+    pub fn has_tasks(self) -> bool {
+        self != Self::Heartbeat
+    }
+}
+
 impl ProbeSettings {
     /// The host and port that the settings point at; `None` where the type has none.
     pub fn host_port(&self) -> Option<HostPort> {
@@ -249,7 +274,11 @@ impl ProbeSettings {
 /// # Errors
 /// What is wrong with it, and where in it.
 pub fn compile_expression(expression: &Expression, check_type: CheckType) -> Result<Program, CompileError> {
-    watchpost_expr::compile(expression.as_str(), &check_type.environment())
+    let environment = check_type.environment();
+    let text = crate::template::sampled("Expression", expression.as_str(), |text| {
+        watchpost_expr::compile(text, &environment).is_ok()
+    });
+    watchpost_expr::compile(&text, &environment)
 }
 
 /// What can be expected of a type, in words.

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use watchpost_expr::{Field, Type};
 
 use crate::network::{RouteSettings, TlsSettings};
+use crate::password::Password;
 use crate::probe::TypeSettings;
-use crate::secret::Password;
 use crate::target::HostPort;
 use crate::text::text_type;
-use crate::value::{UserName, ValueExpect};
+use crate::value::{LoginName, ValueExpect};
 
 /// The most words of a command.
 const WORDS_MAX: usize = 64;
@@ -71,7 +71,7 @@ pub struct RedisSettings {
     pub tls: Option<TlsSettings>,
     /// Who logs in (Redis 6 and later); the server's default user if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<UserName>,
+    pub user: Option<LoginName>,
     /// The password to log in with; nobody logs in if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Password>,

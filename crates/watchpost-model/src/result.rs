@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,8 @@ use crate::id::{BastionId, CheckId, RunId, RunnerId, TaskId};
 use crate::message::V1;
 use crate::outcome::{Outcome, Reason};
 use crate::probe::CheckType;
+use crate::target::Endpoint;
+use crate::targets::{Labels, SourceReport};
 
 /// How one task ended. There is exactly one for each task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -95,6 +98,20 @@ pub struct TargetReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub address: Option<SocketAddr>,
+    /// What the source of the target says of it.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+    /// How the source of the target stands, unless it is as it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Arc<SourceReport>>,
+}
+
+impl TargetReport {
+    /// The endpoint of a target that is called `name`.
+    pub fn new(name: String, endpoint: &Endpoint) -> Self {
+        let Endpoint { name: endpoint, address, labels, source } = endpoint.clone();
+        Self { name, endpoint, address, labels, source }
+    }
 }
 
 /// How long each phase took, in µs. A phase that was not reached or does not apply is absent.

@@ -48,9 +48,10 @@ fn parse(text: &str) -> Result<HostPort, Invalid> {
 impl ServerAddress {
     /// The server's host and port, `port` where it names none.
     pub fn or_port(&self, port: u16) -> HostPort {
+        let text = crate::template::sampled("ServerAddress", self.as_str(), |text| parse(text).is_ok());
         // Invariant: `parse` accepted this very text when the value was made.
         #[expect(clippy::expect_used, reason = "valid by construction")]
-        let named = parse(self.as_str()).expect("a ServerAddress holds a valid one");
+        let named = parse(&text).expect("a ServerAddress holds a valid one");
         if named.port() == 0 { HostPort::trusted(named.host(), port) } else { named }
     }
 }

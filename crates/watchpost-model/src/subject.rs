@@ -111,6 +111,21 @@ impl Subjects {
         format!("{}.heartbeat", self.base)
     }
 
+    /// Where the job of one heartbeat check reports in.
+    pub fn beat(&self, check: &CheckId) -> String {
+        format!("{}.beat.{check}", self.base)
+    }
+
+    /// Where the jobs of every heartbeat check report in: a wildcard to subscribe to.
+    pub fn beats(&self) -> String {
+        format!("{}.beat.*", self.base)
+    }
+
+    /// The check that a beat's subject belongs to.
+    pub fn check_of_beat<'a>(&self, subject: &'a str) -> Option<&'a str> {
+        subject.strip_prefix(&*self.base)?.strip_prefix(".beat.")
+    }
+
     /// Where Runners hear that tasks are to be stopped.
     pub fn task_cancel(&self) -> String {
         format!("{}.control.task.cancel", self.base)
@@ -136,6 +151,8 @@ mod tests {
         assert_eq!(subjects.verdict(&"home".parse().unwrap()), "watchpost.b1.verdict.home");
         assert_eq!(subjects.check_of_result("watchpost.b1.verdict.home"), None);
         assert_eq!(subjects.heartbeat(), "watchpost.b1.heartbeat");
+        let beat = subjects.beat(&"home".parse().unwrap());
+        assert_eq!((beat.as_str(), subjects.check_of_beat(&beat)), ("watchpost.b1.beat.home", Some("home")));
         assert_eq!(subjects.check_of_result("watchpost.b2.result.home"), None);
     }
 

@@ -2,16 +2,20 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Invalid;
+use crate::targets::{Labels, SourceReport};
 
 /// The most addresses in a static list.
 pub const ADDRESSES_MAX: usize = 10_000;
 /// The longest name of an endpoint, in bytes.
 const ENDPOINT_BYTES_MAX: usize = 512;
+/// The longest text of a host and a port, in bytes: a template may be longer than what it stands for.
+const HOST_PORT_BYTES_MAX: usize = 512;
 /// The longest host name, in bytes (RFC 1035, section 2.3.4).
 const HOST_BYTES_MAX: usize = 253;
 
@@ -20,17 +24,19 @@ const HOST_BYTES_MAX: usize = 253;
 pub struct HostPort {
     host: Box<str>,
     port: u16,
+    /// The text with its places, where it is a template: `host` and `port` are samples then.
+    template: Option<Box<str>>,
 }
 
 impl HostPort {
     /// Takes a host that another parser has validated already.
     pub(crate) fn trusted(host: &str, port: u16) -> Self {
-        Self { host: host.into(), port }
+        Self { host: host.into(), port, template: None }
     }
 
     /// The host and port of `address`.
     pub fn at(address: SocketAddr) -> Self {
-        Self { host: address.ip().to_string().into(), port: address.port() }
+        Self { host: address.ip().to_string().into(), port: address.port(), template: None }
     }
 
     /// The name or address, without brackets.
@@ -51,6 +57,9 @@ impl HostPort {
 
 impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(template) = &self.template {
+            return f.write_str(template);
+        }
         match self.port {
             0 => f.write_str(&self.host),
             port if self.host.contains(':') => write!(f, "[{}]:{port}", self.host),
@@ -63,6 +72,18 @@ impl std::str::FromStr for HostPort {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
+        if !crate::template::is_template(text) {
+            return Self::concrete(text);
+        }
+        let concrete = |text: &str| Self::concrete(text).map(drop).map_err(|e| e.to_string());
+        crate::template::accept("HostPort", text, concrete).map_err(Invalid::new)?;
+        let sampled = crate::template::sampled("HostPort", text, |text| Self::concrete(text).is_ok());
+        Ok(Self { template: Some(text.into()), ..Self::concrete(&sampled)? })
+    }
+}
+
+impl HostPort {
+    fn concrete(text: &str) -> Result<Self, Invalid> {
         let wrong = |why: &str| {
             Invalid::new(format!(
                 "`{}` is not host:port ({why}): expected for example `db.example:5432` or `[::1]:22`",
@@ -103,13 +124,13 @@ pub(crate) fn validate_host(host: &str) -> Result<(), &'static str> {
 
 impl Serialize for HostPort {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_newtype_struct("HostPort", &self.to_string())
     }
 }
 
 impl<'de> Deserialize<'de> for HostPort {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = crate::text::deserialize(deserializer, "host:port", HOST_BYTES_MAX + 16)?;
+        let text = crate::text::deserialize(deserializer, "host:port", HOST_PORT_BYTES_MAX)?;
         text.parse().map_err(D::Error::custom)
     }
 }
@@ -315,23 +336,30 @@ pub struct Endpoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub address: Option<SocketAddr>,
+    /// What the source of the target says of it.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+    /// How the source of the target stands, unless it is as it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Arc<SourceReport>>,
 }
 
 impl Endpoint {
     /// The endpoint at a known address, named by it.
     pub fn at(address: SocketAddr) -> Self {
-        Self { name: shown_address(address), address: Some(address) }
+        Self { address: Some(address), ..Self::named(&shown_address(address)) }
     }
 
     /// The endpoint that the Runner resolves.
     pub fn unresolved(host_port: &HostPort) -> Self {
-        Self { name: host_port.to_string(), address: None }
+        Self::named(&host_port.to_string())
     }
 
     /// The endpoint that has no address.
     pub fn named(name: &str) -> Self {
         let end = name.floor_char_boundary(ENDPOINT_BYTES_MAX);
-        Self { name: name.get(..end).unwrap_or_default().to_owned(), address: None }
+        let name = name.get(..end).unwrap_or_default().to_owned();
+        Self { name, address: None, labels: Labels::default(), source: None }
     }
 }
 

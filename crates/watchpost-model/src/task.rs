@@ -11,6 +11,7 @@ use crate::id::{BastionId, CheckId, RunId, TaskId};
 use crate::message::V1;
 use crate::probe::{CheckType, ProbeSettings};
 use crate::target::Endpoint;
+use crate::template::first_template;
 use crate::{Invalid, Timestamp};
 
 /// One run of a check against one endpoint, on its way to a worker.
@@ -125,12 +126,17 @@ impl Message for Task {
         if self.answer_by < self.deadline {
             return Err(Invalid::new("answer_by lies before deadline: expected the deadline or later"));
         }
-        if self.endpoint.address.is_some_and(|address| address.port() == 0) {
+        let has_ports = self.probe.host_port().is_none_or(|host_port| host_port.port() != 0);
+        if has_ports && self.endpoint.address.is_some_and(|address| address.port() == 0) {
             return Err(Invalid::new("endpoint.address has port 0: expected 1 to 65535"));
         }
         if self.attempt == 0 {
             return Err(Invalid::new("field `attempt` is 0: expected 1 or more"));
         }
-        self.probe.validate(&self.expect)
+        self.probe.validate(&self.expect)?;
+        match first_template(&*self.probe, "probe").or_else(|| first_template(&*self.expect, "expect")) {
+            Some((key, _)) => Err(Invalid::new(format!("field `{key}` is a template: expected it filled in"))),
+            None => Ok(()),
+        }
     }
 }

@@ -96,7 +96,8 @@ pub fn shorten(text: &str, chars_max: usize) -> Cow<'_, str> {
     Cow::Owned(short)
 }
 
-/// A string type that is valid by construction: `$check` tells why a text is not one.
+/// A string type that is valid by construction: `$check` tells why a text is not one. If the type is listed in
+/// [`Context::of`](crate::template), it may be a template too, whose places are filled in before anybody uses it.
 macro_rules! text_type {
     ($(#[$doc:meta])* $type:ident, $what:literal, $bytes_max:expr, $check:expr) => {
         $(#[$doc])*
@@ -121,7 +122,7 @@ macro_rules! text_type {
                     )));
                 }
                 let check: fn(&str) -> Result<(), String> = $check;
-                check(text).map_err($crate::Invalid::new)?;
+                $crate::template::accept(stringify!($type), text, check).map_err($crate::Invalid::new)?;
                 Ok(Self(text.into()))
             }
         }
@@ -140,7 +141,8 @@ macro_rules! text_type {
 
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
+                // As a newtype, which no format shows: so texts of a type are told from others.
+                serializer.serialize_newtype_struct(stringify!($type), &*self.0)
             }
         }
 

@@ -11,6 +11,11 @@ pub const INTERVAL_MIN: Duration = Duration::from_secs(1);
 pub const INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest timeout of a check; its interval bounds it further.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
+/// The longest that targets are kept which their source does not confirm any more.
+const KEEP_FOR_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The longest time between two beats of a job, and the longest that one may be late.
+const BEAT_PERIOD_MAX: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
 /// Why a text is not an acceptable duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -119,6 +124,20 @@ bounded_duration!(
     |d| (INTERVAL_MIN..=INTERVAL_MAX).contains(&d)
 );
 bounded_duration!(
+    /// The time from one question to a source of targets to the next: 1 s to 24 h.
+    Refresh,
+    "the time between two questions",
+    "1s to 24h",
+    |d| (INTERVAL_MIN..=INTERVAL_MAX).contains(&d)
+);
+bounded_duration!(
+    /// How long targets are used that a source gave before it gave no more: 0 to 30 days.
+    KeepFor,
+    "the time for which targets are kept",
+    "0s to 30d",
+    |d| d <= KEEP_FOR_MAX
+);
+bounded_duration!(
     /// How long a task may take from its dispatch to its outcome: more than 0, at most 5 min.
     Timeout,
     "the timeout",
@@ -126,11 +145,51 @@ bounded_duration!(
     |d| !d.is_zero() && d <= TIMEOUT_MAX
 );
 bounded_duration!(
+    /// The time from one beat of a job to the next: 1 s to 31 days.
+    BeatPeriod,
+    "the time between beats",
+    "1s to 31d",
+    |d| (INTERVAL_MIN..=BEAT_PERIOD_MAX).contains(&d)
+);
+bounded_duration!(
+    /// How late a beat of a job may be: at most 31 days.
+    Grace,
+    "the grace",
+    "at most 31d",
+    |d| d <= BEAT_PERIOD_MAX
+);
+bounded_duration!(
     /// An upper bound that an assertion sets: more than 0, at most 5 min.
     Latency,
     "the latency",
     "more than 0 and at most 5m",
     |d| !d.is_zero() && d <= TIMEOUT_MAX
+);
+bounded_duration!(
+    /// The time from one packet to the next: 10 ms to 10 s.
+    Pause,
+    "the time between packets",
+    "10ms to 10s",
+    |d| (Duration::from_millis(10)..=Duration::from_secs(10)).contains(&d)
+);
+bounded_duration!(
+    /// How long to listen for something that need not come: more than 0, at most 1 min.
+    Wait,
+    "the time to wait",
+    "more than 0 and at most 1m",
+    |d| !d.is_zero() && d <= Duration::from_secs(60)
+);
+impl Wait {
+    /// What holds where nothing is said.
+    pub(crate) const DEFAULT: Duration = Duration::from_secs(1);
+}
+
+bounded_duration!(
+    /// A bound for how far a clock is off: more than 0, at most 24 h.
+    Offset,
+    "the offset",
+    "more than 0 and at most 24h",
+    |d| !d.is_zero() && d <= Duration::from_secs(24 * 60 * 60)
 );
 bounded_duration!(
     /// A bound for the time to live of records: at most 68 years (RFC 2181, section 8).

@@ -15,7 +15,7 @@ text_type!(
 
 text_type!(
     /// A user's name for a server, 1 to 256 bytes.
-    UserName,
+    LoginName,
     "the user's name",
     256,
     |text| name("the user's name", text)

@@ -15,6 +15,7 @@ static PHASES: RecordType = RecordType {
         Field::new("first_byte_ms", Type::Double, "waiting for the first byte of the answer, in ms")
             .absent_because("no answer was waited for"),
         Field::new("receive_ms", Type::Double, "reading the answer, in ms").absent_because("no answer was read"),
+        Field::new("run_ms", Type::Double, "running the plugin, in ms").absent_because("no plugin was run"),
         Field::new("total_ms", Type::Double, "the whole check so far, in ms"),
     ],
 };

@@ -137,6 +137,8 @@ fn heartbeat() -> Heartbeat {
         config_generation: Some(7),
         checks: Some(2),
         outstanding: Some(0),
+        sources: Some(2),
+        sources_degraded: Some(1),
         pools: vec![pool],
         outcomes: [(Outcome::Pass, 5), (Outcome::Missed, 1)].into(),
         shed: [(ReasonCode::Overloaded, 1), (ReasonCode::from("from_the_future"), 2)].into(),

@@ -264,21 +264,13 @@ impl Findings {
         patterns: &Patterns,
     ) {
         let path_shown = shorten(path.as_str(), QUOTED_CHARS_MAX);
-        let (says, holds): (_, Box<dyn Fn(&Json) -> bool>) = match wanted {
-            JsonExpect::Present(true) => ("is present".to_owned(), Box::new(|_| true)),
-            JsonExpect::Present(false) => ("is absent".to_owned(), Box::new(|_| false)),
-            JsonExpect::Equals(value) => (
-                format!("equals {}", shorten(&answer.secrets.hide_in(value.to_string()), QUOTED_CHARS_MAX)),
-                Box::new(|found| same(found, value)),
-            ),
-            JsonExpect::Matches(pattern) => {
-                let compiled = patterns.compiled(pattern);
-                let matches = move |found: &Json| match found {
-                    Json::String(text) => compiled.is_match(text.as_bytes()),
-                    other => compiled.is_match(other.to_string().as_bytes()),
-                };
-                (format!("matches {}", slashed(pattern.as_str())), Box::new(matches))
+        let says = match wanted {
+            JsonExpect::Present(true) => "is present".to_owned(),
+            JsonExpect::Present(false) => "is absent".to_owned(),
+            JsonExpect::Equals(value) => {
+                format!("equals {}", shorten(&answer.secrets.hide_in(value.to_string()), QUOTED_CHARS_MAX))
             }
+            JsonExpect::Matches(pattern) => format!("matches {}", slashed(pattern.as_str())),
         };
         let (passed, actual) = match json {
             Err(_) if answer.truncated => {
@@ -291,7 +283,14 @@ impl Findings {
                     |found: &Json| shorten(&answer.secrets.hide_in(found.to_string()), QUOTED_CHARS_MAX).into_owned();
                 let passed = match wanted {
                     JsonExpect::Present(present) => *present != found.is_empty(),
-                    _ => found.iter().any(|found| holds(found)),
+                    JsonExpect::Equals(value) => found.iter().any(|found| same(found, value)),
+                    JsonExpect::Matches(pattern) => {
+                        let pattern = patterns.compiled(pattern);
+                        found.iter().any(|found| match found {
+                            Json::String(text) => pattern.is_match(text.as_bytes()),
+                            other => pattern.is_match(other.to_string().as_bytes()),
+                        })
+                    }
                 };
                 let actual = match found.as_slice() {
                     [] => "absent".to_owned(),

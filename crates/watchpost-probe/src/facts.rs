@@ -66,6 +66,7 @@ fn phases(us: &PhasesUs) -> Record {
         ("send_ms", us.send),
         ("first_byte_ms", us.first_byte),
         ("receive_ms", us.receive),
+        ("run_ms", us.run),
         ("total_ms", us.total),
     ];
     let reached = took.into_iter().filter_map(|(name, us)| Some((name.to_owned(), json!(us? as f64 / 1e3))));

@@ -47,10 +47,13 @@ mod exec;
 mod facts;
 mod failure;
 mod files;
+mod grpc;
 mod handshake;
 mod http;
+mod icmp;
 mod lazy;
 mod network;
+mod ntp;
 mod patterns;
 mod recorder;
 mod redaction;
@@ -58,11 +61,14 @@ mod redis;
 mod resolver;
 mod secret;
 mod steps;
+mod targets;
 mod tcp;
 mod tls;
 mod transcript;
+mod udp;
 mod unix;
 mod value;
+mod websocket;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -77,6 +83,7 @@ pub use exec::ExecPolicy;
 pub use recorder::{Evidence, Recorder, Stage};
 pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};
+pub use targets::{Lookout, TargetFinder};
 pub use tls::TlsRoots;
 
 /// A future in a box, so that [`Probe`] can be used as `dyn Probe`.
@@ -141,9 +148,14 @@ impl ProbeSet {
             .with(CheckType::Tcp, context.factory(tcp::TcpProbe::new))
             .with(CheckType::Exec, context.factory(exec::ExecProbe::new))
             .with(CheckType::Dns, context.factory(dns::DnsProbe::new))
+            .with(CheckType::Grpc, context.factory(grpc::GrpcProbe::new))
+            .with(CheckType::Websocket, context.factory(websocket::WebsocketProbe::new))
             .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
             .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
             .with(CheckType::Unix, context.factory(unix::UnixProbe::new))
+            .with(CheckType::Icmp, context.factory(icmp::IcmpProbe::new))
+            .with(CheckType::Udp, context.factory(udp::UdpProbe::new))
+            .with(CheckType::Ntp, context.factory(ntp::NtpProbe::new))
             .with(CheckType::Steps, context.factory(steps::StepsProbe::new))
     }
 

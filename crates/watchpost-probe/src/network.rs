@@ -59,6 +59,11 @@ impl Network {
         Self { resolver }
     }
 
+    /// How names are resolved.
+    pub(crate) fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
     /// The name server that names are resolved with first, `for_what` one is wanted.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use hickory_resolver::config::{
 };
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::rr::Name;
+use hickory_resolver::proto::rr::{Name, RData, Record};
 use hickory_resolver::system_conf::read_system_conf;
 use watchpost_model::{Outcome, Reason, ReasonCode};
 
@@ -83,8 +83,7 @@ impl Resolver {
         if host.eq_ignore_ascii_case("localhost") {
             return Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
         }
-        let Built { resolver, servers, .. } =
-            self.0.built.get(|| self.0.source.build()).map_err(|problem| ResolveError::new(host, "", problem))?;
+        let Built { resolver, servers, .. } = self.built(host)?;
         let failed = |problem| ResolveError::new(host, servers, problem);
         let name = Name::from_str_relaxed(host)
             .map_err(|e| ResolveError::new(host, "", Problem::Other(format!("it cannot be a name ({e})"))))?;
@@ -99,6 +98,31 @@ impl Resolver {
         Ok(addresses)
     }
 
+    /// The services that the SRV records of `name` name, in an order that stays the same.
+    ///
+    /// # Errors
+    /// When there is no such name, it has no such records, or no name server could be asked.
+    pub(crate) async fn lookup_services(&self, name: &str) -> Result<Vec<Service>, ResolveError> {
+        let Built { resolver, servers, .. } = self.built(name)?;
+        let failed = |problem| ResolveError::new(name, servers, problem);
+        let asked = Name::from_str_relaxed(name).map_err(|e| failed(Problem::Other(e.to_string())))?;
+        let found = resolver.srv_lookup(asked).await.map_err(|e| failed(Problem::of(&e)))?;
+        let service = |record: &Record| match &record.data {
+            // A service that is decidedly not there has the root for a target (RFC 2782).
+            RData::SRV(srv) if !srv.target.is_root() => Some(Service {
+                host: srv.target.to_ascii().trim_end_matches('.').to_owned(),
+                port: srv.port,
+                priority: srv.priority,
+                weight: srv.weight,
+            }),
+            _ => None,
+        };
+        let mut services: Vec<Service> = found.answers().iter().filter_map(service).collect();
+        services.sort_unstable();
+        services.dedup();
+        Ok(services)
+    }
+
     /// The name server that is asked first.
     ///
     /// # Errors
@@ -107,6 +131,19 @@ impl Resolver {
         let built = self.0.built.get(|| self.0.source.build());
         built.map(|built| built.first).map_err(|problem| ResolveError::new(for_what, "", problem))
     }
+
+    fn built(&self, host: &str) -> Result<&Built, ResolveError> {
+        self.0.built.get(|| self.0.source.build()).map_err(|problem| ResolveError::new(host, "", problem))
+    }
+}
+
+/// What one SRV record names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Service {
+    pub(crate) priority: u16,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) weight: u16,
 }
 
 impl Source {
@@ -230,6 +267,11 @@ impl ResolveError {
             Problem::OurOwn(_) => Outcome::Cancelled,
             _ => Outcome::Error,
         }
+    }
+
+    /// Whether it is what a name server said: that there is nothing.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(self.problem, Problem::NxDomain | Problem::NoAddress)
     }
 
     pub(crate) fn verdict(&self) -> Verdict {

@@ -65,22 +65,7 @@ impl Secrets {
     pub(crate) fn of(settings: &HttpSettings) -> Self {
         let mut secrets = Self::default();
         for (name, value) in &settings.headers {
-            if !is_secret_header(name.as_str()) {
-                continue;
-            }
-            let value = value.as_str().trim();
-            secrets.add(value.as_bytes());
-            if let Some((scheme, credentials)) = value.split_once(' ') {
-                let credentials = credentials.trim();
-                secrets.add(credentials.as_bytes());
-                if scheme.eq_ignore_ascii_case("basic") {
-                    secrets.add_basic(credentials);
-                }
-            }
-            if name.as_str() == "cookie" {
-                let values = value.split(';').filter_map(|pair| pair.split_once('='));
-                values.for_each(|(_, value)| secrets.add(value.trim().as_bytes()));
-            }
+            secrets.add_header(name.as_str(), value.as_str());
         }
         match &settings.auth {
             None => {}
@@ -102,11 +87,17 @@ impl Secrets {
         secrets
     }
 
-    /// Those that are `values` themselves.
-    pub(crate) fn of_values<'a>(values: impl Iterator<Item = &'a str>) -> Self {
+    /// Those in `headers`, names in lower case: each value, and the parts that a server may pick from it.
+    pub(crate) fn of_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let mut secrets = Self::default();
-        secrets.extend(values);
+        headers.for_each(|(name, value)| secrets.add_header(name, value));
         secrets
+    }
+
+    /// The same, and `values` themselves.
+    pub(crate) fn and<'a>(mut self, values: impl Iterator<Item = &'a str>) -> Self {
+        self.extend(values);
+        self
     }
 
     /// Adds `values` themselves.
@@ -133,6 +124,25 @@ impl Secrets {
         let is_short = (WORD_BYTES_MIN..SECRET_BYTES_MIN).contains(&word.len());
         if is_short && !self.words.iter().any(|known| known == word) {
             self.words.push(word.to_vec());
+        }
+    }
+
+    fn add_header(&mut self, name: &str, value: &str) {
+        if !is_secret_header(name) {
+            return;
+        }
+        let value = value.trim();
+        self.add(value.as_bytes());
+        if let Some((scheme, credentials)) = value.split_once(' ') {
+            let credentials = credentials.trim();
+            self.add(credentials.as_bytes());
+            if scheme.eq_ignore_ascii_case("basic") {
+                self.add_basic(credentials);
+            }
+        }
+        if name == "cookie" {
+            let values = value.split(';').filter_map(|pair| pair.split_once('='));
+            values.for_each(|(_, value)| self.add(value.trim().as_bytes()));
         }
     }
 

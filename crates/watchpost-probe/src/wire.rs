@@ -3,9 +3,11 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -20,6 +22,9 @@ use crate::tls::Handshake;
 /// How much is read at once.
 const READ_BYTES_AT_ONCE: usize = 4 * 1024;
 
+/// What a connection broke with.
+pub(crate) type Below = Arc<Mutex<Option<io::Error>>>;
+
 /// A connection. The recorder is told of the first byte of an answer, and of how much was read.
 ///
 /// Invariant: no more than the cap and one read is ever taken from the peer; reading beyond it is an error.
@@ -31,6 +36,7 @@ pub(crate) struct Wire {
     is_waiting: bool,
     received: u64,
     read_bytes_max: u64,
+    below: Below,
 }
 
 #[derive(Debug)]
@@ -64,7 +70,7 @@ impl Wire {
         stream.set_nodelay(true)?;
         let recorder = recorder.clone();
         let transport = Transport::Plain(stream);
-        let wire = Self { transport, recorder, is_waiting: false, received: 0, read_bytes_max };
+        let wire = Self { transport, recorder, is_waiting: false, received: 0, read_bytes_max, below: Arc::default() };
         match handshake {
             Some(handshake) => Ok(wire.secured(handshake).await?),
             None => Ok(wire),
@@ -79,13 +85,13 @@ impl Wire {
     /// # Cancel safety
     /// Dropping the future closes the connection.
     pub(crate) async fn secured(self, handshake: Handshake) -> io::Result<Self> {
-        let Self { transport, recorder, received, read_bytes_max, .. } = self;
+        let Self { transport, recorder, received, read_bytes_max, below, .. } = self;
         let transport = match transport {
             Transport::Plain(stream) => Transport::Tls(Box::new(handshake.shake(stream, &recorder).await?)),
             secured @ Transport::Tls(_) => secured,
         };
         recorder.leave();
-        Ok(Self { transport, recorder, is_waiting: false, received, read_bytes_max })
+        Ok(Self { transport, recorder, is_waiting: false, received, read_bytes_max, below })
     }
 
     /// Notes that something is asked: the next byte that comes is the first of the answer.
@@ -94,15 +100,30 @@ impl Wire {
         self.is_waiting = true;
     }
 
-    /// Closes by a reset, which leaves nothing behind on either side: an orderly close by us leaves a
-    /// TIME_WAIT of a minute. For peers that have nothing left to read, and make nothing of it.
-    pub(crate) fn reset(self) {
+    /// Has the connection end by a reset once this is dropped, which leaves nothing behind on either side:
+    /// an orderly close by us leaves a TIME_WAIT of a minute. For peers that make nothing of it, and checks
+    /// that send nothing without waiting for an answer.
+    pub(crate) fn end_by_reset(&self) {
         let stream = match &self.transport {
             Transport::Plain(stream) => stream,
             Transport::Tls(stream) => stream.get_ref().0,
         };
-        // A connection that is not there any more needs no reset.
+        // Where it cannot be asked for, the end is as orderly as ever.
         stream.set_zero_linger().ok();
+    }
+
+    /// Where the error is kept that the connection broke with: some who read from a wire keep no more of
+    /// it than its words.
+    pub(crate) fn below(&self) -> Below {
+        Arc::clone(&self.below)
+    }
+
+    /// Keeps `error` in [`Wire::below`] and gives another like it.
+    fn broke(&self, error: io::Error) -> io::Error {
+        let again = io::Error::new(error.kind(), error.to_string());
+        // The first one is what the connection broke with.
+        self.below.lock().get_or_insert(error);
+        again
     }
 
     /// A wire, and the peer at its other end.
@@ -111,7 +132,14 @@ impl Wire {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let transport = Transport::Plain(stream);
-        let wire = Self { transport, recorder: Recorder::new(), is_waiting: false, received: 0, read_bytes_max };
+        let wire = Self {
+            transport,
+            recorder: Recorder::new(),
+            is_waiting: false,
+            received: 0,
+            read_bytes_max,
+            below: Arc::default(),
+        };
         (wire, listener.accept().await.unwrap().0)
     }
 
@@ -134,20 +162,23 @@ impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let had = buf.filled().len();
-        ready!(match &mut this.transport {
+        let read = ready!(match &mut this.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        })?;
-        Poll::Ready(this.note(buf.filled().len() - had))
+        });
+        let noted = read.and_then(|()| this.note(buf.filled().len() - had));
+        Poll::Ready(noted.map_err(|error| this.broke(error)))
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().transport {
+        let this = self.get_mut();
+        let written = ready!(match &mut this.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Transport::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
+        });
+        Poll::Ready(written.map_err(|error| this.broke(error)))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -227,17 +258,21 @@ impl Conversation {
         }
     }
 
+    /// The wire, and what was read of it and not taken.
+    pub(crate) fn into_parts(self) -> (Wire, BytesMut) {
+        (self.wire, self.heard)
+    }
+
     async fn more(&mut self) -> io::Result<()> {
         self.heard.reserve(READ_BYTES_AT_ONCE);
         match self.wire.read_buf(&mut self.heard).await {
             Ok(0) => Err(self.unsaid.take().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into())),
             Ok(_) => Ok(()),
-            Err(error) => Err(self.unsaid.take().unwrap_or(error)),
+            Err(error) => {
+                // The wire keeps what really went wrong, and gives what others make do with.
+                let error = self.wire.below.lock().take().unwrap_or(error);
+                Err(self.unsaid.take().unwrap_or(error))
+            }
         }
-    }
-
-    /// Closes by a reset; see [`Wire::reset`].
-    pub(crate) fn reset(self) {
-        self.wire.reset();
     }
 }

@@ -1,12 +1,12 @@
-//! What `/healthz` tells of an agent.
+//! What the console tells of an agent, and tells it.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use serde_json::json;
 use watchpost_agent::{Agent, AgentStatus};
-use watchpost_console::{Health, HealthSource};
-use watchpost_model::Outcome;
+use watchpost_console::{BeatAnswer, BeatSink, Health, HealthSource};
+use watchpost_model::{Beat, CheckId, ErrorCode, ErrorReply, Outcome, V1};
 
 /// An agent, for the console.
 pub struct AgentHealth(pub Arc<Agent>);
@@ -20,6 +20,20 @@ impl HealthSource for AgentHealth {
                     Health { healthy: false, status: "broken", details: json!({ "detail": error.to_string() }) }
                 }
             }
+        })
+    }
+}
+
+impl BeatSink for AgentHealth {
+    fn beat(&self, check: CheckId, beat: Beat) -> Pin<Box<dyn Future<Output = BeatAnswer> + Send + '_>> {
+        let refused = |code, message: String| ErrorReply { v: V1, code, message, field: None };
+        Box::pin(async move {
+            let Some(checker) = self.0.checker() else {
+                let message = "this process has no Checker: beats go to the one of the bastion, or over the bus";
+                return Err(refused(ErrorCode::Unavailable, message.to_owned()));
+            };
+            let answer = checker.beat(check, beat).await.map_err(|e| refused(ErrorCode::Unavailable, e.to_string()))?;
+            answer.map_err(|e| refused(e.code, e.message))
         })
     }
 }
@@ -52,6 +66,8 @@ impl AgentHealth {
                 "checks": checker.checks,
                 "outstanding": checker.outstanding,
                 "config_generation": checker.config_generation,
+                "sources": checker.sources,
+                "sources_degraded": checker.sources_degraded,
                 "outcomes": outcomes,
             })
         });
@@ -84,6 +100,7 @@ impl AgentHealth {
                     "results_late": counts.results_late,
                     "panics": counts.panics,
                     "actors_rebuilt": counts.actors_rebuilt,
+                    "source_failures": counts.source_failures,
                     "shed": counts.shed,
                 },
             }),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use watchpost_agent::RunItem;
 use watchpost_model::{
-    Addresses, Check, CheckDocument, CheckId, DnsSettings, ExecSettings, HttpSettings, Invalid, ProbeSettings,
-    TcpSettings, Timeout, TlsCheckSettings, UnixSettings,
+    Addresses, Check, CheckDocument, CheckId, DnsSettings, ExecSettings, HttpSettings, IcmpSettings, Invalid,
+    NtpSettings, ProbeSettings, TcpSettings, Timeout, TlsCheckSettings, UdpSettings, UnixSettings, WebsocketSettings,
 };
 
 /// The forms that targets have, for `--help`.
@@ -16,6 +16,8 @@ Targets:
   http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH
   tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH
   dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https
+  icmp://HOST, udp://HOST:PORT, ntp://HOST[:PORT]
+  grpc://HOST:PORT[/SERVICE], grpcs://…, ws://HOST[:PORT]/PATH, wss://…
   redis://HOST[:PORT], rediss://HOST[:PORT]
   exec:/PATH ARGUMENT… (with --exec-dir)";
 
@@ -33,12 +35,15 @@ pub fn parse(text: &str, number: usize, timeout: Duration, all_addresses: bool) 
 }
 
 fn check(text: &str, id: CheckId, timeout: Duration, all_addresses: bool) -> Result<Check, String> {
+    let settings = settings(text)?;
+    // What is not on the network has no addresses of which there could be several.
+    let all_addresses = all_addresses && settings.host_port().is_some();
     let document = CheckDocument {
         // It is run once: no interval bounds its timeout.
         scheduled: false,
         timeout: Some(Timeout::new(timeout).map_err(|e| e.to_string())?),
         addresses: if all_addresses { Addresses::All } else { Addresses::Any },
-        ..CheckDocument::probing(id, settings(text)?)
+        ..CheckDocument::probing(id, settings)
     };
     Check::try_from(document).map_err(|e| e.to_string())
 }
@@ -54,11 +59,16 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
     };
     match scheme {
         "http" | "https" => Ok(ProbeSettings::Http(HttpSettings::get(parsed(text)?))),
-        "dns" => Ok(ProbeSettings::Dns(question(rest)?)),
         "tcp" => Ok(ProbeSettings::Tcp(TcpSettings::connect(parsed(rest.trim_end_matches('/'))?))),
-        "redis" | "rediss" => server::redis(rest, scheme == "rediss"),
         "tls" => Ok(ProbeSettings::Tls(TlsCheckSettings::handshake(parsed(rest.trim_end_matches('/'))?))),
+        "dns" => Ok(ProbeSettings::Dns(question(rest)?)),
+        "icmp" => Ok(ProbeSettings::Icmp(IcmpSettings::to(parsed(host(rest))?))),
+        "grpc" | "grpcs" => server::grpc(rest, scheme == "grpcs"),
+        "ws" | "wss" => Ok(ProbeSettings::Websocket(WebsocketSettings::connect(parsed(text)?))),
+        "udp" => Ok(ProbeSettings::Udp(UdpSettings::send(parsed(rest.trim_end_matches('/'))?))),
         "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
+        "redis" | "rediss" => server::redis(rest, scheme == "rediss"),
+        "ntp" => Ok(ProbeSettings::Ntp(NtpSettings::ask(parsed(rest.trim_end_matches('/'))?))),
         other => {
             Err(format!("there is no check for `{other}://`: `watchpost check --help` lists the forms of targets"))
         }
@@ -94,6 +104,12 @@ fn words(text: &str) -> Result<Vec<String>, String> {
         Some(quote) => Err(format!("a quote {quote} is not closed: expected another one")),
         None => Ok(words),
     }
+}
+
+/// A host as a URL has it: an address of IPv6 in brackets.
+fn host(text: &str) -> &str {
+    let text = text.trim_end_matches('/');
+    text.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(text)
 }
 
 /// `NAME?type=A&server=HOST:PORT&transport=udp`, of which all but the name may be left out.
@@ -136,6 +152,7 @@ mod tests {
         assert!(told("exec:").contains("there is no command"));
         assert!(told("exec:check_load").contains("not an absolute path"));
         assert!(told("exec:/a 'b").contains("is not closed"));
+        assert!(told("icmp://a:1").contains("without a port"));
         assert!(told("dns://").contains("not a name"));
         assert!(told("dns://a?type=X").contains("not a type of records"));
         assert!(told("dns://a?transport=quic").contains("expected udp, tcp, tls or https"));
@@ -154,6 +171,12 @@ mod tests {
             "exec:/a -w 1",
             "tls://a:443",
             "unix:///run/a.sock",
+            "icmp://a",
+            "icmp://[::1]/",
+            "icmp://10.0.0.1",
+            "udp://a:1",
+            "ntp://a",
+            "ntp://[::1]:124",
         ] {
             assert!(matches!(parse(text, 1, Duration::from_secs(1), true), Ok(RunItem::Check(_))), "{text}");
         }

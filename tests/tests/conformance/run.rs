@@ -138,7 +138,7 @@ fn filled_in(words: &Words, text: &str, row: &str) -> String {
 /// Starts what the row needs.
 async fn prepare(row: Row, mut words: Words, zone: &mut Zone, authority: &Authority) -> Ready {
     let name = row.name;
-    let expects = row.expected.refused.is_some() != (!row.expected.endings.is_empty());
+    let expects = row.expected.refused.is_some() == row.expected.endings.is_empty();
     assert!(expects, "{name} expects nothing, or both a refusal and a result");
     let host = |part: &str| if part.is_empty() { format!("{name}.test") } else { format!("{part}.{name}.test") };
     let (mut servers, mut counts, mut dead, mut deaf) = (Vec::new(), None, Vec::new(), Vec::new());

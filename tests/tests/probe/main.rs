@@ -8,6 +8,7 @@ mod dialogue;
 mod dns;
 mod exchange;
 mod expect;
+mod grpc;
 mod handshake;
 mod http;
 mod http2;
@@ -18,6 +19,7 @@ mod redis;
 mod requests;
 mod tcp;
 mod tls;
+mod websocket;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::LazyLock;

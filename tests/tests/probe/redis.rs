@@ -146,8 +146,8 @@ async fn what_is_no_redis_server_is_told_apart() {
         (Behaviour::SaysForEver(aside), "protocol_error", "more than 262144 bytes"),
         (Behaviour::SaysForEver(b">1\r\n+aside\r\n".to_vec()), "protocol_error", "more than 4096 elements"),
         (Behaviour::Says(b"$99999999999\r\n".to_vec()), "protocol_error", "a text of more than 65536 bytes"),
-        (Behaviour::SaysAndCloses(b"+PON".to_vec()), "connection_closed", "in the middle of the answer"),
-        (Behaviour::SaysAndCloses(Vec::new()), "connection_closed", "before the first byte"),
+        (Behaviour::AnswersAndCloses(b"+PON".to_vec()), "connection_closed", "in the middle of the answer"),
+        (Behaviour::AnswersAndCloses(Vec::new()), "connection_closed", "before the first byte"),
         (Behaviour::Resets, "connection_reset", "before the first byte"),
     ] {
         let server = server(behaviour).await;

@@ -36,7 +36,7 @@ async fn a_trusted_server_passes_with_what_its_certificate_says() {
     ran.assert_passed();
     let phases = ran.evidence.phases;
     let parts = phases.connect.unwrap() + phases.tls.unwrap() + phases.first_byte.unwrap() + phases.receive.unwrap();
-    assert!(parts <= phases.total.unwrap() && phases.tls.unwrap() > phases.connect.unwrap(), "{phases:?}");
+    assert!(parts <= phases.total.unwrap() && phases.tls.unwrap() > 0, "{phases:?}");
     let tls = ran.evidence.tls.unwrap();
     assert_eq!(tls.not_after.unwrap().to_string(), "2099-01-01T00:00:00Z");
     let suites = (tls.version.as_deref(), tls.cipher.as_deref());

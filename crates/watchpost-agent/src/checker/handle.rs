@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use watchpost_model::{Check, validate_set};
+use watchpost_model::{Beat, BeatTaken, Check, CheckId, validate_set};
 
-use super::{Checker, CheckerContext, Event, listen, publish};
+use super::beats::BeatRefused;
+use super::{Checker, CheckerContext, Event, beat_intake, listen, publish};
 use crate::AgentError;
 use crate::abandoned::RoleStop;
 use crate::adhoc::{RunReport, RunRequest};
@@ -46,6 +47,10 @@ pub struct CheckerStatus {
     pub outstanding: usize,
     /// The generation of the configuration that is in force.
     pub config_generation: u64,
+    /// Sources of targets.
+    pub sources: usize,
+    /// Those of them that give no targets at present.
+    pub sources_degraded: usize,
 }
 
 /// How many messages may wait for the Checker. Whoever sends one more waits.
@@ -72,6 +77,14 @@ impl CheckerHandle {
     /// When the Checker is gone.
     pub async fn run_now(&self, request: RunRequest) -> Result<mpsc::Receiver<RunReport>, AgentError> {
         self.ask(|results| Event::RunNow(request, results)).await
+    }
+
+    /// A job has reported in.
+    ///
+    /// # Errors
+    /// When the Checker is gone. The inner error says why the beat was not taken.
+    pub async fn beat(&self, check: CheckId, beat: Beat) -> Result<Result<BeatTaken, BeatRefused>, AgentError> {
+        self.ask(|answer| Event::Beat { check, beat: Box::new(beat), answer }).await
     }
 
     /// How it stands.
@@ -104,17 +117,22 @@ impl CheckerHandle {
 /// Starts a Checker without checks. It listens for results before it returns.
 pub(crate) async fn start(cx: CheckerContext) -> Result<CheckerHandle, AgentError> {
     let cx = Arc::new(cx);
-    let subject = cx.subjects.results();
-    let results = cx.bus.subscribe(&subject, None).await.map_err(|source| AgentError::Subscribe { subject, source })?;
+    let subscribe = async |subject: String| {
+        let subscription = cx.bus.subscribe(&subject, None).await;
+        subscription.map_err(|source| AgentError::Subscribe { subject, source })
+    };
+    let (results, beats) = (subscribe(cx.subjects.results()).await?, subscribe(cx.subjects.beats()).await?);
     let alarm = cx.clock.alarm().map_err(AgentError::Timer)?;
     let due = alarm.due();
     let (outbox, outbound) = mpsc::channel(publish::OUTBOX_MAX);
     let (address, inbox) = mpsc::channel(INBOX_MAX);
-    let (alive, gone) = oneshot::channel();
+    let ((listening, gone), (beating, no_beats)) = (oneshot::channel(), oneshot::channel());
+    let alive = [listening, beating];
     let checker = Checker::new(Arc::clone(&cx), address.downgrade(), outbox, alive, alarm);
     crate::actor::start(checker, inbox, Arc::clone(&cx.stats));
     cx.helpers.spawn("publish", publish::publish_all(Arc::clone(&cx), outbound, address.downgrade()));
     cx.helpers.spawn("listen", listen::hand_over_answers(Arc::clone(&cx), results, address.downgrade(), gone));
+    cx.helpers.spawn("beats", beat_intake::take_beats(Arc::clone(&cx), beats, address.downgrade(), no_beats));
     let weak = address.downgrade();
     cx.helpers.spawn("wake", async move {
         loop {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use watchpost_core::Verdict;
-use watchpost_model::{CancelCause, Check, Endpoint, Firing, Outcome, Reason, ReasonCode, RunId, Task, TaskClass};
+use watchpost_model::{CancelCause, Check, Firing, Outcome, Reason, ReasonCode, RunId, Task, TaskClass};
 
 use super::publish::Outbound;
 use super::requester::GONE;
-use super::run::{Ending, Fired, Members, Node, Run, Trouble};
+use super::run::{Ending, Fired, Members, Node, Trouble, verdict_of};
 use super::settle::Origin;
 use super::{Checker, Pending};
 use crate::clock::later;
@@ -39,10 +39,7 @@ impl Checker {
                 let ending = Ending::new(CancelCause::CheckChanged, CHANGED);
                 self.settle_whole_run(&fired, Outcome::Cancelled, ending.reason());
             }
-            Members::Endpoints(endpoints) => {
-                let Some(endpoint) = endpoints.get(member as usize).cloned() else { return };
-                self.send_task(id, member, endpoint);
-            }
+            Members::Endpoints(_) | Members::Targets { .. } => self.send_task(id, member),
         }
     }
 
@@ -55,8 +52,17 @@ impl Checker {
         self.checks.get(check.id()).is_some_and(|entry| Arc::ptr_eq(&entry.check, check))
     }
 
-    fn send_task(&mut self, id: RunId, member: u32, endpoint: Endpoint) {
-        let Some(Run { fired, .. }) = self.runs.get(&id) else { return };
+    fn send_task(&mut self, id: RunId, member: u32) {
+        let Some(run) = self.runs.get(&id) else { return };
+        let Some((endpoint, body)) = run.aim(member) else { return };
+        let body = match body {
+            Ok(body) => body,
+            Err(reason) => {
+                let reason = reason.clone();
+                return self.give_up_member(id, member, Outcome::Error, reason);
+            }
+        };
+        let fired = &run.fired;
         // Times of day as the clock is set now: whoever reads them does so within ms.
         let (now, tick) = (self.cx.clock.now(), self.cx.clock.tick());
         let firing = Firing {
@@ -68,9 +74,7 @@ impl Checker {
             config_generation: fired.config_generation,
             class: if fired.request.is_some() { TaskClass::AdHoc } else { TaskClass::Scheduled },
         };
-        // Only the checks of probes have endpoints.
-        let Some(probe) = fired.check.probe() else { return };
-        let task = Task::new(fired.check.id(), probe, endpoint, &firing);
+        let task = Task::new(fired.check.id(), body, endpoint, &firing);
         let (key, request, answer_by) = (task.task, fired.request, fired.answer_by);
         let pending = Pending {
             run: fired.run,
@@ -101,7 +105,7 @@ impl Checker {
         match &run.members {
             Members::Resolving(_) => {}
             // Whatever of the run is in flight is to be stopped: its id says that in one word.
-            Members::Endpoints(_) => self.cancel_at_runners(id, ending),
+            Members::Endpoints(_) | Members::Targets { .. } => self.cancel_at_runners(id, ending),
             Members::Checks(checks) => {
                 let Some(check) = checks.get(member as usize) else { return };
                 self.cancel_run(RunId::derive_member(id, check.id()), &ending);
@@ -121,13 +125,14 @@ impl Checker {
         let Some(run) = self.runs.get(&id) else { return };
         match &run.members {
             Members::Resolving(_) => {}
-            Members::Endpoints(endpoints) => {
-                let Some(endpoint) = endpoints.get(member as usize) else { return };
-                let origin = Origin::of_endpoint(&run.fired, endpoint);
-                let trouble = Trouble { member: endpoint.name.clone(), outcome, reason: Some(reason.clone()) };
-                self.note_trouble(Node::Run(id), || trouble, Verdict::Undecided);
+            Members::Endpoints(_) | Members::Targets { .. } => {
+                let Some((endpoint, body)) = run.aim(member) else { return };
+                let verdict = verdict_of(outcome);
+                let origin = Origin::of_endpoint(&run.fired, &endpoint, body.ok());
+                let trouble = Trouble { member: endpoint.name, outcome, reason: Some(reason.clone()) };
+                self.note_trouble(Node::Run(id), || trouble, verdict);
                 self.settle_untried(origin, outcome, reason);
-                self.member_ended(Node::Run(id), member, Verdict::Undecided);
+                self.member_ended(Node::Run(id), member, verdict);
             }
             Members::Checks(checks) => {
                 let Some(check) = checks.get(member as usize) else { return };

@@ -3,6 +3,9 @@
 //!
 //! It touches the bus and the resolver, nothing else of the network.
 
+mod aim;
+mod beat_intake;
+mod beats;
 mod cancel;
 mod fire;
 mod handle;
@@ -26,7 +29,8 @@ use tokio::sync::{mpsc, oneshot};
 use watchpost_bus::SharedBus;
 use watchpost_core::{GroupStep, Ledger, Schedule, SlotId, Tick, phase};
 use watchpost_model::{
-    CancelCause, Check, CheckId, Endpoint, ProbeSettings, Reason, RunId, Subjects, TaskId, Timestamp,
+    Beat, BeatTaken, CancelCause, Check, CheckId, Endpoint, ProbeBody, ProbeSettings, Reason, RunId, Subjects, TaskId,
+    Timestamp,
 };
 use watchpost_probe::Resolver;
 
@@ -34,10 +38,12 @@ use crate::abandoned::RoleStop;
 use crate::actor::Behaviour;
 use crate::adhoc::{RunReport, RunRequest};
 use crate::clock::{Alarm, Clock};
+use crate::discovery::{Discovery, Source};
 use crate::helpers::Helpers;
 use crate::settings::AgentSettings;
 use crate::stats::Stats;
 
+pub use beats::BeatRefused;
 pub(crate) use handle::start;
 pub use handle::{CheckerHandle, CheckerStatus, ChecksChanged};
 use publish::Outbound;
@@ -63,6 +69,7 @@ pub(crate) struct CheckerContext {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) bus: SharedBus,
     pub(crate) resolver: Resolver,
+    pub(crate) discovery: Discovery,
     pub(crate) stats: Arc<Stats>,
     pub(crate) helpers: Helpers,
 }
@@ -81,7 +88,9 @@ pub(crate) enum Event {
     Answers(Vec<Answer>),
     /// The bus did not take a task.
     Unpublished { task: TaskId, reason: Reason },
-    /// A name was resolved, or could not be.
+    /// A job has reported in.
+    Beat { check: CheckId, beat: Box<Beat>, answer: oneshot::Sender<Result<BeatTaken, BeatRefused>> },
+    /// The endpoints of a run were found, or could not be.
     Resolved { run: RunId, endpoints: Endpoints },
     /// Whoever asked is gone.
     RequesterGone(u64),
@@ -101,8 +110,8 @@ pub(crate) struct Checker {
     /// Where its own tasks send to. Weak, since it must not keep itself alive.
     me: mpsc::WeakSender<Event>,
     outbox: mpsc::Sender<Outbound>,
-    /// Dropped with it, which ends its listener.
-    _alive: oneshot::Sender<()>,
+    /// Dropped with it, which ends its listeners.
+    _alive: [oneshot::Sender<()>; 2],
     alarm: Box<dyn Alarm>,
     checks: BTreeMap<CheckId, Configured>,
     schedule: Schedule<Arc<Check>>,
@@ -110,6 +119,8 @@ pub(crate) struct Checker {
     /// Counts up with each set of checks that is applied.
     generation: u64,
     runs: BTreeMap<RunId, Run>,
+    /// What was heard of the jobs of heartbeat checks.
+    jobs: beats::Jobs,
     requests: BTreeMap<u64, Request>,
     requests_seen: u64,
     /// What came back and is not taken yet.
@@ -135,6 +146,10 @@ struct Configured {
     slot: Option<SlotId>,
     /// Its latest scheduled run, while that is going.
     going: Option<RunId>,
+    /// Where its targets come from, which is asked for as long as this is held.
+    _source: Option<Arc<Source>>,
+    /// Where its latest run went, if its targets come from a source.
+    aims: Option<aim::Aims>,
 }
 
 /// What the ledger keeps of a task: enough to report on it if nobody else does.
@@ -169,6 +184,7 @@ impl Behaviour for Checker {
                 self.notice_set_clock();
                 self.fire_due();
                 self.expire_lost();
+                self.tell_all_news();
             }
             Event::Replace(checks, changed) => {
                 // A slot that is due and not fired yet would be lost with its timer.
@@ -181,10 +197,13 @@ impl Behaviour for Checker {
                 let _gone = results.send(receiver);
             }
             Event::Ask(status) => {
+                let (sources, sources_degraded) = self.cx.discovery.count();
                 let _gone = status.send(CheckerStatus {
                     checks: self.checks.len(),
                     outstanding: self.ledger.len() + self.resolving.len(),
                     config_generation: self.generation,
+                    sources,
+                    sources_degraded,
                 });
             }
             Event::Answers(answers) => {
@@ -192,6 +211,9 @@ impl Behaviour for Checker {
                 self.take_answers();
             }
             Event::Unpublished { task, reason } => self.settle_here(task, watchpost_model::Outcome::Missed, reason),
+            Event::Beat { check, beat, answer } => {
+                let _gone = answer.send(self.take_beat(&check, *beat));
+            }
             Event::Resolved { run, endpoints } => self.resolved(run, endpoints),
             Event::RequesterGone(id) => {
                 self.cancel_request(id, &Ending::new(CancelCause::RequesterGone, requester::GONE));
@@ -219,7 +241,7 @@ impl Checker {
         cx: Arc<CheckerContext>,
         me: mpsc::WeakSender<Event>,
         outbox: mpsc::Sender<Outbound>,
-        alive: oneshot::Sender<()>,
+        alive: [oneshot::Sender<()>; 2],
         alarm: Box<dyn Alarm>,
     ) -> Self {
         let clock_offset_us = clock_offset_us(&*cx.clock);
@@ -234,6 +256,7 @@ impl Checker {
             ledger: Ledger::default(),
             generation: 0,
             runs: BTreeMap::new(),
+            jobs: beats::Jobs::default(),
             requests: BTreeMap::new(),
             requests_seen: 0,
             answers: VecDeque::new(),
@@ -277,7 +300,9 @@ impl Checker {
             let slot = check
                 .is_scheduled()
                 .then(|| self.schedule.insert(now_us, interval, phase(id.as_str(), interval), Arc::clone(&check)));
-            self.checks.insert(id, Configured { check, slot, going });
+            let targets = check.probe().and_then(ProbeBody::targets);
+            let source = targets.map(|targets| self.cx.discovery.source(targets));
+            self.checks.insert(id, Configured { check, slot, going, _source: source, aims: None });
         }
         for (id, old) in before {
             changed.removed += 1;
@@ -289,6 +314,7 @@ impl Checker {
             // Whoever asked for a run by itself named what to run.
             self.cancel_runs(&ending, |run| run.fired.request.is_none() && over.contains(run.fired.check.id()));
         }
+        self.follow_jobs();
         changed.config_generation = self.generation;
         changed
     }
@@ -304,7 +330,8 @@ impl Checker {
             sleep = sleep.min(Duration::from_micros(u64::try_from(ahead).unwrap_or(0)));
         }
         let drain_wake = self.stopping.as_ref().and_then(Stopping::next_wake);
-        for tick in [self.ledger.next_expiry(), drain_wake].into_iter().flatten() {
+        let news = self.jobs.next_look().filter(|_| self.stopping.is_none());
+        for tick in [self.ledger.next_expiry(), drain_wake, news].into_iter().flatten() {
             sleep = sleep.min(tick.since(clock.tick()));
         }
         self.alarm.set(sleep);

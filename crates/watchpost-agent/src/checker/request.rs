@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use watchpost_core::{GroupSettings, GroupStep, Rule, TaskGroup, Tick, Verdict};
-use watchpost_model::{CancelCause, Check, CheckId, Outcome, Reason, ReasonCode, RunId, TargetReport, TaskResult};
+use watchpost_model::{
+    CancelCause, Check, CheckId, Endpoint, Outcome, Reason, ReasonCode, RunId, TargetReport, TaskResult,
+};
 
 use super::Checker;
 use super::requester::{self, GONE};
@@ -148,7 +150,7 @@ impl Checker {
                     run,
                     scheduled_at,
                     check_type: None,
-                    target: TargetReport { name: given.clone(), endpoint: given.clone(), address: None },
+                    target: TargetReport::new(given.clone(), &Endpoint::named(given)),
                     attempt: 0,
                     config_generation: self.generation,
                     request: Some(id),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use watchpost_model::{Check, Endpoint, Outcome, Reason, ReasonCode, RunId};
+use watchpost_model::{Check, Endpoint, Outcome, Reason, ReasonCode, RunId, SourceReport};
 use watchpost_probe::Resolver;
 
+use super::aim::Aims;
 use super::publish::tell;
 use super::run::{Fired, Members, Run};
 use super::{Checker, Event};
@@ -15,23 +16,36 @@ use super::{Checker, Event};
 /// How many names may be resolved at the same time; a run beyond that is missed.
 const RESOLVING_MAX: usize = 4096;
 
-/// What a name resolved to, or how the run ends without any.
-pub(super) type Endpoints = Result<Vec<Endpoint>, (Outcome, Reason)>;
+/// What a run goes to, or how it ends without any.
+pub(crate) type Endpoints = Result<Found, (Outcome, Reason)>;
+
+/// Where a run goes.
+pub(crate) enum Found {
+    /// To the addresses of a name.
+    Addresses(Vec<Endpoint>),
+    /// To the targets of a source, with a word on the source where it gives none at present.
+    Aims(Aims, Option<Arc<SourceReport>>),
+}
 
 impl Checker {
-    /// Finds the endpoints of a run on the runtime's threads.
+    /// Finds the addresses of the name of a run.
     pub(super) fn resolve(&mut self, fired: Fired) {
+        let limit = fired.deadline.since(self.cx.clock.tick());
+        let (resolver, check) = (self.cx.resolver.clone(), Arc::clone(&fired.check));
+        self.resolve_by(fired, async move { look_up(&resolver, &check, limit).await });
+    }
+
+    /// Finds the endpoints of a run by `work`, on the runtime's threads.
+    pub(super) fn resolve_by(&mut self, fired: Fired, work: impl Future<Output = Endpoints> + Send + 'static) {
         if self.resolving.len() >= RESOLVING_MAX {
-            let message = format!("{RESOLVING_MAX} names are being resolved already");
+            let message = format!("{RESOLVING_MAX} names and targets are being resolved already");
             return self.settle_whole_run(&fired, Outcome::Missed, Reason::new(ReasonCode::Overloaded, message));
         }
-        let limit = fired.deadline.since(self.cx.clock.tick());
-        let (id, check) = (fired.run, Arc::clone(&fired.check));
-        let (resolver, me) = (self.cx.resolver.clone(), self.me.clone());
+        let (id, me) = (fired.run, self.me.clone());
         let lookup = tokio::spawn(async move {
-            let endpoints = AssertUnwindSafe(look_up(&resolver, &check, limit)).catch_unwind().await;
+            let endpoints = AssertUnwindSafe(work).catch_unwind().await;
             let endpoints = endpoints.unwrap_or_else(|_| {
-                Err((Outcome::Cancelled, Reason::new(ReasonCode::Panicked, "resolving the name panicked")))
+                Err((Outcome::Cancelled, Reason::new(ReasonCode::Panicked, "resolving the target panicked")))
             });
             tell(&me, Event::Resolved { run: id, endpoints }).await;
         });
@@ -44,7 +58,8 @@ impl Checker {
         // One that was stopped meanwhile has its outcome.
         let Some(fired) = self.forget_resolving(id) else { return };
         match endpoints {
-            Ok(endpoints) => self.enter_run(fired, Members::Endpoints(endpoints)),
+            Ok(Found::Addresses(endpoints)) => self.enter_run(fired, Members::Endpoints(endpoints)),
+            Ok(Found::Aims(aims, source)) => self.enter_aimed(fired, aims, source),
             Err((outcome, reason)) => self.settle_whole_run(&fired, outcome, reason),
         }
     }
@@ -72,6 +87,9 @@ async fn look_up(resolver: &Resolver, check: &Check, limit: Duration) -> Endpoin
             let message = format!("{} resolved to no address", host_port.host());
             Err((Outcome::Error, Reason::new(ReasonCode::NoEndpoints, message)))
         }
-        Ok(ips) => Ok(ips.into_iter().map(|ip| Endpoint::at((ip, host_port.port()).into())).collect()),
+        Ok(ips) => {
+            let endpoint = |ip| Endpoint::at((ip, host_port.port()).into());
+            Ok(Found::Addresses(ips.into_iter().map(endpoint).collect()))
+        }
     }
 }

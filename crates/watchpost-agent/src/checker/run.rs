@@ -9,10 +9,13 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use watchpost_core::{GroupPolicy, GroupSettings, Rule, TaskGroup, Tick, Verdict};
 use watchpost_model::{
-    CancelCause, Check, Endpoint, Outcome, Reason, ReasonCode, RunId, RunPolicy, Timestamp, VerdictRule,
+    CancelCause, Check, Endpoint, Outcome, ProbeBody, Reason, ReasonCode, RunId, RunPolicy, SourceReport, Timestamp,
+    VerdictRule,
 };
 
 use super::Checker;
+use super::aim::Aim;
+use super::beats::heartbeat_of;
 use crate::adhoc::RUN_TASKS_MAX;
 
 /// A place in the tree.
@@ -57,6 +60,11 @@ pub(super) enum Members {
     /// The endpoints are yet to be found.
     Resolving(AbortHandle),
     Endpoints(Vec<Endpoint>),
+    /// The targets of a source, with a word on it where it gives none at present.
+    Targets {
+        aims: Arc<[Aim]>,
+        source: Option<Arc<SourceReport>>,
+    },
     Checks(Vec<Arc<Check>>),
 }
 
@@ -142,6 +150,21 @@ impl Run {
         Trouble { member: self.fired.check.id().to_string(), outcome, reason }
     }
 
+    /// Of a member that is an endpoint: where it is, and what is done there, or why nothing can be. `None` of other
+    /// members.
+    pub(super) fn aim(&self, member: u32) -> Option<(Endpoint, Result<&ProbeBody, &Reason>)> {
+        let member = member as usize;
+        match &self.members {
+            Members::Resolving(_) | Members::Checks(_) => None,
+            Members::Endpoints(endpoints) => Some((endpoints.get(member)?.clone(), Ok(self.fired.check.probe()?))),
+            Members::Targets { aims, source } => {
+                let aim = aims.get(member)?;
+                let endpoint = Endpoint { source: source.clone(), ..aim.endpoint.clone() };
+                Some((endpoint, aim.body.as_deref()))
+            }
+        }
+    }
+
     /// Whether it is made of checks.
     pub(super) fn is_group(&self) -> bool {
         matches!(self.members, Members::Checks(_))
@@ -160,12 +183,19 @@ impl Checker {
             tracing::debug!(check = %fired.check.id(), run = %fired.run, "this very run is under way already");
             return self.tell_parent(&fired, Verdict::Undecided);
         }
+        if heartbeat_of(&fired.check).is_some() {
+            // The job itself is asked nothing.
+            return self.settle_pulse(&fired, false);
+        }
         if let Some(members) = fired.check.group() {
             let checks: Option<Vec<_>> = members.iter().map(|id| self.check(id)).collect();
             return match checks {
                 Some(checks) => self.enter_run(fired, Members::Checks(checks)),
                 None => self.settle_without_members(&fired),
             };
+        }
+        if fired.check.probe().is_some_and(|probe| probe.targets().is_some()) {
+            return self.take_aim(fired);
         }
         match fired.check.probe().and_then(|probe| probe.target.static_endpoints()) {
             Some(endpoints) => self.enter_run(fired, Members::Endpoints(endpoints)),
@@ -189,6 +219,7 @@ impl Checker {
         let count = match &members {
             Members::Resolving(_) => 0,
             Members::Endpoints(endpoints) => endpoints.len(),
+            Members::Targets { aims, .. } => aims.len(),
             Members::Checks(checks) => checks.len(),
         };
         if let Some(request) = fired.request.and_then(|id| self.requests.get_mut(&id)) {

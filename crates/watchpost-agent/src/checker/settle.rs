@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use watchpost_core::{Expired, Settled, Verdict};
 use watchpost_model::{
-    CheckId, CheckType, Endpoint, ErrorReply, Outcome, PhasesUs, Reason, ReasonCode, RunId, TargetReport, TaskId,
-    TaskResult, Timestamp, V1,
+    CheckId, CheckType, Endpoint, ErrorReply, Outcome, PhasesUs, ProbeBody, Reason, ReasonCode, RunId, TargetReport,
+    TaskId, TaskResult, Timestamp, V1,
 };
 
 use super::publish::Outbound;
@@ -42,10 +42,9 @@ pub(super) struct Origin {
 
 impl Origin {
     /// Of a run of a probe that no task was made of: the whole target stands for its endpoints.
-    fn of_run(fired: &Fired) -> Option<Self> {
+    pub(super) fn of_run(fired: &Fired) -> Option<Self> {
         let probe = fired.check.probe()?;
-        let endpoint = probe.target.endpoint_name();
-        let target = TargetReport { name: probe.target_name(), endpoint, address: None };
+        let target = TargetReport::new(probe.target_name(), &Endpoint::named(&probe.endpoint_name()));
         Some(Self {
             check: fired.check.id().clone(),
             run: fired.run,
@@ -59,22 +58,17 @@ impl Origin {
     }
 
     /// Of one endpoint that no task was made for.
-    pub(super) fn of_endpoint(fired: &Fired, endpoint: &Endpoint) -> Option<Self> {
-        let mut origin = Self::of_run(fired)?;
-        origin.target.endpoint.clone_from(&endpoint.name);
-        origin.target.address = endpoint.address;
-        Some(origin)
+    pub(super) fn of_endpoint(fired: &Fired, endpoint: &Endpoint, body: Option<&ProbeBody>) -> Option<Self> {
+        let origin = Self::of_run(fired)?;
+        let name = body.map_or(origin.target.name, ProbeBody::target_name);
+        Some(Self { target: TargetReport::new(name, endpoint), ..origin })
     }
 
     /// Of a task that was sent.
     fn of_task(pending: &Pending) -> Self {
         Self {
             check_type: Some(pending.probe.check_type()),
-            target: TargetReport {
-                name: pending.probe.target_name(),
-                endpoint: pending.endpoint.name.clone(),
-                address: pending.endpoint.address,
-            },
+            target: TargetReport::new(pending.probe.target_name(), &pending.endpoint),
             check: pending.check.clone(),
             run: pending.run,
             scheduled_at: pending.scheduled_at,
@@ -236,7 +230,13 @@ impl Checker {
     }
 
     /// A result that the Checker makes itself, since no Runner did.
-    fn result(&self, task: TaskId, origin: Origin, outcome: Outcome, reason: Reason) -> TaskResult {
+    pub(super) fn result(
+        &self,
+        task: TaskId,
+        origin: Origin,
+        outcome: Outcome,
+        reason: impl Into<Option<Reason>>,
+    ) -> TaskResult {
         TaskResult {
             v: V1,
             task,
@@ -252,7 +252,7 @@ impl Checker {
             queue_wait_us: 0,
             attempt: origin.attempt,
             outcome,
-            reason: Some(reason),
+            reason: reason.into(),
             phases_us: PhasesUs::default(),
             hops: Vec::new(),
             assertions: Vec::new(),
@@ -264,7 +264,7 @@ impl Checker {
         }
     }
 
-    fn publish_result(&mut self, result: &TaskResult) {
+    pub(super) fn publish_result(&mut self, result: &TaskResult) {
         self.cx.stats.settled(result.outcome);
         if let (Verdict::Undecided, Some(reason)) = (verdict_of(result.outcome), &result.reason) {
             self.cx.stats.shed(&reason.code);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use watchpost_core::{Drain, DrainPhase, Tick};
-use watchpost_model::{CancelCause, TaskId};
+use watchpost_model::{CancelCause, ProbeBody, TaskId};
 
 use super::publish::{Outbound, tell};
 use super::run::{Fired, Members, Run};
@@ -123,18 +123,19 @@ impl Run {
             endpoint,
             state,
         };
-        let waiting = || self.group.waiting().map(|member| member as usize);
         const NOT_ITS_TURN: &str = "its turn in the group had not come";
         match &self.members {
             Members::Resolving(_) => {
-                let target = check.probe().map(|probe| probe.target.endpoint_name());
-                vec![abandoned(target.unwrap_or_default(), "its name was still being resolved")]
+                let target = check.probe().map(ProbeBody::endpoint_name);
+                vec![abandoned(target.unwrap_or_default(), "its endpoints were still being looked for")]
             }
-            Members::Endpoints(endpoints) => {
-                waiting().filter_map(|at| endpoints.get(at)).map(|e| abandoned(e.name.clone(), NOT_ITS_TURN)).collect()
+            Members::Endpoints(_) | Members::Targets { .. } => {
+                let endpoints = self.group.waiting().filter_map(|member| self.aim(member));
+                endpoints.map(|(endpoint, _)| abandoned(endpoint.name, NOT_ITS_TURN)).collect()
             }
             Members::Checks(checks) => {
-                waiting().filter_map(|at| checks.get(at)).map(|c| abandoned(c.id().to_string(), NOT_ITS_TURN)).collect()
+                let checks = self.group.waiting().filter_map(|member| checks.get(member as usize));
+                checks.map(|check| abandoned(check.id().to_string(), NOT_ITS_TURN)).collect()
             }
         }
     }

@@ -135,7 +135,7 @@ impl Checker {
         for (id, run) in &self.runs {
             let is_lost = |member: &u32| match &run.members {
                 Members::Resolving(_) => false,
-                Members::Endpoints(_) => !open.contains(&(*id, *member)),
+                Members::Endpoints(_) | Members::Targets { .. } => !open.contains(&(*id, *member)),
                 Members::Checks(checks) => checks
                     .get(*member as usize)
                     .is_none_or(|check| !self.runs.contains_key(&RunId::derive_member(*id, check.id()))),

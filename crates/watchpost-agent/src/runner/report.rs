@@ -93,11 +93,7 @@ fn bare(cx: &RunnerContext, task: &Task, waited: Duration, outcome: Outcome, rea
         bastion: task.bastion.clone(),
         runner: Some(cx.settings.runner.clone()),
         check_type: Some(task.check_type()),
-        target: TargetReport {
-            name: task.probe.target_name(),
-            endpoint: task.endpoint.name.clone(),
-            address: task.endpoint.address,
-        },
+        target: TargetReport::new(task.probe.target_name(), &task.endpoint),
         scheduled_at: task.scheduled_at,
         started_at: None,
         finished_at: cx.clock.now(),

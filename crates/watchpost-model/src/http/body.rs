@@ -1,7 +1,7 @@
 //! Bodies that `http` checks send.
 
 use data_encoding::BASE64;
-use serde::Deserializer;
+use serde::{Deserializer, Serializer};
 
 use super::BODY_SENT_BYTES_MAX;
 use crate::text::text_type;
@@ -19,6 +19,14 @@ impl Base64Text {
     pub fn decoded(&self) -> Vec<u8> {
         // Invariant: it was decoded once when the value was made.
         BASE64.decode(self.as_str().as_bytes()).unwrap_or_default()
+    }
+}
+
+/// As a newtype, which no format shows: templates may stand in a body.
+pub(super) fn write<S: Serializer>(body: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    match body {
+        Some(body) => serializer.serialize_newtype_struct("Body", body),
+        None => serializer.serialize_none(),
     }
 }
 

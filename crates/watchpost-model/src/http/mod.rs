@@ -42,7 +42,12 @@ pub struct HttpSettings {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<HeaderName, HeaderValue>,
     /// The body to send, as text; at most 64 KiB.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "body::text")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "body::text",
+        serialize_with = "body::write"
+    )]
     pub body: Option<String>,
     /// The body to send, in base64; at most 64 KiB of bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

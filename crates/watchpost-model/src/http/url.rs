@@ -47,11 +47,12 @@ impl HttpUrl {
         self.parts().scheme() == "https"
     }
 
-    /// The URL in its parts.
+    /// The URL in its parts; of a template, with samples in its places.
     pub fn parts(&self) -> url::Url {
+        let text = crate::template::sampled("HttpUrl", self.as_str(), |text| parse(text).is_ok());
         // Invariant: `parse` accepted this very text when the value was made.
         #[expect(clippy::expect_used, reason = "valid by construction")]
-        parse(self.as_str()).expect("a HttpUrl holds a valid URL")
+        parse(&text).expect("a HttpUrl holds a valid URL")
     }
 
     /// The host and port that the URL points at, the scheme's default port where it names none.

@@ -118,7 +118,7 @@ impl<'a> Judged<'a> {
             RData::CNAME(to) => Some(to.to_string()),
             _ => None,
         });
-        last.map(|name| shorten(&name, 100).into_owned())
+        last.map(|name| shorten(name.strip_suffix('.').unwrap_or(&name), 100).into_owned())
     }
 
     fn flags(&self, expect: &DnsExpect, findings: &mut Findings) {

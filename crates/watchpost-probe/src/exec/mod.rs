@@ -216,21 +216,9 @@ impl Spoken {
     }
 }
 
-/// What expressions can ask.
+/// What expressions can ask, besides the metrics.
 fn facts(code: i32, word: &str, spoken: &Spoken) -> serde_json::Value {
-    let perfdata: serde_json::Map<String, serde_json::Value> = spoken
-        .perfdata
-        .data
-        .iter()
-        .filter_map(|datum| Some((perfdata::metric_name(datum), datum.value?.into())))
-        .collect();
-    serde_json::json!({
-        "exit_code": code,
-        "state": word,
-        "summary": spoken.summary,
-        "output": spoken.rest,
-        "perfdata": perfdata,
-    })
+    serde_json::json!({ "exit_code": code, "state": word, "summary": spoken.summary, "output": spoken.rest })
 }
 
 fn cut(text: &str, bytes_max: usize) -> String {

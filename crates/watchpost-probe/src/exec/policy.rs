@@ -96,7 +96,6 @@ pub(super) fn not_started(command: &Path, error: &io::Error) -> Verdict {
     let hint = match error.kind() {
         // The file is there: it was looked at.
         io::ErrorKind::NotFound => " (is the interpreter there that its first line names?)",
-        _ if error.raw_os_error() == Some(libc::ENOEXEC) => " (a script wants a first line such as #!/bin/sh)",
         _ => "",
     };
     unusable(command, &format!("{}{hint}", plain(error)))

@@ -82,7 +82,8 @@ impl RedisProbe {
     ) -> Result<(Option<Reply>, RedisEvidence), Broken> {
         let tls = settings.tls.as_ref().map(|tls| (tls, &[][..]));
         let wire = Wire::open(&self.context, to, tls, READ_BYTES_MAX, recorder).await?;
-        let secrets = Secrets::of_values(settings.password.iter().map(|password| password.reveal()));
+        wire.end_by_reset();
+        let secrets = Secrets::default().and(settings.password.iter().map(|password| password.reveal()));
         let mut session = Session { talk: Conversation::new(wire), secrets };
         let evidence = session.log_in(settings).await?;
         recorder.of_type(TypeEvidence::Redis(evidence.clone()));
@@ -90,7 +91,6 @@ impl RedisProbe {
         session.ping().await?;
         recorder.metric("ping_ms", asked.elapsed().as_secs_f64() * 1_000.0);
         let reply = session.run(settings).await?;
-        session.talk.reset();
         Ok((reply, evidence))
     }
 }

@@ -55,7 +55,13 @@ fn asked(args: &CheckArgs) -> Result<Asked, Failure> {
         // What never runs by itself runs as a part of what does.
         let parts: HashSet<&CheckId> = loaded.checks.iter().filter_map(Check::group).flatten().collect();
         let whole = loaded.checks.iter().filter(|check| check.is_scheduled() || !parts.contains(check.id()));
-        items.extend(whole.map(|check| RunItem::Check(Box::new(check.clone()))));
+        // A job reports in when it has something to report, and not when somebody looks.
+        let (whole, jobs): (Vec<_>, Vec<_>) =
+            whole.partition(|check| check.check_type().is_none_or(CheckType::has_tasks));
+        jobs.iter().for_each(
+            |check| tracing::warn!(check = %check.id(), "heartbeat checks wait for jobs to report in: left out"),
+        );
+        items.extend(whole.into_iter().map(|check| RunItem::Check(Box::new(check.clone()))));
         known = loaded.checks.into_iter().map(unscheduled).collect::<Result<_, _>>()?;
     }
     probes.exec.directories.extend(args.exec_dirs.iter().cloned());

@@ -102,6 +102,10 @@ fn message_of(error: &serde_saphyr::Error) -> String {
 
 fn validate_pools(file: &Path, text: &str, settings: &FileConfig) -> Result<(), ConfigError> {
     for (check_type, pool) in &settings.pools {
+        if !check_type.has_tasks() {
+            let message = format!("`pools.{check_type}` has no meaning: no worker runs checks of that type");
+            return Err(ConfigError::whole(file, message));
+        }
         let Some(per_check) = &pool.per_check else { continue };
         let (given, size) = (per_check.value, pool.size());
         if !usize::try_from(given).is_ok_and(|given| (1..=size).contains(&given)) {
@@ -185,7 +189,7 @@ mod tests {
                 &["w.yaml:3:17", "`checks[0].http.url`", "expected `http` or `https`"],
             ),
             ("checks:\n  - id: a\n    http: [1]\n", &["w.yaml:3:11", "`checks[0].http`"]),
-            ("checks:\n  - id: a\n", &["w.yaml:2:5", "`checks[0]`", "expected one of `http:`, `tcp:` or `group:`"]),
+            ("checks:\n  - id: a\n", &["w.yaml:2:5", "`checks[0]`", "expected one of `http:`, `tcp:`, "]),
             (
                 "checks:\n  - {id: a, tcp: {address: 'a:1'}}\n  - {id: a, tcp: {address: 'a:2'}}\n",
                 &["w.yaml:3:5", "in line 2", "ids must differ"],

@@ -60,7 +60,7 @@ impl Page<'_> {
     fn hop(&mut self, hop: &HopReport, whole: u64) {
         let mut head = format!("  → {}", clean(&hop.target));
         if let Some(address) = hop.address {
-            let _infallible = write!(head, " at {address}");
+            let _infallible = write!(head, " at {}", watchpost_model::shown_address(address));
         }
         if let Some(status) = hop.status {
             let _infallible = write!(head, ": {status}");

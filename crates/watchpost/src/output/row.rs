@@ -20,7 +20,7 @@ pub fn write_result(row: &mut String, result: &TaskResult, colour: bool, clock: 
     write_part(row, &shorten(&result.target.name, 80), TARGET_WIDTH);
     let endpoint = result.target.address.map_or_else(
         || if result.target.endpoint == result.target.name { String::new() } else { result.target.endpoint.clone() },
-        |address| address.to_string(),
+        watchpost_model::shown_address,
     );
     write_part(row, &shorten(&endpoint, 60), ENDPOINT_WIDTH);
     write_part(row, &result.http.as_ref().map_or_else(|| "-".to_owned(), |http| http.status.to_string()), STATUS_WIDTH);

@@ -1,6 +1,6 @@
 //! Targets that are servers: `SCHEME://[USER@]HOST[:PORT][/PATH]`.
 
-use watchpost_model::{HostPort, ProbeSettings, RedisSettings};
+use watchpost_model::{GrpcSettings, HostPort, ProbeSettings, RedisSettings};
 
 use super::parsed;
 
@@ -47,6 +47,17 @@ fn shown(text: &str) -> std::borrow::Cow<'_, str> {
 
 pub(super) fn redis(rest: &str, tls: bool) -> Result<ProbeSettings, String> {
     Ok(ProbeSettings::Redis(RedisSettings::ping(address(rest, Some(6379))?, tls)))
+}
+
+/// `HOST:PORT/SERVICE`.
+pub(super) fn grpc(rest: &str, tls: bool) -> Result<ProbeSettings, String> {
+    match parts(rest, None)? {
+        Parts { user: "", address, path } => {
+            let service = if path.is_empty() { None } else { Some(parsed(path)?) };
+            Ok(ProbeSettings::Grpc(GrpcSettings::health(address, tls, service)))
+        }
+        Parts { user, .. } => Err(format!("`{}@` has no meaning here: expected no user", shown(user))),
+    }
 }
 
 /// `target` as it may be shown: a password that should not have been given is not.
