@@ -6,7 +6,7 @@ use bytes::Bytes;
 use watchpost_model::{HttpSettings, HttpVersion, Reason, ReasonCode};
 
 use super::decode::Decoder;
-use super::exchange::{self, Response};
+use super::exchange::{self, Response, Way};
 use super::failure;
 use super::hop::Hop;
 use crate::Verdict;
@@ -100,7 +100,9 @@ impl Fetcher {
         };
         let to = hop.destination(None, &settings.route);
         let connection = self.context.network.connect(to, recorder).await.map_err(of)?;
-        let answered = exchange::send(&hop, VERSION, connection, handshake, recorder).await;
+        // Whoever reads bounds what is read, and a stream may go on for days.
+        let way = Way { bytes_max: usize::MAX, ..Way::direct(connection) };
+        let answered = exchange::send(&hop, VERSION, way, handshake, recorder).await;
         let response = answered.map_err(|broken| of(failure::of_request(&broken, &hop, recorder)))?;
         recorder.enter(Stage::Receive);
         Ok(Stream { status: response.head.status.as_u16(), response, hop, recorder: recorder.clone() })

@@ -25,11 +25,10 @@ use watchpost_model::{HttpSettings, HttpVersion, Outcome, ProbeSettings, ProxyUr
 
 use self::answer::Unread;
 pub(crate) use self::cookies::Cookies;
-use self::exchange::Response;
+use self::exchange::{Response, Way};
 pub(crate) use self::facts::HttpFacts;
 pub(crate) use self::fetch::{Fetcher, Stream as FetchStream};
 use self::hop::Hop;
-use self::proxy::Way;
 use crate::assertions::{Answer, Findings, conclude_with};
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
@@ -176,7 +175,7 @@ impl HttpProbe {
         let network = &self.context.network;
         let proxy = settings.proxy.as_ref().map(ProxyUrl::parts);
         let way = match &proxy {
-            None => Way { connection: network.connect(to, recorder).await?, proxy: None },
+            None => Way::direct(network.connect(to, recorder).await?),
             Some(proxy) => {
                 let tunnels = settings.version == Some(HttpVersion::Http2);
                 proxy::connect(network, proxy, hop, to, tunnels, recorder).await?
