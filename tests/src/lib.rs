@@ -1,6 +1,7 @@
 //! What the end-to-end tests need: real servers, fixtures and observers.
 
 pub mod dns_server;
+pub mod flow_fixture;
 pub mod http2_fixture;
 pub mod http_fixture;
 pub mod kubernetes_api;

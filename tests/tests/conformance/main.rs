@@ -62,7 +62,7 @@ mod words;
 use std::collections::BTreeSet;
 
 /// How many rows there are at least; to be raised as they grow.
-const ROWS_MIN: usize = 545;
+const ROWS_MIN: usize = 566;
 
 macro_rules! row_files {
     ($($file:ident,)*) => {
@@ -93,6 +93,7 @@ row_files! {
     names,
     packed_bodies,
     refused,
+    steps,
     tcp,
     tls,
     unreachable,

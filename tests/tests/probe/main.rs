@@ -17,6 +17,7 @@ mod proxy;
 mod redirects;
 mod redis;
 mod requests;
+mod steps;
 mod tcp;
 mod tls;
 mod websocket;

@@ -13,6 +13,7 @@ pub mod lacking;
 pub mod names;
 pub mod packed_bodies;
 pub mod refused;
+pub mod steps;
 pub mod tcp;
 pub mod tls;
 pub mod unreachable;
