@@ -1,10 +1,12 @@
 //! What the end-to-end tests need: real servers, fixtures and observers.
 
+pub mod chrony_server;
 pub mod dns_server;
 pub mod flow_fixture;
 pub mod http2_fixture;
 pub mod http_fixture;
 pub mod kubernetes_api;
+pub mod mail_servers;
 pub mod nats_server;
 pub mod observer;
 pub mod openssl_server;
@@ -16,3 +18,5 @@ pub mod redis_server;
 pub mod server_process;
 pub mod tcp_fixture;
 pub mod tls_fixture;
+pub mod udp_fixture;
+pub mod unbound_server;

@@ -5,6 +5,7 @@ mod datagrams;
 mod dns;
 mod exec;
 mod heartbeat;
+mod mail;
 mod services;
 mod steps;
 
@@ -18,6 +19,7 @@ pub use self::datagrams::{IcmpEvidence, NtpEvidence, RoundTrips};
 pub use self::dns::{DnsEvidence, DnsRecord};
 pub use self::exec::{ExecEvidence, PerfDatum};
 pub use self::heartbeat::HeartbeatEvidence;
+pub use self::mail::MailEvidence;
 pub use self::services::{GrpcEvidence, WebsocketEvidence};
 pub use self::steps::{StepReport, StepsEvidence};
 
@@ -98,6 +100,8 @@ impl Phase {
 pub enum TypeEvidence {
     /// Of an exchange of texts.
     Dialogue(DialogueEvidence),
+    /// Of a mail server.
+    Mail(MailEvidence),
     /// Of a program that was run.
     Exec(ExecEvidence),
     /// Of a job that reports in by itself.

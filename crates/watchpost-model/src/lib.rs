@@ -36,6 +36,7 @@ mod http;
 mod icmp;
 mod id;
 mod json_path;
+mod mail;
 mod message;
 mod network;
 mod ntp;
@@ -90,6 +91,7 @@ pub use http::{
 pub use icmp::{ECHO_COUNT_MAX, IcmpSettings};
 pub use id::{BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
 pub use json_path::{JsonExpect, JsonPath, compile_json_path};
+pub use mail::{HeloName, ImapSettings, MailLogin, MailUser, Pop3Settings, SmtpSettings, StartTls};
 pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
 pub use ntp::NtpSettings;

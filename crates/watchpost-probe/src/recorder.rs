@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use watchpost_model::{
-    AssertionReport, DialogueEvidence, HopReport, HttpEvidence, Phase, PhaseSpan, PhasesUs, Reason, ReasonCode,
-    StepsEvidence, TlsEvidence, TypeEvidence,
+    AssertionReport, HopReport, HttpEvidence, Phase, PhaseSpan, PhasesUs, Reason, ReasonCode, StepsEvidence,
+    TlsEvidence, TypeEvidence,
 };
 
 use crate::redaction::Redaction;
@@ -244,10 +244,10 @@ impl Recorder {
         self.0.lock().evidence.of_type = Some(evidence);
     }
 
-    /// Adds to the evidence of a dialogue, if there is any.
-    pub(crate) fn amend_dialogue(&self, amend: impl FnOnce(&mut DialogueEvidence)) {
-        if let Some(TypeEvidence::Dialogue(dialogue)) = &mut self.0.lock().evidence.of_type {
-            amend(dialogue);
+    /// Adds to the evidence of the check's type, if there is any.
+    pub(crate) fn amend_type(&self, amend: impl FnOnce(&mut TypeEvidence)) {
+        if let Some(of_type) = &mut self.0.lock().evidence.of_type {
+            amend(of_type);
         }
     }
 

@@ -105,6 +105,25 @@ impl Secrets {
         values.for_each(|value| self.add(value.as_bytes()));
     }
 
+    fn add_header(&mut self, name: &str, value: &str) {
+        if !is_secret_header(name) {
+            return;
+        }
+        let value = value.trim();
+        self.add(value.as_bytes());
+        if let Some((scheme, credentials)) = value.split_once(' ') {
+            let credentials = credentials.trim();
+            self.add(credentials.as_bytes());
+            if scheme.eq_ignore_ascii_case("basic") {
+                self.add_basic(credentials);
+            }
+        }
+        if name == "cookie" {
+            let values = value.split(';').filter_map(|pair| pair.split_once('='));
+            values.for_each(|(_, value)| self.add(value.trim().as_bytes()));
+        }
+    }
+
     /// Adds those that `others` are.
     pub(crate) fn join(&mut self, others: &Self) {
         others.sent.iter().for_each(|secret| self.add(secret));
@@ -124,25 +143,6 @@ impl Secrets {
         let is_short = (WORD_BYTES_MIN..SECRET_BYTES_MIN).contains(&word.len());
         if is_short && !self.words.iter().any(|known| known == word) {
             self.words.push(word.to_vec());
-        }
-    }
-
-    fn add_header(&mut self, name: &str, value: &str) {
-        if !is_secret_header(name) {
-            return;
-        }
-        let value = value.trim();
-        self.add(value.as_bytes());
-        if let Some((scheme, credentials)) = value.split_once(' ') {
-            let credentials = credentials.trim();
-            self.add(credentials.as_bytes());
-            if scheme.eq_ignore_ascii_case("basic") {
-                self.add_basic(credentials);
-            }
-        }
-        if name == "cookie" {
-            let values = value.split(';').filter_map(|pair| pair.split_once('='));
-            values.for_each(|(_, value)| self.add(value.trim().as_bytes()));
         }
     }
 

@@ -83,9 +83,11 @@ impl Script<'_> {
             if !done {
                 break;
             }
-            recorder.amend_dialogue(|dialogue| {
-                dialogue.steps_done = u32::try_from(i + 1).ok();
-                dialogue.captures = played.shown.clone();
+            recorder.amend_type(|evidence| {
+                if let TypeEvidence::Dialogue(dialogue) = evidence {
+                    dialogue.steps_done = u32::try_from(i + 1).ok();
+                    dialogue.captures = played.shown.clone();
+                }
             });
         }
         recorder.leave();

@@ -12,7 +12,7 @@ mod fetch;
 pub(crate) mod hop;
 mod http1;
 mod http2;
-mod proxy;
+pub(crate) mod proxy;
 mod stream;
 
 use std::net::SocketAddr;
@@ -25,10 +25,11 @@ use watchpost_model::{HttpSettings, HttpVersion, Outcome, ProbeSettings, ProxyUr
 
 use self::answer::Unread;
 pub(crate) use self::cookies::Cookies;
-use self::exchange::{Response, Way};
+use self::exchange::Response;
 pub(crate) use self::facts::HttpFacts;
 pub(crate) use self::fetch::{Fetcher, Stream as FetchStream};
 use self::hop::Hop;
+pub(crate) use self::proxy::Way;
 use crate::assertions::{Answer, Findings, conclude_with};
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
@@ -175,7 +176,7 @@ impl HttpProbe {
         let network = &self.context.network;
         let proxy = settings.proxy.as_ref().map(ProxyUrl::parts);
         let way = match &proxy {
-            None => Way::direct(network.connect(to, recorder).await?),
+            None => Way { connection: network.connect(to, recorder).await?, proxy: None },
             Some(proxy) => {
                 let tunnels = settings.version == Some(HttpVersion::Http2);
                 proxy::connect(network, proxy, hop, to, tunnels, recorder).await?
