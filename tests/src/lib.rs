@@ -2,6 +2,7 @@
 
 pub mod chrony_server;
 pub mod dns_server;
+pub mod flow_fixture;
 pub mod http2_fixture;
 pub mod http_fixture;
 pub mod kubernetes_api;

@@ -62,7 +62,7 @@ mod words;
 use std::collections::BTreeSet;
 
 /// How many rows there are at least; to be raised as they grow.
-const ROWS_MIN: usize = 620;
+const ROWS_MIN: usize = 641;
 
 macro_rules! row_files {
     ($($file:ident,)*) => {
@@ -99,6 +99,7 @@ row_files! {
     names,
     packed_bodies,
     refused,
+    steps,
     tcp,
     tls,
     tls_type,

@@ -22,6 +22,7 @@ mod proxy;
 mod redirects;
 mod redis;
 mod requests;
+mod steps;
 mod tcp;
 mod tls;
 mod websocket;

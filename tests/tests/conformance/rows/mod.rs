@@ -19,6 +19,7 @@ pub mod mail;
 pub mod names;
 pub mod packed_bodies;
 pub mod refused;
+pub mod steps;
 pub mod tcp;
 pub mod tls;
 pub mod tls_type;
