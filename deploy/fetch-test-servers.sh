@@ -7,7 +7,9 @@ set -euo pipefail
 wanted=(
     check_dummy:monitoring-plugins-basic
     check_ssh:monitoring-plugins-basic
+    chronyd:chrony
     redis-server:redis-server
+    unbound:unbound
 )
 
 say() { printf '%s\n' "fetch-test-servers: $*" >&2; }

@@ -1,5 +1,6 @@
 //! What the end-to-end tests need: real servers, fixtures and observers.
 
+pub mod chrony_server;
 pub mod dns_server;
 pub mod http2_fixture;
 pub mod http_fixture;
@@ -15,3 +16,5 @@ pub mod redis_server;
 pub mod server_process;
 pub mod tcp_fixture;
 pub mod tls_fixture;
+pub mod udp_fixture;
+pub mod unbound_server;

@@ -43,10 +43,12 @@ mod outcome;
 mod password;
 mod probe;
 mod redis;
+mod references;
 mod result;
 mod server;
 mod set;
 mod status;
+mod steps;
 mod subject;
 mod target;
 mod targets;
@@ -66,7 +68,7 @@ mod websocket;
 pub use beat::{Beat, BeatMessage, BeatStatus, BeatTaken, HeartbeatSettings};
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
-pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex, SentPart};
+pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex};
 pub use dns::{
     DnsExpect, DnsName, DnsSettings, DnsTransport, DohMethod, DohPath, DohSettings, FlagsExpect, Rcode, RecordData,
     RecordType, RecordsExpect,
@@ -95,10 +97,15 @@ pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
 pub use password::{Password, Token};
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
+pub use references::TextPart;
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
 pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use status::{StatusRange, StatusSet};
+pub use steps::{
+    CAPTURE_BYTES_MAX, CAPTURES_MAX, Capture, CaptureName, Captured, CookieName, FlowStep, StepName, StepsSettings,
+    Unfillable, text_of, written_forms,
+};
 pub use subject::{SubjectPrefix, Subjects, header};
 pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target, shown_address};
 pub use targets::{

@@ -16,6 +16,7 @@ use crate::http::HttpSettings;
 use crate::icmp::IcmpSettings;
 use crate::ntp::NtpSettings;
 use crate::redis::RedisSettings;
+use crate::steps::StepsSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
 use crate::tls::TlsCheckSettings;
@@ -163,6 +164,8 @@ check_types! {
     Udp(UdpSettings) = udp,
     /// A question to a time server.
     Ntp(NtpSettings) = ntp,
+    /// A flow of HTTP requests, with values carried from one to the next.
+    Steps(StepsSettings) = steps,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

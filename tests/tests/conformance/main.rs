@@ -80,6 +80,7 @@ macro_rules! row_files {
 }
 
 row_files! {
+    exec,
     expressions,
     http_bodies,
     http_endings,

@@ -9,6 +9,7 @@ use super::decode::Decoder;
 use super::exchange::{self, Response};
 use super::failure;
 use super::hop::Hop;
+use super::proxy::Way;
 use crate::Verdict;
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};

@@ -1,5 +1,6 @@
 //! The rows of the table, a file for each area.
 
+pub mod exec;
 pub mod expressions;
 pub mod http_bodies;
 pub mod http_endings;
