@@ -25,13 +25,13 @@ fn steps() -> Vec<Row> {
         dialogue(
             "of-steps",
             greets(),
-            r#"    - expect: '^220 (?P<who>\S+) '
-    - { send: "EHLO ${who}\r\n", expect: '^250 ' }
+            r#"    - expect: '^220 (?P<WHO>\S+) '
+    - { send: "EHLO ${WHO}\r\n", expect: '^250 ' }
     - { send_hex: "51 0d 0a" }"#,
         )
         .pass()
         .at("evidence.dialogue.steps_done", is(3))
-        .at("evidence.dialogue.captures.who", is("mx"))
+        .at("evidence.dialogue.captures.WHO", is("mx"))
         .at("evidence.dialogue.transcript", absent())
         .at("assertions.1.expr", is("step 2: answer matches /^250 /")),
         dialogue("not-as-expected", greets(), "    - expect: '^220 '\n    - { send: x, expect: '^354 ' }\n    - { send: y }")
@@ -99,8 +99,8 @@ fn refused() -> Vec<Row> {
         bad("empty", "steps: [{}]", "step 1 of `tcp.steps` does nothing"),
         bad(
             "unknown-capture",
-            "steps: [{send: '${nobody}'}]",
-            "sends `\\$\\{nobody\\}`, which no earlier step captures",
+            "steps: [{send: '${NOBODY}'}]",
+            "sends `\\$\\{NOBODY\\}`, which no earlier step captures",
         ),
         bad("both", "send: x, steps: [{send: y}]", "expected these within the steps"),
         bad("tls-twice", "tls: {}, steps: [{starttls: {}}]", "begins TLS, which there is already"),
