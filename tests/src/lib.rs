@@ -5,6 +5,7 @@ pub mod dns_server;
 pub mod http2_fixture;
 pub mod http_fixture;
 pub mod kubernetes_api;
+pub mod mail_servers;
 pub mod nats_server;
 pub mod observer;
 pub mod openssl_server;

@@ -16,6 +16,7 @@ mod http;
 mod http2;
 mod icmp;
 mod limits;
+mod mail;
 mod proxy;
 mod redirects;
 mod redis;

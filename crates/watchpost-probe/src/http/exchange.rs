@@ -91,6 +91,26 @@ pub(crate) async fn send(
     Ok(Response { head, answer })
 }
 
+/// The same by HTTP/1.1, for an answer of which more is wanted than checks read: `bytes` of it, with what its
+/// framing takes.
+///
+/// # Errors
+/// As with [`send`].
+pub(crate) async fn send_for_long(
+    hop: &Hop,
+    bytes: usize,
+    connection: TcpStream,
+    handshake: Option<Handshake>,
+    recorder: &Recorder,
+) -> Result<Response, Broken> {
+    let transport = secure(connection, handshake, recorder).await.map_err(Broken::Tls)?;
+    let request = hop.http1_request().map_err(Broken::Request)?;
+    recorder.enter(Stage::Send);
+    let stream = Stream::http1(transport, recorder, hop.body().len()).reading(bytes);
+    let (head, answer) = http1::ask(stream, request).await.map_err(Broken::Exchange)?;
+    Ok(Response { head, answer: Answer::Http1(answer) })
+}
+
 async fn secure(stream: TcpStream, handshake: Option<Handshake>, recorder: &Recorder) -> io::Result<Transport> {
     let Some(handshake) = handshake else { return Ok(Transport::Plain(stream)) };
     // The last message of the handshake and the request are small and follow one another: the second

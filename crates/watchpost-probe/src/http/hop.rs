@@ -80,11 +80,12 @@ impl Hop {
         Ok(hop)
     }
 
-    /// The same request, of whose answer no result shows what `rules` hide.
-    pub(crate) fn hiding(mut self, rules: &Redaction) -> Self {
+    /// The same request, of whose answer no result shows what `rules` hide, nor these `secrets`.
+    pub(crate) fn hiding(mut self, rules: &Redaction, secrets: &Secrets) -> Self {
         if !rules.is_empty() {
             self.secrets = self.secrets.with_rules(rules);
         }
+        self.secrets.join(secrets);
         self
     }
 
@@ -124,11 +125,11 @@ impl Hop {
 
     /// Where this hop goes so that it stays with the instance that is checked at `endpoint`, if it
     /// goes to the host of `first` at all: another port of the same host is one of the same instance.
-    pub(crate) fn at_instance(&self, first: &Self, mut endpoint: SocketAddr) -> Option<SocketAddr> {
-        if self.url.host() != first.url.host() {
+    pub(crate) fn at_instance(&self, first: &Url, mut endpoint: SocketAddr) -> Option<SocketAddr> {
+        if self.url.host() != first.host() {
             return None;
         }
-        if self.port() != first.port() {
+        if Some(self.port()) != first.port_or_known_default() {
             endpoint.set_port(self.port());
         }
         Some(endpoint)
@@ -151,6 +152,11 @@ impl Hop {
     /// What the check sends and no result shows.
     pub(crate) fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+
+    /// Has these hidden as well.
+    pub(crate) fn hide(&mut self, secrets: &Secrets) {
+        self.secrets.join(secrets);
     }
 
     /// What goes over a connection of HTTP/1.1 to the target itself.
@@ -402,7 +408,7 @@ mod tests {
         let first = hop(r#"{"url": "http://a.example/"}"#);
         let at = |location: &str| {
             let instance = "10.0.0.2:8080".parse().unwrap();
-            to(&first, 302, location).unwrap().at_instance(&first, instance).map(|at| at.to_string())
+            to(&first, 302, location).unwrap().at_instance(first.url(), instance).map(|at| at.to_string())
         };
         assert_eq!(at("/x").as_deref(), Some("10.0.0.2:8080"));
         assert_eq!(at("https://a.example/").as_deref(), Some("10.0.0.2:443"));

@@ -27,6 +27,13 @@ pub(crate) struct Way<'a> {
     pub(crate) proxy: Option<&'a Proxy>,
 }
 
+impl Way<'_> {
+    /// Straight to the host of the request.
+    pub(crate) fn direct(connection: TcpStream) -> Self {
+        Self { connection, proxy: None }
+    }
+}
+
 /// What a proxy is asked to connect to.
 enum To<'a> {
     Name(&'a str, u16),
