@@ -17,14 +17,16 @@ use crate::grpc::GrpcSettings;
 use crate::http::HttpSettings;
 use crate::icmp::IcmpSettings;
 use crate::id::CheckId;
+use crate::mail::{ImapSettings, Pop3Settings, SmtpSettings};
 use crate::message::V1;
 use crate::ntp::NtpSettings;
 use crate::probe::{CheckType, ProbeSettings};
 use crate::redis::RedisSettings;
+use crate::steps::StepsSettings;
 use crate::target::{Addresses, Target, shown_address};
 use crate::targets::Targets;
 use crate::tcp::TcpSettings;
-use crate::template::{Places, first_template};
+use crate::template::{Places, first_place, first_template};
 use crate::time::{Interval, Timeout};
 use crate::tls::TlsCheckSettings;
 use crate::udp::UdpSettings;
@@ -80,6 +82,15 @@ pub struct CheckDocument {
     /// A check of a socket in the file system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unix: Option<UnixSettings>,
+    /// A visit to a mail server by SMTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smtp: Option<SmtpSettings>,
+    /// A visit to a mail server by IMAP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imap: Option<ImapSettings>,
+    /// A visit to a mail server by POP3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pop3: Option<Pop3Settings>,
     /// Echo requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icmp: Option<IcmpSettings>,
@@ -89,6 +100,9 @@ pub struct CheckDocument {
     /// A question to a time server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ntp: Option<NtpSettings>,
+    /// A flow of HTTP requests, with values carried from one to the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<StepsSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -149,9 +163,13 @@ impl CheckDocument {
             redis: None,
             tls: None,
             unix: None,
+            smtp: None,
+            imap: None,
+            pop3: None,
             icmp: None,
             udp: None,
             ntp: None,
+            steps: None,
             group: None,
             interval: None,
             timeout: None,
@@ -293,8 +311,8 @@ fn templated(
         let template = first_template(settings, "").or_else(|| first_template(expect, "expect"));
         return match template {
             Some((key, text)) => Err(format!(
-                "`{key}` is `{}`, and the check has no `targets` to fill it in with",
-                crate::shorten(&text, 80)
+                "`{key}` holds `{}`, and the check has no `targets` to fill it in with",
+                first_place(&text)
             )),
             None => Ok(None),
         };
@@ -304,8 +322,8 @@ fn templated(
     }
     if let Some((key, text)) = first_template(&targets, "targets") {
         return Err(format!(
-            "`{key}` is `{}`: targets are filled in, and not into where they come from",
-            crate::shorten(&text, 80)
+            "`{key}` holds `{}`: targets are filled in, and not into where they come from",
+            first_place(&text)
         ));
     }
     let places = Places::find(settings, expect)?;

@@ -127,11 +127,8 @@ impl Message for Task {
             return Err(Invalid::new("answer_by lies before deadline: expected the deadline or later"));
         }
         let has_ports = self.probe.host_port().is_none_or(|host_port| host_port.port() != 0);
-        if let Some(address) = self.endpoint.address
-            && (address.port() != 0) != has_ports
-        {
-            let wanted = if has_ports { "1 to 65535" } else { "0, since this type of check has no ports" };
-            return Err(Invalid::new(format!("endpoint.address has port {}: expected {wanted}", address.port())));
+        if has_ports && self.endpoint.address.is_some_and(|address| address.port() == 0) {
+            return Err(Invalid::new("endpoint.address has port 0: expected 1 to 65535"));
         }
         if self.attempt == 0 {
             return Err(Invalid::new("field `attempt` is 0: expected 1 or more"));

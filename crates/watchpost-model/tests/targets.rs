@@ -113,7 +113,7 @@ fn a_check_with_templates_it_cannot_fill_in_is_refused() {
     for (json, told) in [
         (
             r#"{"id": "a", "http": {"url": "http://{{target.host}}/"}}"#,
-            "`http.url` is `http://{{target.host}}/`, and the check has no `targets`",
+            "`http.url` holds `{{target.host}}`, and the check has no `targets`",
         ),
         (
             r#"{"id": "a", "tcp": {"address": "a:1", "send": "x"}, "targets": {"static": ["a:1"]}}"#,
@@ -125,7 +125,7 @@ fn a_check_with_templates_it_cannot_fill_in_is_refused() {
         ),
         (
             r#"{"id": "a", "tcp": {"address": "{{target.address}}"}, "targets": {"http": {"url": "http://{{target.host}}"}}}"#,
-            "`targets.http.url` is `http://{{target.host}}`: targets are filled in, and not into where they come from",
+            "`targets.http.url` holds `{{target.host}}`: targets are filled in, and not into where they come from",
         ),
         (r#"{"id": "a", "group": {"checks": ["b"]}, "targets": {"static": ["a:1"]}}"#, "`targets` has no meaning"),
     ] {
@@ -164,6 +164,26 @@ fn a_check_with_templates_it_cannot_fill_in_is_refused() {
         let error = listed(rest).unwrap_err();
         assert!(error.contains(told), "{rest}: {error}");
     }
+}
+
+#[test]
+fn secrets_beside_a_place_are_told_to_nobody() {
+    let secret = r#""headers": {"Authorization": "hunter2 {{target.labels.l}} hunter2"}"#;
+    let check = listed(&format!(r#""http": {{"url": "http://{{{{target.address}}}}", {secret}}}"#)).unwrap();
+    let error = aim(&check, &target("a:1", &[("l", "{{target.host}}")])).unwrap_err();
+    assert!(error.contains("`http.headers.authorization` holds `{{target.host}}`"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+    for rest in [
+        format!(r#"{{"id": "a", "http": {{"url": "http://a", {secret}}}}}"#),
+        format!(r#"{{"id": "a", "http": {{"url": "http://a", {secret}}}}}"#).replace("labels.l", "label"),
+    ] {
+        let error = check_error(&rest);
+        assert!(!error.contains("hunter2") && error.contains("{{target.label"), "{error}");
+    }
+}
+
+fn check_error(json: &str) -> String {
+    check(json).unwrap_err()
 }
 
 #[test]

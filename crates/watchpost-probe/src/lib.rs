@@ -52,6 +52,7 @@ mod handshake;
 mod http;
 mod icmp;
 mod lazy;
+mod mail;
 mod network;
 mod ntp;
 mod patterns;
@@ -60,6 +61,7 @@ mod redaction;
 mod redis;
 mod resolver;
 mod secret;
+mod steps;
 mod targets;
 mod tcp;
 mod tls;
@@ -152,9 +154,13 @@ impl ProbeSet {
             .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
             .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
             .with(CheckType::Unix, context.factory(unix::UnixProbe::new))
+            .with(CheckType::Smtp, context.factory(mail::MailProbe::new))
+            .with(CheckType::Imap, context.factory(mail::MailProbe::new))
+            .with(CheckType::Pop3, context.factory(mail::MailProbe::new))
             .with(CheckType::Icmp, context.factory(icmp::IcmpProbe::new))
             .with(CheckType::Udp, context.factory(udp::UdpProbe::new))
             .with(CheckType::Ntp, context.factory(ntp::NtpProbe::new))
+            .with(CheckType::Steps, context.factory(steps::StepsProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

@@ -106,7 +106,7 @@ fn config_errors_say_where_what_and_what_was_expected() {
 
 #[test]
 fn the_examples_are_valid() {
-    for (name, checks) in [("first.yaml", 3), ("groups.yaml", 5)] {
+    for (name, checks) in [("first.yaml", 3), ("groups.yaml", 5), ("targets.yaml", 4)] {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples").join(name);
         let ran = watchpost(&["config", "validate", example.to_str().unwrap()]);
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);

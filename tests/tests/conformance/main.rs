@@ -62,7 +62,7 @@ mod words;
 use std::collections::BTreeSet;
 
 /// How many rows there are at least; to be raised as they grow.
-const ROWS_MIN: usize = 545;
+const ROWS_MIN: usize = 620;
 
 macro_rules! row_files {
     ($($file:ident,)*) => {
@@ -81,6 +81,7 @@ macro_rules! row_files {
 
 row_files! {
     exec,
+    dialogues,
     expressions,
     http_bodies,
     http_endings,
@@ -91,11 +92,13 @@ row_files! {
     http_status,
     http_ways,
     lacking,
+    mail,
     names,
     packed_bodies,
     refused,
     tcp,
     tls,
+    tls_type,
     unreachable,
 }
 

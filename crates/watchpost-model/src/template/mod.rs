@@ -42,13 +42,14 @@ impl Context {
     /// Of the type called `name`; `None` where no template may stand.
     fn of(name: &str) -> Option<Self> {
         match name {
-            "HttpUrl" => Some(Self::Url),
+            "HttpUrl" | "WebsocketUrl" => Some(Self::Url),
             "HostPort" | "ServerAddress" => Some(Self::HostPort),
             "Pattern" | "LinePattern" => Some(Self::Pattern),
             "Expression" => Some(Self::Expression),
             "Argument" => Some(Self::Argument),
-            "Body" | "CommandWord" | "DatabaseName" | "DnsName" | "ExpectedValue" | "HeaderValue" | "Host"
-            | "Needle" | "RecordData" | "Sent" | "ServerNameText" | "LoginName" => Some(Self::Plain),
+            "BasicUser" | "Body" | "CommandWord" | "DatabaseName" | "DnsName" | "ExpectedValue" | "HeaderValue"
+            | "Host" | "LoginName" | "Needle" | "RecordData" | "Sent" | "ServerNameText" | "ServiceName"
+            | "UserName" => Some(Self::Plain),
             // What names files and programs is not for a source of targets to say, nor are statements of a database.
             _ => None,
         }
@@ -91,7 +92,7 @@ impl Template {
                 parts.push(Part::Literal(rest[..at].into()));
             }
             let (place, after) = Place::parse(inner).map_err(|why| {
-                let shown = crate::shorten(&rest[at..], 60);
+                let shown = first_place(&rest[at..]);
                 format!("`{shown}` cannot be filled in: {why}")
             })?;
             parts.push(Part::Place(place));
@@ -183,9 +184,15 @@ pub(crate) fn sampled<'a>(type_name: &str, text: &'a str, check: impl Fn(&str) -
     Cow::Owned(sampled.swap_remove(good))
 }
 
-pub(crate) fn nowhere(text: &str) -> String {
-    let shown = next_place(text).map_or(text, |(at, _)| &text[at..]);
-    format!("`{}` cannot be filled in here: expected a text without it", crate::shorten(shown, 60))
+fn nowhere(text: &str) -> String {
+    format!("`{}` cannot be filled in here: expected a text without it", first_place(text))
+}
+
+/// The first place of `text`, for errors: what stands around it may be a secret.
+pub(crate) fn first_place(text: &str) -> Cow<'_, str> {
+    let place = next_place(text).map_or("", |(at, _)| &text[at..]);
+    let end = place.find("}}").map_or(place.len(), |end| end + 2);
+    crate::shorten(&place[..end], 60)
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The places of a check's settings and expectations, and what they are for one target.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::walk::{Step, Text, shown, walk};
-use super::{Context, Template, is_template, nowhere};
+use super::{Context, Template, first_place, is_template, nowhere};
 use crate::Invalid;
 use crate::expect::Expect;
 use crate::probe::ProbeSettings;
@@ -19,13 +21,20 @@ pub(crate) struct Places {
 }
 
 /// Settings or expectations as JSON, with those of their texts that are templates.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Part {
     written: Value,
     texts: Vec<Place>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Shows no more than the keys: there may be passwords among the texts.
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.texts.iter().map(|place| &place.key)).finish()
+    }
+}
+
+#[derive(Clone, PartialEq, Eq)]
 struct Place {
     path: Vec<Step>,
     /// The path as keys of a file.
@@ -79,8 +88,8 @@ impl Places {
         // Whoever wrote a label may have written a template into it, for whoever would fill it in once more.
         match first_template(&settings, "").or_else(|| first_template(&expect, "expect")) {
             Some((key, text)) => {
-                let shown = crate::shorten(&text, 100);
-                Err(Invalid::new(format!("`{key}` is `{shown}` once it is filled in: a label is a template itself")))
+                let place = first_place(&text);
+                Err(Invalid::new(format!("`{key}` holds `{place}` once it is filled in: a label is a template itself")))
             }
             None => Ok((settings, expect)),
         }

@@ -4,6 +4,7 @@
 //! expected.
 
 mod exchange;
+mod https;
 mod judge;
 mod message;
 
@@ -20,7 +21,7 @@ use crate::assertions::conclude;
 use crate::context::ProbeContext;
 use crate::network::Destination;
 use crate::recorder::Recorder;
-use crate::{BoxFuture, Probe, Verdict, failure, tls};
+use crate::{BoxFuture, Probe, Verdict, failure, http, tls};
 
 /// Executes `dns` checks.
 #[derive(Debug)]
@@ -131,7 +132,7 @@ impl Asking<'_> {
             }
             DnsTransport::Tcp => self.by_tcp().await,
             DnsTransport::Tls => self.by_tls().await,
-            DnsTransport::Https => Err(failure::bad_task()),
+            DnsTransport::Https => self.by_https().await,
         }
     }
 
@@ -172,6 +173,24 @@ impl Asking<'_> {
         let stream = handshake.shake(stream, self.recorder).await.map_err(|error| self.broken(error.into()))?;
         let answered = exchange::by_stream(stream, self.question, self.recorder).await;
         answered.map_err(|broken| self.broken(broken))
+    }
+
+    async fn by_https(&mut self) -> Result<Answer, Verdict> {
+        self.begin(DnsTransport::Https);
+        let hop = https::request(self.settings, self.server, self.question).map_err(|why| {
+            let message = format!("no request can be made of {}: {why}", self.settings.question());
+            Verdict::error(Reason::new(ReasonCode::InvalidTarget, message))
+        })?;
+        let protocols = http::exchange::protocols(None);
+        let handshake = self.context.tls.prepare(self.server.host(), &self.settings.tls, protocols).await?;
+        let stream = self.context.network.connect(self.to(), self.recorder).await?;
+        self.reached(self.recorder.position().address);
+        let sent = http::exchange::send(&hop, None, http::Way::direct(stream), Some(handshake), self.recorder).await;
+        let mut response = sent.map_err(|broken| http::failure::of_request(&broken, &hop, self.recorder))?;
+        let whom = self.whom();
+        let message = https::message(&mut response, &hop, &whom, self.recorder).await?;
+        response.close();
+        self.question.answer(&message).map_err(|unfit| unusable(&unfit, &whom))
     }
 
     async fn connect(&mut self) -> Result<tokio::net::TcpStream, Verdict> {

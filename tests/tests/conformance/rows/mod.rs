@@ -1,5 +1,6 @@
 //! The rows of the table, a file for each area.
 
+pub mod dialogues;
 pub mod exec;
 pub mod expressions;
 pub mod http_bodies;
@@ -11,9 +12,11 @@ pub mod http_requests;
 pub mod http_status;
 pub mod http_ways;
 pub mod lacking;
+pub mod mail;
 pub mod names;
 pub mod packed_bodies;
 pub mod refused;
 pub mod tcp;
 pub mod tls;
+pub mod tls_type;
 pub mod unreachable;
