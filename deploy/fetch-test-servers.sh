@@ -9,6 +9,7 @@ wanted=(
     check_ssh:monitoring-plugins-basic
     chronyd:chrony
     nginx:nginx-light
+    initdb:postgresql
     redis-server:redis-server
     unbound:unbound
     openssl:openssl

@@ -12,6 +12,7 @@ pub mod nginx_server;
 pub mod observer;
 pub mod openssl_server;
 mod packed;
+pub mod postgres_server;
 pub mod process;
 pub mod proxy_fixture;
 pub mod python_server;

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// How long a server may take to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(60);
+/// How long a server may take to stop before it is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
 const POLL_EVERY: Duration = Duration::from_millis(10);
 /// How often another port is tried where somebody else was faster.
 const ATTEMPTS_MAX: u32 = 5;
@@ -89,6 +91,12 @@ impl ServerProcess {
 
 impl Drop for ServerProcess {
     fn drop(&mut self) {
+        // Servers that are asked leave nothing behind, such as shared memory.
+        Command::new("kill").arg(self.child.id().to_string()).stderr(Stdio::null()).status().ok();
+        let until = Instant::now() + STOP_LIMIT;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(POLL_EVERY);
+        }
         // Both fail only where it has ended already, which is what is wanted.
         self.child.kill().ok();
         self.child.wait().ok();
@@ -141,6 +149,16 @@ pub fn unprivileged(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--reuid", UNPRIVILEGED, "--regid", UNPRIVILEGED, "--clear-groups"]).arg(program);
     command
+}
+
+/// Runs `command` to its end.
+///
+/// # Panics
+/// When it does not succeed.
+pub fn run(command: &mut Command) {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let told = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{command:?} {}:\n{}", output.status, String::from_utf8_lossy(&told));
 }
 
 /// Where `program` of Debian's `package` is.

@@ -20,6 +20,7 @@ use crate::id::CheckId;
 use crate::mail::{ImapSettings, Pop3Settings, SmtpSettings};
 use crate::message::V1;
 use crate::ntp::NtpSettings;
+use crate::postgres::PostgresSettings;
 use crate::probe::{CheckType, ProbeSettings};
 use crate::redis::RedisSettings;
 use crate::steps::StepsSettings;
@@ -76,6 +77,9 @@ pub struct CheckDocument {
     /// A check of a Redis server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisSettings>,
+    /// A check of a PostgreSQL server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<PostgresSettings>,
     /// A TLS check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsCheckSettings>,
@@ -161,6 +165,7 @@ impl CheckDocument {
             grpc: None,
             websocket: None,
             redis: None,
+            postgres: None,
             tls: None,
             unix: None,
             smtp: None,

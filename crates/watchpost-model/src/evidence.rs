@@ -14,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::databases::RedisEvidence;
+pub use self::databases::{PostgresEvidence, RedisEvidence};
 pub use self::datagrams::{IcmpEvidence, NtpEvidence, RoundTrips};
 pub use self::dns::{DnsEvidence, DnsRecord};
 pub use self::exec::{ExecEvidence, PerfDatum};
@@ -114,6 +114,8 @@ pub enum TypeEvidence {
     Websocket(WebsocketEvidence),
     /// Of a Redis server.
     Redis(RedisEvidence),
+    /// Of a PostgreSQL server.
+    Postgres(PostgresEvidence),
     /// Of echo requests.
     Icmp(IcmpEvidence),
     /// Of a time server.

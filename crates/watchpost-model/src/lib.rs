@@ -42,6 +42,7 @@ mod network;
 mod ntp;
 mod outcome;
 mod password;
+mod postgres;
 mod probe;
 mod redis;
 mod references;
@@ -97,6 +98,7 @@ pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, Serv
 pub use ntp::NtpSettings;
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
 pub use password::{Password, Token};
+pub use postgres::PostgresSettings;
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
 pub use references::TextPart;
@@ -125,9 +127,9 @@ pub use time::{
 pub use tls::{AlpnProtocol, TlsCheckSettings};
 pub use udp::{SentBase64, UdpSettings};
 pub use unix::{SocketPath, UnixSettings};
-pub use value::{DatabaseName, ExpectedValue, LoginName, Query, ValueExpect};
+pub use value::{DatabaseName, ExpectedValue, LoginName, Query, TlsMode, ValueExpect};
 pub use verdict::{RunVerdict, VerdictOf};
-pub use websocket::{Subprotocol, WebsocketSettings, WebsocketUrl};
+pub use websocket::{MessageText, Subprotocol, WebsocketSettings, WebsocketUrl};
 
 /// A moment in UTC; on the wire an RFC 3339 text.
 pub use jiff::Timestamp;

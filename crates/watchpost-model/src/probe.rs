@@ -16,6 +16,7 @@ use crate::http::HttpSettings;
 use crate::icmp::IcmpSettings;
 use crate::mail::{ImapSettings, Pop3Settings, SmtpSettings};
 use crate::ntp::NtpSettings;
+use crate::postgres::PostgresSettings;
 use crate::redis::RedisSettings;
 use crate::steps::StepsSettings;
 use crate::target::HostPort;
@@ -155,6 +156,8 @@ check_types! {
     Websocket(WebsocketSettings) = websocket,
     /// A Redis server, or one that speaks its protocol.
     Redis(RedisSettings) = redis,
+    /// A PostgreSQL server.
+    Postgres(PostgresSettings) = postgres,
     /// A TLS handshake, and the certificate that the server shows.
     Tls(TlsCheckSettings) = tls,
     /// A connection to a socket in the file system, optionally with an exchange of text.

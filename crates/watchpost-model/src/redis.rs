@@ -123,7 +123,7 @@ const VARIABLES: &[Field] = &[
 ];
 
 impl TypeSettings for RedisSettings {
-    const EXPECTS: &'static [&'static str] = &[];
+    const EXPECTS: &'static [&'static str] = &["cert_days"];
     const VARIABLES: &'static [Field] = VARIABLES;
 
     fn host_port(&self) -> Option<HostPort> {

@@ -6,15 +6,13 @@ use serde::{Deserialize, Serialize};
 use watchpost_expr::{Field, Type};
 
 use crate::HeaderName;
-use crate::dialogue::Sent;
+
 use crate::expect::Pattern;
-use crate::http::HeaderValue;
+use crate::http::{HeaderValue, HttpAuth};
 use crate::network::{RouteSettings, TlsSettings};
-use crate::password::Password;
 use crate::probe::TypeSettings;
 use crate::target::HostPort;
 use crate::text::text_type;
-use crate::value::LoginName;
 
 /// The most headers that a check sends.
 const HEADERS_MAX: usize = 64;
@@ -40,6 +38,14 @@ text_type!(
     }
 );
 
+text_type!(
+    /// A message to send, at most 4 KiB.
+    MessageText,
+    "the message to send",
+    4096,
+    |_| Ok(())
+);
+
 fn parse(text: &str) -> Result<url::Url, String> {
     // What stands before an `@` may be a password.
     let shown = || {
@@ -57,7 +63,7 @@ fn parse(text: &str) -> Result<url::Url, String> {
         return Err(format!("`{}` has the scheme `{}`: expected `ws` or `wss`", shown(), parsed.scheme()));
     }
     if !parsed.username().is_empty() || parsed.password().is_some() {
-        return Err(format!("`{}` carries a user or password: expected them under `user` and `password`", shown()));
+        return Err(format!("`{}` carries a user or password: expected them under `auth`", shown()));
     }
     if parsed.port() == Some(0) {
         return Err(format!("`{}` has port 0: expected 1 to 65535", shown()));
@@ -98,18 +104,15 @@ pub struct WebsocketSettings {
     /// Headers to send with the handshake, by name; at most 64.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<HeaderName, HeaderValue>,
-    /// Who logs in, by HTTP's basic scheme, with `password`.
+    /// Who logs in, `basic` or `bearer`; sent with the handshake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<LoginName>,
-    /// The password to log in with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<Password>,
+    pub auth: Option<HttpAuth>,
     /// The subprotocols to offer, best first; at most 16. The server must choose one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subprotocols: Vec<Subprotocol>,
     /// A message to send once connected, at most 4 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub send: Option<Sent>,
+    pub send: Option<MessageText>,
     /// Whether `send` goes out as a binary message; `false` if left out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub binary: bool,
@@ -133,8 +136,7 @@ impl WebsocketSettings {
         Self {
             url,
             headers: BTreeMap::new(),
-            user: None,
-            password: None,
+            auth: None,
             subprotocols: Vec::new(),
             send: None,
             binary: false,
@@ -157,7 +159,7 @@ const VARIABLES: &[Field] = &[
 ];
 
 impl TypeSettings for WebsocketSettings {
-    const EXPECTS: &'static [&'static str] = &[];
+    const EXPECTS: &'static [&'static str] = &["cert_days"];
     const VARIABLES: &'static [Field] = VARIABLES;
 
     fn host_port(&self) -> Option<HostPort> {
@@ -187,14 +189,8 @@ impl TypeSettings for WebsocketSettings {
             let given = self.subprotocols.len();
             return Err(format!("`websocket.subprotocols` has {given} entries: expected at most {SUBPROTOCOLS_MAX}"));
         }
-        if self.user.is_some() != self.password.is_some() {
-            return Err("`websocket.user` and `websocket.password` belong together: expected both, or neither".into());
-        }
-        if self.user.is_some() && self.headers.keys().any(|name| name.as_str() == "authorization") {
-            return Err("`websocket.user` and the header `authorization` say the same: expected one of them".into());
-        }
-        if self.user.as_ref().is_some_and(|user| user.as_str().contains(':')) {
-            return Err("`websocket.user` holds a colon, which HTTP's basic scheme cannot send".into());
+        if self.auth.is_some() && self.headers.keys().any(|name| name.as_str() == "authorization") {
+            return Err("`websocket.auth` and the header `authorization` say the same: expected one of them".into());
         }
         if self.binary && self.send.is_none() {
             return Err("`websocket.binary` speaks of `websocket.send`, which is missing".into());

@@ -56,6 +56,7 @@ mod mail;
 mod network;
 mod ntp;
 mod patterns;
+mod postgres;
 mod recorder;
 mod redaction;
 mod redis;
@@ -152,6 +153,7 @@ impl ProbeSet {
             .with(CheckType::Grpc, context.factory(grpc::GrpcProbe::new))
             .with(CheckType::Websocket, context.factory(websocket::WebsocketProbe::new))
             .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
+            .with(CheckType::Postgres, context.factory(postgres::PostgresProbe::new))
             .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
             .with(CheckType::Unix, context.factory(unix::UnixProbe::new))
             .with(CheckType::Smtp, context.factory(mail::MailProbe::new))

@@ -67,19 +67,7 @@ impl Secrets {
         for (name, value) in &settings.headers {
             secrets.add_header(name.as_str(), value.as_str());
         }
-        match &settings.auth {
-            None => {}
-            Some(HttpAuth::Bearer(token)) => {
-                secrets.add(format!("Bearer {}", token.reveal()).as_bytes());
-                secrets.add(token.reveal().as_bytes());
-            }
-            Some(HttpAuth::Basic(basic)) => {
-                let encoded = basic_credentials(basic.username.as_str(), basic.password());
-                secrets.add(format!("Basic {encoded}").as_bytes());
-                secrets.add(encoded.as_bytes());
-                secrets.add_basic(&encoded);
-            }
-        }
+        secrets.add_auth(settings.auth.as_ref());
         if let Some((user, password)) = settings.proxy.as_ref().and_then(|proxy| proxy.parts().login) {
             secrets.add_basic(&basic_credentials(&user, &password));
             secrets.add(basic_credentials(&user, &password).as_bytes());
@@ -87,17 +75,25 @@ impl Secrets {
         secrets
     }
 
-    /// Those in `headers`, names in lower case: each value, and the parts that a server may pick from it.
-    pub(crate) fn of_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+    /// Those in `headers`, names in lower case, and in `auth`: each value, and the parts that a server may pick
+    /// from it.
+    pub(crate) fn of_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>, auth: Option<&HttpAuth>) -> Self {
         let mut secrets = Self::default();
         headers.for_each(|(name, value)| secrets.add_header(name, value));
+        secrets.add_auth(auth);
         secrets
     }
 
-    /// The same, and `values` themselves.
-    pub(crate) fn and<'a>(mut self, values: impl Iterator<Item = &'a str>) -> Self {
-        self.extend(values);
-        self
+    /// Those that are `values` themselves.
+    pub(crate) fn of_values<'a>(values: impl Iterator<Item = &'a str>) -> Self {
+        let mut secrets = Self::default();
+        secrets.extend(values);
+        secrets
+    }
+
+    fn add_auth(&mut self, auth: Option<&HttpAuth>) {
+        let Some(auth) = auth else { return };
+        self.add_header("authorization", &authorization(auth));
     }
 
     /// Adds `values` themselves.
@@ -258,6 +254,14 @@ impl Secrets {
 fn stands_alone(text: &[u8], range: &Range<usize>) -> bool {
     let goes_on = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(u8::is_ascii_alphanumeric);
     !goes_on(range.start.checked_sub(1)) && !goes_on(Some(range.end))
+}
+
+/// What the header `authorization` says for `auth`.
+pub(crate) fn authorization(auth: &HttpAuth) -> String {
+    match auth {
+        HttpAuth::Basic(basic) => format!("Basic {}", basic_credentials(basic.username.as_str(), basic.password())),
+        HttpAuth::Bearer(token) => format!("Bearer {}", token.reveal()),
+    }
 }
 
 /// A username and a password as HTTP's basic scheme writes them (RFC 7617).

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -261,6 +262,16 @@ impl Conversation {
     /// The wire, and what was read of it and not taken.
     pub(crate) fn into_parts(self) -> (Wire, BytesMut) {
         (self.wire, self.heard)
+    }
+
+    /// Takes leave with `bytes` and closes, without waiting: a peer that takes no more does not hear it.
+    pub(crate) fn goodbye(mut self, bytes: &[u8]) {
+        let leaving = async {
+            self.wire.write_all(bytes).await?;
+            self.wire.flush().await?;
+            self.wire.shutdown().await
+        };
+        let _unheard = leaving.now_or_never();
     }
 
     async fn more(&mut self) -> io::Result<()> {

@@ -18,6 +18,7 @@ mod icmp;
 mod limits;
 mod mail;
 mod nginx;
+mod postgres;
 mod proxy;
 mod redirects;
 mod redis;

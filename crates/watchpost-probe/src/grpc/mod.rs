@@ -82,7 +82,7 @@ impl GrpcProbe {
         let service = settings.service.as_ref().map_or("", |service| service.as_str());
         let answer = call::call(wire, request, Bytes::from(message::request(service)), recorder).await?;
         let sent = settings.metadata.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        read(&answer, &Secrets::of_headers(sent), recorder)
+        read(&answer, &Secrets::of_headers(sent, None), recorder)
     }
 }
 

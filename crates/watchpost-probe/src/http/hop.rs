@@ -11,13 +11,13 @@ use http::header::{
 use http::{Method, Request, StatusCode, Uri, Version};
 use http_body_util::Full;
 use url::{Host, Position, Url};
-use watchpost_model::{HttpAuth, HttpSettings, RouteSettings, shorten};
+use watchpost_model::{HttpSettings, RouteSettings, shorten};
 
 use super::cookies::Cookies;
 use super::decode::ENCODINGS;
 use crate::network::Destination;
 use crate::redaction::Redaction;
-use crate::secret::{Secrets, basic_credentials, is_secret_header, reference_without_userinfo};
+use crate::secret::{Secrets, authorization, is_secret_header, reference_without_userinfo};
 
 /// The longest destination of a redirect that is followed.
 const LOCATION_BYTES_MAX: usize = 4096;
@@ -59,7 +59,8 @@ impl Hop {
             headers.insert(name, HeaderValue::from_str(value.as_str()).map_err(|e| e.to_string())?);
         }
         if let Some(auth) = &settings.auth {
-            headers.insert(AUTHORIZATION, authorization(auth)?);
+            let value = HeaderValue::try_from(authorization(auth)).map_err(|_| "`auth` cannot be sent".to_owned())?;
+            headers.insert(AUTHORIZATION, value);
         }
         // The connection is not used again. Saying so lets the server close first, so that the
         // TIME_WAIT, which would use up local ports here, is on its side.
@@ -308,17 +309,6 @@ impl Hop {
         self.headers.insert(HOST, host.map_err(|_| "has a host that cannot be a Host header")?);
         Ok(())
     }
-}
-
-/// How `auth` is told to a server.
-fn authorization(auth: &HttpAuth) -> Result<HeaderValue, String> {
-    let text = match auth {
-        HttpAuth::Basic(basic) => {
-            format!("Basic {}", basic_credentials(basic.username.as_str(), basic.password()))
-        }
-        HttpAuth::Bearer(token) => format!("Bearer {}", token.reveal()),
-    };
-    HeaderValue::try_from(text).map_err(|_| "`auth` cannot be sent".to_owned())
 }
 
 /// Whether a header says only what kind of answer is wanted, what a body is, or who asks.

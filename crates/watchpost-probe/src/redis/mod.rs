@@ -83,7 +83,7 @@ impl RedisProbe {
         let tls = settings.tls.as_ref().map(|tls| (tls, &[][..]));
         let wire = Wire::open(&self.context, to, tls, READ_BYTES_MAX, recorder).await?;
         wire.end_by_reset();
-        let secrets = Secrets::default().and(settings.password.iter().map(|password| password.reveal()));
+        let secrets = Secrets::of_values(settings.password.iter().map(|password| password.reveal()));
         let mut session = Session { talk: Conversation::new(wire), secrets };
         let evidence = session.log_in(settings).await?;
         recorder.of_type(TypeEvidence::Redis(evidence.clone()));

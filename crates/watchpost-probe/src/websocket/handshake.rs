@@ -6,7 +6,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use watchpost_model::{ReasonCode, WebsocketEvidence, WebsocketSettings, shorten};
 
 use crate::broken::Broken;
-use crate::secret::{Secrets, without_userinfo};
+use crate::secret::{Secrets, authorization, without_userinfo};
 use crate::wire::Conversation;
 
 /// What every server appends to the client's key (RFC 6455, section 1.3).
@@ -44,8 +44,8 @@ pub(super) fn request(settings: &WebsocketSettings, key: &str) -> String {
         let offered: Vec<_> = settings.subprotocols.iter().map(|name| name.as_str()).collect();
         add("Sec-WebSocket-Protocol", &offered.join(", "));
     }
-    if let (Some(user), Some(password)) = (&settings.user, &settings.password) {
-        add("Authorization", &format!("Basic {}", BASE64.encode(format!("{user}:{}", password.reveal()).as_bytes())));
+    if let Some(authorization) = settings.auth.as_ref().map(authorization) {
+        add("Authorization", &authorization);
     }
     if !settings.headers.keys().any(|name| name.as_str() == "user-agent") {
         add("User-Agent", concat!("watchpost/", env!("CARGO_PKG_VERSION")));
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_request_says_what_the_check_says() {
-        let settings = r#"{"url": "ws://a.example:8080/feed?x=1", "user": "ann", "password": "hunter2",
+        let settings = r#"{"url": "ws://a.example:8080/feed?x=1", "auth": {"basic": {"username": "ann", "password": "hunter2"}},
             "subprotocols": ["v2", "v1"], "headers": {"X-A": "b"}}"#;
         let request = request(&serde_json::from_str(settings).unwrap(), "KEY");
         for line in [

@@ -93,8 +93,7 @@ impl WebsocketProbe {
         let wire = Wire::open(&self.context, to, tls, READ_BYTES_MAX, recorder).await?;
         let below = wire.below();
         let headers = settings.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let secrets = Secrets::of_headers(headers);
-        let secrets = secrets.and(settings.password.iter().map(|password| password.reveal()));
+        let secrets = Secrets::of_headers(headers, settings.auth.as_ref());
         let mut talk = Conversation::new(wire);
         let key = handshake::key();
         talk.say(handshake::request(settings, &key).as_bytes()).await;

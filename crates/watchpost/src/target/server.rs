@@ -1,7 +1,8 @@
 //! Targets that are servers: `SCHEME://[USER@]HOST[:PORT][/PATH]`.
 
 use watchpost_model::{
-    GrpcSettings, HostPort, ImapSettings, Pop3Settings, ProbeSettings, RedisSettings, SmtpSettings, StartTls,
+    GrpcSettings, HostPort, ImapSettings, Pop3Settings, PostgresSettings, ProbeSettings, RedisSettings, SmtpSettings,
+    StartTls,
 };
 
 use super::parsed;
@@ -63,6 +64,14 @@ pub(super) fn mail(scheme: &str, rest: &str) -> Result<ProbeSettings, String> {
 
 pub(super) fn redis(rest: &str, tls: bool) -> Result<ProbeSettings, String> {
     Ok(ProbeSettings::Redis(RedisSettings::ping(address(rest, Some(6379))?, tls)))
+}
+
+/// `[USER@]HOST[:PORT][/DATABASE]`.
+pub(super) fn postgres(rest: &str) -> Result<ProbeSettings, String> {
+    let Parts { user, address, path } = parts(rest, Some(5432))?;
+    let user = if user.is_empty() { None } else { Some(parsed(user)?) };
+    let database = if path.is_empty() { None } else { Some(parsed(path)?) };
+    Ok(ProbeSettings::Postgres(PostgresSettings { user, database, ..PostgresSettings::ready(address) }))
 }
 
 /// `HOST:PORT/SERVICE`.
