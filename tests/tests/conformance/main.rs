@@ -81,7 +81,9 @@ macro_rules! row_files {
 
 row_files! {
     exec,
+    datagrams,
     dialogues,
+    dns_type,
     expressions,
     http_bodies,
     http_endings,

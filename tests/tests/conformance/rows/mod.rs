@@ -1,6 +1,8 @@
 //! The rows of the table, a file for each area.
 
+pub mod datagrams;
 pub mod dialogues;
+pub mod dns_type;
 pub mod exec;
 pub mod expressions;
 pub mod http_bodies;
