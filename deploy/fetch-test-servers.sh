@@ -7,7 +7,9 @@ set -euo pipefail
 wanted=(
     check_dummy:monitoring-plugins-basic
     check_ssh:monitoring-plugins-basic
+    chronyd:chrony
     redis-server:redis-server
+    unbound:unbound
     openssl:openssl
     aiosmtpd:python3-aiosmtpd
     imap-login:dovecot-imapd

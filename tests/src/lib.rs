@@ -1,5 +1,6 @@
 //! What the end-to-end tests need: real servers, fixtures and observers.
 
+pub mod chrony_server;
 pub mod dns_server;
 pub mod http2_fixture;
 pub mod http_fixture;
@@ -8,9 +9,13 @@ pub mod mail_servers;
 pub mod nats_server;
 pub mod observer;
 pub mod openssl_server;
+mod packed;
 pub mod process;
+pub mod proxy_fixture;
 pub mod python_server;
 pub mod redis_server;
 pub mod server_process;
 pub mod tcp_fixture;
 pub mod tls_fixture;
+pub mod udp_fixture;
+pub mod unbound_server;

@@ -22,6 +22,7 @@ use crate::message::V1;
 use crate::ntp::NtpSettings;
 use crate::probe::{CheckType, ProbeSettings};
 use crate::redis::RedisSettings;
+use crate::steps::StepsSettings;
 use crate::target::{Addresses, Target, shown_address};
 use crate::targets::Targets;
 use crate::tcp::TcpSettings;
@@ -99,6 +100,9 @@ pub struct CheckDocument {
     /// A question to a time server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ntp: Option<NtpSettings>,
+    /// A flow of HTTP requests, with values carried from one to the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<StepsSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -165,6 +169,7 @@ impl CheckDocument {
             icmp: None,
             udp: None,
             ntp: None,
+            steps: None,
             group: None,
             interval: None,
             timeout: None,
@@ -281,8 +286,12 @@ fn probe_body(
     targets: Option<Targets>,
     expect: Expect,
 ) -> Result<CheckBody, String> {
-    if !settings.check_type().has_tasks() && !expect.is_empty() {
-        return Err("`expect` has no meaning for a heartbeat: the job itself says how it is".to_owned());
+    if !settings.check_type().has_tasks() {
+        for (key, given) in [("expect", !expect.is_empty()), ("targets", targets.is_some())] {
+            if given {
+                return Err(format!("`{key}` has no meaning for a heartbeat: the job itself says how it is"));
+            }
+        }
     }
     settings.validate(&expect).map_err(|e| e.to_string())?;
     let target = Target { name: settings.target_name(), host_port: settings.host_port(), addresses };

@@ -7,6 +7,7 @@ mod exec;
 mod heartbeat;
 mod mail;
 mod services;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -20,10 +21,14 @@ pub use self::exec::{ExecEvidence, PerfDatum};
 pub use self::heartbeat::HeartbeatEvidence;
 pub use self::mail::MailEvidence;
 pub use self::services::{GrpcEvidence, WebsocketEvidence};
+pub use self::steps::{StepReport, StepsEvidence};
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HopReport {
+    /// The step of a flow that it belongs to: its number, and its name where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
     /// What it asked for: a URL, or host and port.
     pub target: String,
     /// The addresses that the name resolved to, in the order in which they are tried; empty where no
@@ -113,6 +118,8 @@ pub enum TypeEvidence {
     Icmp(IcmpEvidence),
     /// Of a time server.
     Ntp(NtpEvidence),
+    /// Of a flow of requests.
+    Steps(StepsEvidence),
 }
 
 /// What was said in an exchange of texts.

@@ -17,6 +17,7 @@ use crate::icmp::IcmpSettings;
 use crate::mail::{ImapSettings, Pop3Settings, SmtpSettings};
 use crate::ntp::NtpSettings;
 use crate::redis::RedisSettings;
+use crate::steps::StepsSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
 use crate::tls::TlsCheckSettings;
@@ -170,6 +171,8 @@ check_types! {
     Udp(UdpSettings) = udp,
     /// A question to a time server.
     Ntp(NtpSettings) = ntp,
+    /// A flow of HTTP requests, with values carried from one to the next.
+    Steps(StepsSettings) = steps,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

@@ -61,6 +61,7 @@ mod redaction;
 mod redis;
 mod resolver;
 mod secret;
+mod steps;
 mod targets;
 mod tcp;
 mod tls;
@@ -159,6 +160,7 @@ impl ProbeSet {
             .with(CheckType::Icmp, context.factory(icmp::IcmpProbe::new))
             .with(CheckType::Udp, context.factory(udp::UdpProbe::new))
             .with(CheckType::Ntp, context.factory(ntp::NtpProbe::new))
+            .with(CheckType::Steps, context.factory(steps::StepsProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

@@ -80,6 +80,7 @@ macro_rules! row_files {
 }
 
 row_files! {
+    exec,
     dialogues,
     expressions,
     http_bodies,

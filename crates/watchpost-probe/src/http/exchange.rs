@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use watchpost_model::HttpVersion;
 
 use super::hop::Hop;
+use super::proxy::{self, Way};
 use super::stream::{Stream, Transport};
 use super::{http1, http2};
 use crate::recorder::{Recorder, Stage};
@@ -66,24 +67,48 @@ pub(crate) fn protocols(version: Option<HttpVersion>) -> &'static [&'static [u8]
 pub(crate) async fn send(
     hop: &Hop,
     version: Option<HttpVersion>,
-    connection: TcpStream,
+    way: Way<'_>,
     handshake: Option<Handshake>,
     recorder: &Recorder,
 ) -> Result<Response, Broken> {
-    let transport = secure(connection, handshake, recorder).await.map_err(Broken::Tls)?;
+    let transport = secure(way.connection, handshake, recorder).await.map_err(Broken::Tls)?;
     let (head, answer) = if speaks_http2(&transport, version)? {
         let request = hop.http2_request().map_err(Broken::Request)?;
         recorder.enter(Stage::Send);
         let (head, answer) = http2::ask(transport, recorder, request, hop.body()).await.map_err(Broken::Http2)?;
         (head, Answer::Http2(Box::new(answer)))
     } else {
-        let request = hop.http1_request().map_err(Broken::Request)?;
+        let request = match way.proxy {
+            Some(proxy) => hop.proxy_request(proxy::authorization(proxy).as_deref()),
+            None => hop.http1_request(),
+        };
+        let request = request.map_err(Broken::Request)?;
         recorder.enter(Stage::Send);
         let stream = Stream::http1(transport, recorder, hop.body().len());
         let (head, answer) = http1::ask(stream, request).await.map_err(Broken::Exchange)?;
         (head, Answer::Http1(answer))
     };
     Ok(Response { head, answer })
+}
+
+/// The same by HTTP/1.1, for an answer of which more is wanted than checks read: `bytes` of it, with what its
+/// framing takes.
+///
+/// # Errors
+/// As with [`send`].
+pub(crate) async fn send_for_long(
+    hop: &Hop,
+    bytes: usize,
+    connection: TcpStream,
+    handshake: Option<Handshake>,
+    recorder: &Recorder,
+) -> Result<Response, Broken> {
+    let transport = secure(connection, handshake, recorder).await.map_err(Broken::Tls)?;
+    let request = hop.http1_request().map_err(Broken::Request)?;
+    recorder.enter(Stage::Send);
+    let stream = Stream::http1(transport, recorder, hop.body().len()).reading(bytes);
+    let (head, answer) = http1::ask(stream, request).await.map_err(Broken::Exchange)?;
+    Ok(Response { head, answer: Answer::Http1(answer) })
 }
 
 async fn secure(stream: TcpStream, handshake: Option<Handshake>, recorder: &Recorder) -> io::Result<Transport> {

@@ -28,7 +28,8 @@ pub(crate) struct Stream {
     progress: Progress,
     /// How many bytes must be written, at the least, before the request is out.
     unsent: usize,
-    /// How many bytes may still be read.
+    /// How many bytes may be read, and how many of them are left.
+    read_max: usize,
     unread: usize,
     recorder: Recorder,
 }
@@ -87,9 +88,15 @@ impl Stream {
             speech: Speech::Http1,
             progress: Progress::Silent,
             unsent: body_bytes,
+            read_max: READ_BYTES_MAX,
             unread: READ_BYTES_MAX,
             recorder: recorder.clone(),
         }
+    }
+
+    /// The same, from which `bytes` may be read.
+    pub(super) fn reading(self, bytes: usize) -> Self {
+        Self { read_max: bytes, unread: bytes, ..self }
     }
 
     /// For a request by HTTP/2 with a body of `body_bytes`; what goes wrong with the connection is put
@@ -140,7 +147,7 @@ impl Stream {
     /// When that is more than may be read, or no HTTP/2 where it should be.
     fn came(&mut self, came: &[u8]) -> io::Result<()> {
         let Some(unread) = self.unread.checked_sub(came.len()) else {
-            let message = format!("{READ_BYTES_MAX} bytes came, and no end of the answer");
+            let message = format!("{} bytes came, and no end of the answer", self.read_max);
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         };
         match self.speech {
@@ -151,7 +158,7 @@ impl Stream {
                 }
                 self.recorder.enter(Stage::Head);
             }
-            Speech::Http2(_) if self.unread == READ_BYTES_MAX && came.starts_with(HTTP1) => {
+            Speech::Http2(_) if self.unread == self.read_max && came.starts_with(HTTP1) => {
                 let message = "it is one of HTTP/1, and the check speaks HTTP/2";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message));
             }

@@ -1,6 +1,7 @@
 //! The rows of the table, a file for each area.
 
 pub mod dialogues;
+pub mod exec;
 pub mod expressions;
 pub mod http_bodies;
 pub mod http_endings;
