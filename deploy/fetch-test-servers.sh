@@ -8,6 +8,7 @@ wanted=(
     check_dummy:monitoring-plugins-basic
     check_ssh:monitoring-plugins-basic
     chronyd:chrony
+    nginx:nginx-light
     redis-server:redis-server
     unbound:unbound
     openssl:openssl

@@ -113,12 +113,12 @@ pub struct Handler {
 }
 
 /// A request, read in full.
-struct Request {
-    method: String,
-    path: String,
-    query: BTreeMap<String, String>,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Handler {
@@ -305,7 +305,7 @@ async fn until_gone(stream: &mut impl Transport) -> io::Result<()> {
 }
 
 /// Reads a request; `None` where the client closed before it was complete.
-async fn read_request(stream: &mut impl Transport) -> io::Result<Option<Request>> {
+pub(crate) async fn read_request(stream: &mut impl Transport) -> io::Result<Option<Request>> {
     let mut bytes = Vec::with_capacity(1024);
     let head_end = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -335,7 +335,7 @@ async fn read_request(stream: &mut impl Transport) -> io::Result<Option<Request>
     Ok(Some(Request { method, path: path.to_owned(), query: parameters(query), headers, body }))
 }
 
-fn parameters(query: &str) -> BTreeMap<String, String> {
+pub(crate) fn parameters(query: &str) -> BTreeMap<String, String> {
     query
         .split('&')
         .filter_map(|pair| pair.split_once('='))

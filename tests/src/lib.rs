@@ -2,11 +2,13 @@
 
 pub mod chrony_server;
 pub mod dns_server;
+pub mod flow_fixture;
 pub mod http2_fixture;
 pub mod http_fixture;
 pub mod kubernetes_api;
 pub mod mail_servers;
 pub mod nats_server;
+pub mod nginx_server;
 pub mod observer;
 pub mod openssl_server;
 mod packed;

@@ -131,7 +131,7 @@ impl Secrets {
     }
 
     /// Adds a value that an answer had and that is taken for a secret, even where it is short, with the forms in which
-    /// requests carry it.
+    /// it may come back.
     pub(crate) fn add_captured(&mut self, value: &str) {
         for form in written_forms(value).iter().map(String::as_str).chain([value]) {
             self.add(form.as_bytes());

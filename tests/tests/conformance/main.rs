@@ -62,7 +62,7 @@ mod words;
 use std::collections::BTreeSet;
 
 /// How many rows there are at least; to be raised as they grow.
-const ROWS_MIN: usize = 620;
+const ROWS_MIN: usize = 641;
 
 macro_rules! row_files {
     ($($file:ident,)*) => {
@@ -87,15 +87,19 @@ row_files! {
     http_endings,
     http_expect,
     http_heads,
+    http_proxies,
     http_redirects,
     http_requests,
+    http_sends,
     http_status,
+    http_versions,
     http_ways,
     lacking,
     mail,
     names,
     packed_bodies,
     refused,
+    steps,
     tcp,
     tls,
     tls_type,

@@ -130,7 +130,7 @@ async fn settings_that_have_no_meaning_are_refused() {
     for (config, told) in [
         ("checks: [{id: a, heartbeat: {}, expect: {max_latency: 1s}}]", "`expect` has no meaning for a heartbeat"),
         ("checks: [{id: a, heartbeat: {}, addresses: all}]", "`addresses` has no meaning"),
-        ("checks: [{id: a, heartbeat: {}, targets: {static: [{url: a}]}}]", "`targets`"),
+        ("checks: [{id: a, heartbeat: {}, targets: {static: [{address: 'a:1'}]}}]", "`targets`"),
         ("checks: [{id: a, heartbeat: {every: 32d}}]", "expected 1s to 31d"),
         ("checks: [{id: a, heartbeat: {grace: 32d}}]", "expected at most 31d"),
         ("checks: [{id: a, heartbeat: {token: ''}}]", "the token is empty"),

@@ -1,7 +1,6 @@
 //! What was captured, filled into the texts of a later step.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
 use serde_json::Value as Json;
 
@@ -55,20 +54,40 @@ impl Place {
     }
 }
 
-/// The ways in which a captured value is written into requests, other than as it is: where they differ from it.
-pub fn written_forms(value: &str) -> Vec<String> {
-    [percent_encoded(value), json_escaped(value)].into_iter().filter(|form| form != value).collect()
+/// How a captured value may be written, other than as it is: in URLs, in JSON, in JSON within JSON, and in HTML. These
+/// are the forms in which requests carry it, and in which answers say it back.
+pub fn written_forms(value: &str) -> BTreeSet<String> {
+    let (encoded, json) = (percent_encoded(value), json_escaped(value));
+    let lower_case = encoded_with(value, |byte| format!("%{byte:02x}"));
+    let forms = [
+        lower_case,
+        encoded.replace("%20", "+"),
+        encoded,
+        // Some write it so, lest an end tag appears.
+        json.replace('/', "\\/"),
+        json_escaped(&json),
+        json,
+        html_escaped(value),
+    ];
+    forms.into_iter().filter(|form| form != value).collect()
+}
+
+fn html_escaped(value: &str) -> String {
+    let escaped = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    escaped.replace('"', "&quot;").replace('\'', "&#39;")
 }
 
 /// Everything but the unreserved characters of RFC 3986 (section 2.3) as `%XX`.
 fn percent_encoded(value: &str) -> String {
+    encoded_with(value, |byte| format!("%{byte:02X}"))
+}
+
+fn encoded_with(value: &str, code: impl Fn(u8) -> String) -> String {
     let mut encoded = String::with_capacity(value.len());
     for byte in value.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
-            other => {
-                let _infallible = write!(encoded, "%{other:02X}");
-            }
+            other => encoded.push_str(&code(other)),
         }
     }
     encoded
@@ -299,6 +318,23 @@ mod tests {
         let step = format!(r#"{{"http": {{"url": "http://a/", "body": "{}"}}}}"#, "${x}".repeat(10));
         let value = serde_json::json!({ "x": "a".repeat(8000) }).to_string();
         assert!(filled(&step, &value).unwrap_err().why.contains("80000 bytes"));
+    }
+
+    #[test]
+    fn a_value_is_known_in_whatever_form_it_comes_back() {
+        let forms = written_forms("a/b \"<&ä");
+        for form in [
+            "a%2Fb%20%22%3C%26%C3%A4",
+            "a%2fb%20%22%3c%26%c3%a4",
+            "a%2Fb+%22%3C%26%C3%A4",
+            r#"a/b \"<&ä"#,
+            r#"a\/b \"<&ä"#,
+            r#"a/b \\\"<&ä"#,
+            "a/b &quot;&lt;&amp;ä",
+        ] {
+            assert!(forms.contains(form), "{form}: {forms:?}");
+        }
+        assert!(written_forms("abc-123_~.").is_empty());
     }
 
     #[test]

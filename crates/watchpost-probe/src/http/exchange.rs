@@ -10,11 +10,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::response::Parts;
 use tokio::net::TcpStream;
-use watchpost_model::HttpVersion;
+use watchpost_model::{HttpVersion, Proxy};
 
 use super::hop::Hop;
-use super::proxy::{self, Way};
-use super::stream::{Stream, Transport};
+use super::proxy;
+use super::stream::{READ_BYTES_MAX, Stream, Transport};
 use super::{http1, http2};
 use crate::recorder::{Recorder, Stage};
 use crate::tls::Handshake;
@@ -35,6 +35,23 @@ pub(crate) enum Broken {
     Exchange(#[source] hyper::Error),
     #[error("the exchange by HTTP/2 failed")]
     Http2(#[source] http2::Failed),
+}
+
+/// A connection that was made for an exchange.
+#[derive(Debug)]
+pub(crate) struct Way<'a> {
+    pub(crate) connection: TcpStream,
+    /// The proxy that the request itself goes to, which must be told its whole URL.
+    pub(crate) proxy: Option<&'a Proxy>,
+    /// The most that is read, in bytes.
+    pub(crate) bytes_max: usize,
+}
+
+impl Way<'_> {
+    /// To the target, or to a proxy that has made a tunnel, for an answer as checks read them.
+    pub(crate) fn direct(connection: TcpStream) -> Self {
+        Self { connection, proxy: None, bytes_max: READ_BYTES_MAX }
+    }
 }
 
 /// An answer whose head is here, and whose body can be read.
@@ -75,7 +92,8 @@ pub(crate) async fn send(
     let (head, answer) = if speaks_http2(&transport, version)? {
         let request = hop.http2_request().map_err(Broken::Request)?;
         recorder.enter(Stage::Send);
-        let (head, answer) = http2::ask(transport, recorder, request, hop.body()).await.map_err(Broken::Http2)?;
+        let (head, answer) =
+            http2::ask(transport, way.bytes_max, recorder, request, hop.body()).await.map_err(Broken::Http2)?;
         (head, Answer::Http2(Box::new(answer)))
     } else {
         let request = match way.proxy {
@@ -84,31 +102,11 @@ pub(crate) async fn send(
         };
         let request = request.map_err(Broken::Request)?;
         recorder.enter(Stage::Send);
-        let stream = Stream::http1(transport, recorder, hop.body().len());
+        let stream = Stream::http1(transport, recorder, hop.body().len(), way.bytes_max);
         let (head, answer) = http1::ask(stream, request).await.map_err(Broken::Exchange)?;
         (head, Answer::Http1(answer))
     };
     Ok(Response { head, answer })
-}
-
-/// The same by HTTP/1.1, for an answer of which more is wanted than checks read: `bytes` of it, with what its
-/// framing takes.
-///
-/// # Errors
-/// As with [`send`].
-pub(crate) async fn send_for_long(
-    hop: &Hop,
-    bytes: usize,
-    connection: TcpStream,
-    handshake: Option<Handshake>,
-    recorder: &Recorder,
-) -> Result<Response, Broken> {
-    let transport = secure(connection, handshake, recorder).await.map_err(Broken::Tls)?;
-    let request = hop.http1_request().map_err(Broken::Request)?;
-    recorder.enter(Stage::Send);
-    let stream = Stream::http1(transport, recorder, hop.body().len()).reading(bytes);
-    let (head, answer) = http1::ask(stream, request).await.map_err(Broken::Exchange)?;
-    Ok(Response { head, answer: Answer::Http1(answer) })
 }
 
 async fn secure(stream: TcpStream, handshake: Option<Handshake>, recorder: &Recorder) -> io::Result<Transport> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use watchpost_model::{HttpSettings, HttpVersion, Reason, ReasonCode};
 
 use super::decode::Decoder;
-use super::exchange::{self, Response};
+use super::exchange::{self, Response, Way};
 use super::failure;
 use super::hop::Hop;
 use crate::Verdict;
@@ -64,7 +64,8 @@ impl Fetcher {
                 let unpacked = decoder.decode(&chunk, &mut body, bytes_max);
                 unpacked.map_err(|fault| of(failure::of_unpacking(fault, &stream.hop, &recorder)))?;
                 if body.len() > bytes_max || arrived > bytes_max {
-                    let message = format!("the answer of {} has more than {bytes_max} bytes", stream.hop.shown_url());
+                    // Without the URL: its query may hold a token.
+                    let message = format!("the answer of {} has more than {bytes_max} bytes", stream.hop.host());
                     return Err(Reason::new(ReasonCode::ProtocolError, message));
                 }
             }
@@ -101,7 +102,8 @@ impl Fetcher {
         };
         let to = hop.destination(None, &settings.route);
         let connection = self.context.network.connect(to, recorder).await.map_err(of)?;
-        let answered = exchange::send_for_long(&hop, bytes, connection, handshake, recorder).await;
+        let way = Way { bytes_max: bytes, ..Way::direct(connection) };
+        let answered = exchange::send(&hop, VERSION, way, handshake, recorder).await;
         let response = answered.map_err(|broken| of(failure::of_request(&broken, &hop, recorder)))?;
         recorder.enter(Stage::Receive);
         Ok(Stream { status: response.head.status.as_u16(), response, hop, recorder: recorder.clone() })

@@ -25,11 +25,10 @@ use watchpost_model::{HttpSettings, HttpVersion, Outcome, ProbeSettings, ProxyUr
 
 use self::answer::Unread;
 pub(crate) use self::cookies::Cookies;
-use self::exchange::Response;
+use self::exchange::{Response, Way};
 pub(crate) use self::facts::HttpFacts;
 pub(crate) use self::fetch::{Fetcher, Stream as FetchStream};
 use self::hop::Hop;
-pub(crate) use self::proxy::Way;
 use crate::assertions::{Answer, Findings, conclude_with};
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};

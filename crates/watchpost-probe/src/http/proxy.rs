@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use watchpost_model::{Proxy, ProxyKind, Reason, ReasonCode, shorten};
 
+use super::exchange::Way;
 use super::hop::Hop;
 use crate::network::{Destination, Network};
 use crate::recorder::{Recorder, Stage};
@@ -18,21 +19,6 @@ use crate::{Verdict, failure};
 
 /// The largest head of an answer of a proxy, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-
-/// A connection, and what is spoken over it.
-#[derive(Debug)]
-pub(crate) struct Way<'a> {
-    pub(crate) connection: TcpStream,
-    /// The proxy that the request itself goes to, which must be told its whole URL.
-    pub(crate) proxy: Option<&'a Proxy>,
-}
-
-impl Way<'_> {
-    /// Straight to the host of the request.
-    pub(crate) fn direct(connection: TcpStream) -> Self {
-        Self { connection, proxy: None }
-    }
-}
 
 /// What a proxy is asked to connect to.
 enum To<'a> {
@@ -99,7 +85,7 @@ pub(crate) async fn connect<'a>(
     })?;
     // An endpoint has no place in a request that a proxy is to pass on.
     if proxy.kind == ProxyKind::Http && !tunnels && !hop.is_tls() && to.endpoint.is_none() {
-        return Ok(Way { connection, proxy: Some(proxy) });
+        return Ok(Way { proxy: Some(proxy), ..Way::direct(connection) });
     }
     recorder.enter(Stage::Connect);
     let whom = format!("the proxy {}", at_proxy.whom(recorder.position().address));
@@ -121,7 +107,7 @@ pub(crate) async fn connect<'a>(
         return Err(Verdict::error(Reason::new(code, format!("{whom} {why}"))));
     }
     recorder.tunnels(None);
-    Ok(Way { connection, proxy: None })
+    Ok(Way::direct(connection))
 }
 
 /// How a proxy is told who asks, as the value of `Proxy-Authorization`.

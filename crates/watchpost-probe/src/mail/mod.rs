@@ -8,8 +8,7 @@ mod smtp;
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use watchpost_model::{
     HostPort, MailEvidence, MailLogin, ProbeSettings, ReasonCode, RouteSettings, StartTls, Task, TlsSettings,
     TypeEvidence,
@@ -179,11 +178,11 @@ async fn talk<P: Protocol>(
 
 /// What a client says of itself by PLAIN (RFC 4616).
 fn plain(login: &MailLogin) -> String {
-    STANDARD.encode(format!("\0{}\0{}", login.username, login.password.reveal()))
+    BASE64.encode(format!("\0{}\0{}", login.username, login.password.reveal()).as_bytes())
 }
 
 fn encoded(text: &str) -> String {
-    STANDARD.encode(text)
+    BASE64.encode(text.as_bytes())
 }
 
 /// The password, and every form in which it is sent.

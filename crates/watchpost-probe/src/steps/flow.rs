@@ -1,6 +1,6 @@
 //! What a flow carries from step to step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
@@ -130,7 +130,7 @@ impl Flow {
         findings
     }
 
-    fn shown_values(&self) -> std::collections::BTreeMap<String, String> {
+    fn shown_values(&self) -> BTreeMap<String, String> {
         let value = |name: &CaptureName| {
             let text = text_of(self.captured.get(name)?);
             Some((name.to_string(), shorten(&self.secrets.hide_in(text), SHOWN_CHARS_MAX).into_owned()))
