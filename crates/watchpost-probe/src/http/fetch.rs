@@ -64,8 +64,7 @@ impl Fetcher {
                 let unpacked = decoder.decode(&chunk, &mut body, bytes_max);
                 unpacked.map_err(|fault| of(failure::of_unpacking(fault, &stream.hop, &recorder)))?;
                 if body.len() > bytes_max || arrived > bytes_max {
-                    // Without the URL: its query may hold a token.
-                    let message = format!("the answer of {} has more than {bytes_max} bytes", stream.hop.host());
+                    let message = format!("the answer of {} has more than {bytes_max} bytes", stream.hop.shown_url());
                     return Err(Reason::new(ReasonCode::ProtocolError, message));
                 }
             }

@@ -175,7 +175,7 @@ impl HttpProbe {
         let network = &self.context.network;
         let proxy = settings.proxy.as_ref().map(ProxyUrl::parts);
         let way = match &proxy {
-            None => Way { connection: network.connect(to, recorder).await?, proxy: None },
+            None => Way::direct(network.connect(to, recorder).await?),
             Some(proxy) => {
                 let tunnels = settings.version == Some(HttpVersion::Http2);
                 proxy::connect(network, proxy, hop, to, tunnels, recorder).await?
