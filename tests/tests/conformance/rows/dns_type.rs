@@ -129,7 +129,7 @@ fn not_answered() -> Vec<Row> {
         row("dns-by-tls-where-there-is-none")
             .server(crate::server::ok(&[], "ok"))
             .check("dns: { name: a.test, server: '{addr}', transport: tls }")
-            .error("tls_error"),
+            .timeout("tls_timeout"),
         row("dns-over-https-where-there-is-no-dns")
             .server(crate::server::Server::TlsPaths(crate::server::Tls::For("127.0.0.1")))
             .check("dns: { name: a.test, server: '{addr}', transport: https, https: { path: /ok } }")

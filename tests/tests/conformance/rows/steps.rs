@@ -92,7 +92,7 @@ fn ended() -> Vec<Row> {
         flow("token-used-up", &[LOGIN, LOGOUT, ORDERS])
             .fail("http_status")
             .says(r"^step 3 \(orders\): status is 401")
-            .at("http.body_excerpt", has("\"authorization\":\"[redacted]\""))
+            .at("http.body_excerpt", has("\"authorization\":\"Bearer [redacted]\""))
             .connections(3),
         flow("form-without-its-secret", &[FORM, &SUBMIT.replace("${csrf}", "guess")])
             .fail("http_status")
