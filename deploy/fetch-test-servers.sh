@@ -16,6 +16,8 @@ wanted=(
     aiosmtpd:python3-aiosmtpd
     imap-login:dovecot-imapd
     pop3-login:dovecot-pop3d
+    sshd:openssh-server
+    ssh-keygen:openssh-client
 )
 
 say() { printf '%s\n' "fetch-test-servers: $*" >&2; }

@@ -18,6 +18,7 @@ pub mod proxy_fixture;
 pub mod python_server;
 pub mod redis_server;
 pub mod server_process;
+pub mod sshd;
 pub mod tcp_fixture;
 pub mod tls_fixture;
 pub mod udp_fixture;

@@ -23,6 +23,7 @@ use crate::ntp::NtpSettings;
 use crate::postgres::PostgresSettings;
 use crate::probe::{CheckType, ProbeSettings};
 use crate::redis::RedisSettings;
+use crate::ssh::SshSettings;
 use crate::steps::StepsSettings;
 use crate::target::{Addresses, Target, shown_address};
 use crate::targets::Targets;
@@ -74,6 +75,9 @@ pub struct CheckDocument {
     /// A check of a WebSocket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub websocket: Option<WebsocketSettings>,
+    /// A check of an SSH server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<SshSettings>,
     /// A check of a Redis server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisSettings>,
@@ -164,6 +168,7 @@ impl CheckDocument {
             dns: None,
             grpc: None,
             websocket: None,
+            ssh: None,
             redis: None,
             postgres: None,
             tls: None,

@@ -20,7 +20,7 @@ pub use self::dns::{DnsEvidence, DnsRecord};
 pub use self::exec::{ExecEvidence, PerfDatum};
 pub use self::heartbeat::HeartbeatEvidence;
 pub use self::mail::MailEvidence;
-pub use self::services::{GrpcEvidence, WebsocketEvidence};
+pub use self::services::{GrpcEvidence, SshEvidence, WebsocketEvidence};
 pub use self::steps::{StepReport, StepsEvidence};
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
@@ -112,6 +112,8 @@ pub enum TypeEvidence {
     Grpc(GrpcEvidence),
     /// Of a WebSocket server.
     Websocket(WebsocketEvidence),
+    /// Of an SSH server.
+    Ssh(SshEvidence),
     /// Of a Redis server.
     Redis(RedisEvidence),
     /// Of a PostgreSQL server.

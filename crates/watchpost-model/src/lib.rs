@@ -49,6 +49,7 @@ mod references;
 mod result;
 mod server;
 mod set;
+mod ssh;
 mod status;
 mod steps;
 mod subject;
@@ -105,6 +106,7 @@ pub use references::TextPart;
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
 pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
+pub use ssh::{Fingerprint, SshKeyType, SshSettings};
 pub use status::{StatusRange, StatusSet};
 pub use steps::{
     CAPTURE_BYTES_MAX, CAPTURES_MAX, Capture, CaptureName, Captured, CookieName, FlowStep, StepName, StepsSettings,

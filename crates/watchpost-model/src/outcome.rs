@@ -204,6 +204,8 @@ reason_codes! {
     GrpcStatus = "grpc_status",
     /// The server answers in HTTP and does not open a WebSocket.
     UpgradeRefused = "upgrade_refused",
+    /// The server's host key is not one that the check expects.
+    HostKeyMismatch = "host_key_mismatch",
     /// The server could not do what the check asked of it.
     QueryFailed = "query_failed",
     /// An assertion does not hold.

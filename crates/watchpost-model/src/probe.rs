@@ -18,6 +18,7 @@ use crate::mail::{ImapSettings, Pop3Settings, SmtpSettings};
 use crate::ntp::NtpSettings;
 use crate::postgres::PostgresSettings;
 use crate::redis::RedisSettings;
+use crate::ssh::SshSettings;
 use crate::steps::StepsSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
@@ -154,6 +155,8 @@ check_types! {
     Grpc(GrpcSettings) = grpc,
     /// A WebSocket, optionally with an exchange of messages.
     Websocket(WebsocketSettings) = websocket,
+    /// An SSH server.
+    Ssh(SshSettings) = ssh,
     /// A Redis server, or one that speaks its protocol.
     Redis(RedisSettings) = redis,
     /// A PostgreSQL server.

@@ -62,6 +62,7 @@ mod redaction;
 mod redis;
 mod resolver;
 mod secret;
+mod ssh;
 mod steps;
 mod targets;
 mod tcp;
@@ -152,6 +153,7 @@ impl ProbeSet {
             .with(CheckType::Dns, context.factory(dns::DnsProbe::new))
             .with(CheckType::Grpc, context.factory(grpc::GrpcProbe::new))
             .with(CheckType::Websocket, context.factory(websocket::WebsocketProbe::new))
+            .with(CheckType::Ssh, context.factory(ssh::SshProbe::new))
             .with(CheckType::Redis, context.factory(redis::RedisProbe::new))
             .with(CheckType::Postgres, context.factory(postgres::PostgresProbe::new))
             .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))

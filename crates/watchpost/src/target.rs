@@ -19,7 +19,7 @@ Targets:
   icmp://HOST, udp://HOST:PORT, ntp://HOST[:PORT]
   grpc://HOST:PORT[/SERVICE], grpcs://…, ws://HOST[:PORT]/PATH, wss://…
   smtp://HOST[:PORT], imap://HOST[:PORT], pop3://HOST[:PORT], or smtps, imaps, pop3s
-  redis://HOST[:PORT], rediss://HOST[:PORT], postgres://[USER@]HOST[:PORT][/DATABASE]
+  ssh://HOST[:PORT], redis://HOST[:PORT], rediss://HOST[:PORT], postgres://[USER@]HOST[:PORT][/DATABASE]
   exec:/PATH ARGUMENT… (with --exec-dir)";
 
 /// What to run for `text`, the `number`th target. A text that is no target becomes an item that
@@ -70,6 +70,7 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
         "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
         "smtp" | "smtps" | "imap" | "imaps" | "pop3" | "pop3s" => server::mail(scheme, rest),
         "postgres" | "postgresql" => server::postgres(rest),
+        "ssh" => server::ssh(rest),
         "redis" | "rediss" => server::redis(rest, scheme == "rediss"),
         "ntp" => Ok(ProbeSettings::Ntp(NtpSettings::ask(parsed(rest.trim_end_matches('/'))?))),
         other => {

@@ -23,6 +23,7 @@ mod proxy;
 mod redirects;
 mod redis;
 mod requests;
+mod ssh;
 mod steps;
 mod tcp;
 mod tls;

@@ -36,3 +36,23 @@ pub struct WebsocketEvidence {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub close_reason: Option<String>,
 }
+
+/// What an SSH server showed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SshEvidence {
+    /// How it introduces itself: `SSH-2.0-OpenSSH_9.2p1 Debian-2`.
+    pub banner: String,
+    /// The version of the protocol in it, `2.0` or `1.99`.
+    pub protocol: String,
+    /// The software in it, for example `OpenSSH_9.2p1`.
+    pub software: String,
+    /// How keys were agreed on, for example `curve25519-sha256`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_exchange: Option<String>,
+    /// The type of the host key, for example `ssh-ed25519`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_type: Option<String>,
+    /// The SHA-256 fingerprint of the host key, as `ssh-keygen -l` shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+}

@@ -55,10 +55,12 @@ impl Protocol for Pop3 {
         session.begin("CAPA", false);
         self.knows_capa = command("CAPA", session).await?.is_ok;
         let mut capabilities = Vec::new();
-        while self.knows_capa {
-            match session.line_after(capabilities.len()).await? {
-                end if end == "." => break,
-                capability => capabilities.push(capability),
+        if self.knows_capa {
+            loop {
+                match session.line_after(capabilities.len()).await? {
+                    end if end == "." => break,
+                    capability => capabilities.push(capability),
+                }
             }
         }
         session.offered(capabilities.into_iter());

@@ -2,7 +2,7 @@
 
 use watchpost_model::{
     GrpcSettings, HostPort, ImapSettings, Pop3Settings, PostgresSettings, ProbeSettings, RedisSettings, SmtpSettings,
-    StartTls,
+    SshSettings, StartTls,
 };
 
 use super::parsed;
@@ -64,6 +64,10 @@ pub(super) fn mail(scheme: &str, rest: &str) -> Result<ProbeSettings, String> {
 
 pub(super) fn redis(rest: &str, tls: bool) -> Result<ProbeSettings, String> {
     Ok(ProbeSettings::Redis(RedisSettings::ping(address(rest, Some(6379))?, tls)))
+}
+
+pub(super) fn ssh(rest: &str) -> Result<ProbeSettings, String> {
+    Ok(ProbeSettings::Ssh(SshSettings::host_key(address(rest, Some(22))?)))
 }
 
 /// `[USER@]HOST[:PORT][/DATABASE]`.

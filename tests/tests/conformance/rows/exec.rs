@@ -8,18 +8,18 @@ const DEBIAN: &str = "/usr/lib/nagios/plugins";
 
 /// A row whose plugin is this shell script.
 fn script(name: &str, script: &str) -> Row {
-    row(format!("exec-{name}")).check(&format!("exec: {{ command: /bin/sh, arguments: [-c, {script:?}] }}"))
+    row(format!("exec-{name}")).check(format!("exec: {{ command: /bin/sh, arguments: [-c, {script:?}] }}"))
 }
 
 /// A row whose plugin is one of Debian's.
 fn plugin(name: &str, plugin: &str, arguments: &[&str]) -> Row {
-    row(format!("exec-{name}")).check(&format!("exec: {{ command: {DEBIAN}/{plugin}, arguments: {arguments:?} }}"))
+    row(format!("exec-{name}")).check(format!("exec: {{ command: {DEBIAN}/{plugin}, arguments: {arguments:?} }}"))
 }
 
 pub fn rows() -> Vec<Row> {
     vec![
         plugin("ok", "check_dummy", &["0", "all is well"])
-            .setting(&format!("exec: {{ directories: [{DEBIAN}, /bin, /usr/bin] }}"))
+            .setting(format!("exec: {{ directories: [{DEBIAN}, /bin, /usr/bin] }}"))
             .pass()
             .at("check_type", is("exec"))
             .at("target.name", is(format!("{DEBIAN}/check_dummy")))
@@ -29,7 +29,7 @@ pub fn rows() -> Vec<Row> {
             .at("assertions.0.expr", is("exit code is 0")),
         plugin("warning", "check_dummy", &["1", "hm"]).fail("plugin_warning").says("^check_dummy reports warning: WARNING: hm$"),
         row("exec-warning-that-passes")
-            .check(&format!("exec: {{ command: {DEBIAN}/check_dummy, arguments: ['1'], warning: pass }}"))
+            .check(format!("exec: {{ command: {DEBIAN}/check_dummy, arguments: ['1'], warning: pass }}"))
             .pass()
             .at("assertions.0.expr", is("exit code is 0 or 1")),
         plugin("critical", "check_dummy", &["2", "no"]).fail("plugin_critical").says("^check_dummy reports critical: "),
@@ -68,8 +68,8 @@ pub fn rows() -> Vec<Row> {
         row("exec-leads-out-of-what-is-permitted")
             .check("exec: { command: /usr/bin/../../etc/passwd }")
             .cancelled("exec_not_allowed"),
-        row("exec-missing").check(&format!("exec: {{ command: {DEBIAN}/check_nothing }}")).cancelled("file_unusable"),
-        row("exec-not-executable").check(&format!("exec: {{ command: {DEBIAN}/utils.pm }}")).cancelled("file_unusable"),
+        row("exec-missing").check(format!("exec: {{ command: {DEBIAN}/check_nothing }}")).cancelled("file_unusable"),
+        row("exec-not-executable").check(format!("exec: {{ command: {DEBIAN}/utils.pm }}")).cancelled("file_unusable"),
         row("exec-relative").check("exec: { command: check_dummy }").refused("not an absolute path"),
         row("exec-with-a-limit-of-none").check("exec: { command: /a, limits: { cpu_seconds: 0 } }").refused("expected 1 to 300"),
     ]
