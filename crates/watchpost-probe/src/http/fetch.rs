@@ -64,7 +64,7 @@ impl Fetcher {
                 let unpacked = decoder.decode(&chunk, &mut body, bytes_max);
                 unpacked.map_err(|fault| of(failure::of_unpacking(fault, &stream.hop, &recorder)))?;
                 if body.len() > bytes_max || arrived > bytes_max {
-                    let message = format!("the answer of {} has more than {bytes_max} bytes", stream.hop.shown_url());
+                    let message = format!("the answer of {} has more than {bytes_max} bytes", stream.hop.host());
                     return Err(Reason::new(ReasonCode::ProtocolError, message));
                 }
             }
