@@ -7,9 +7,16 @@ set -euo pipefail
 wanted=(
     check_dummy:monitoring-plugins-basic
     check_ssh:monitoring-plugins-basic
+    chronyd:chrony
+    nginx:nginx-light
     initdb:postgresql
     mariadbd:mariadb-server
     redis-server:redis-server
+    unbound:unbound
+    openssl:openssl
+    aiosmtpd:python3-aiosmtpd
+    imap-login:dovecot-imapd
+    pop3-login:dovecot-pop3d
     sshd:openssh-server
     ssh-keygen:openssh-client
 )
@@ -18,7 +25,7 @@ say() { printf '%s\n' "fetch-test-servers: $*" >&2; }
 
 is_there() {
     local folder
-    for folder in /usr/bin /usr/sbin /usr/local/bin /usr/lib/nagios/plugins; do
+    for folder in /usr/bin /usr/sbin /usr/local/bin /usr/lib/nagios/plugins /usr/lib/dovecot; do
         [[ -x $folder/$1 ]] && return 0
     done
     compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use crate::packed;
 use crate::tcp_fixture::{Counts, Server};
 
 /// The largest request that is read.
@@ -27,7 +28,9 @@ const BOMB_BLOCKS: usize = 10 * 1024;
 /// An HTTP server. Paths: `/ok`, `/name`, `/status/N`, `/echo`, `/redirect?to=URL&code=N`, `/secret`,
 /// `/large?bytes=N`, `/large-open?bytes=N`, `/gzip`, `/deflate`, `/slow?ms=N`, `/slow-body?ms=N`, `/hang`,
 /// `/hang-body`, `/reset`, `/reset-body`, `/close`, `/garbage`, `/bad-gzip`, `/cut-gzip`, `/cut-deflate`,
-/// `/short`, `/short-chunks`, `/endless?ms=N`, `/gzip-bomb`, `/many-headers`.
+/// `/short`, `/short-chunks`, `/endless?ms=N`, `/gzip-bomb`, `/many-headers`, `/br`, `/zstd`, `/bad-br`, `/bad-zstd`,
+/// `/cut-br`, `/cut-zstd`, `/open-zstd`, `/br-bomb`, `/zstd-bomb`. `/redirect` takes
+/// `set=COOKIE|COOKIE` as well.
 #[derive(Debug)]
 pub struct HttpFixture {
     server: Server,
@@ -110,12 +113,12 @@ pub struct Handler {
 }
 
 /// A request, read in full.
-struct Request {
-    method: String,
-    path: String,
-    query: BTreeMap<String, String>,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Handler {
@@ -145,7 +148,10 @@ impl Handler {
             }
             "/redirect" => {
                 let location = request.query.get("to").map(|to| format!("Location: {to}\r\n")).unwrap_or_default();
-                self.whole(stream, number("code").unwrap_or(302), &location, b"elsewhere").await
+                let set = request.query.get("set").map(String::as_str).unwrap_or_default();
+                let cookies = set.split('|').filter(|cookie| !cookie.is_empty());
+                let cookies: String = cookies.map(|cookie| format!("Set-Cookie: {cookie}\r\n")).collect();
+                self.whole(stream, number("code").unwrap_or(302), &(location + &cookies), b"elsewhere").await
             }
             "/secret" => self.whole(stream, 200, "Set-Cookie: sid=hunter2\r\nX-Auth-Token: hunter2\r\n", b"hush").await,
             "/large" => {
@@ -203,9 +209,15 @@ impl Handler {
             }
             "/endless" => self.endless(stream, pause).await,
             "/gzip-bomb" => self.bomb(stream).await,
+            "/open-zstd" => self.send(stream, &packed::open_zstd()).await,
             path => match path.strip_prefix("/status/").and_then(|status| status.parse().ok()) {
                 Some(status) => self.whole(stream, status, "", format!("status {status}").as_bytes()).await,
-                None => self.whole(stream, 404, "", b"no such path").await,
+                None => match packed::body(path) {
+                    Some((encoding, body)) => {
+                        self.whole(stream, 200, &format!("Content-Encoding: {encoding}\r\n"), &body).await
+                    }
+                    None => self.whole(stream, 404, "", b"no such path").await,
+                },
             },
         }
     }
@@ -293,7 +305,7 @@ async fn until_gone(stream: &mut impl Transport) -> io::Result<()> {
 }
 
 /// Reads a request; `None` where the client closed before it was complete.
-async fn read_request(stream: &mut impl Transport) -> io::Result<Option<Request>> {
+pub(crate) async fn read_request(stream: &mut impl Transport) -> io::Result<Option<Request>> {
     let mut bytes = Vec::with_capacity(1024);
     let head_end = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -323,7 +335,7 @@ async fn read_request(stream: &mut impl Transport) -> io::Result<Option<Request>
     Ok(Some(Request { method, path: path.to_owned(), query: parameters(query), headers, body }))
 }
 
-fn parameters(query: &str) -> BTreeMap<String, String> {
+pub(crate) fn parameters(query: &str) -> BTreeMap<String, String> {
     query
         .split('&')
         .filter_map(|pair| pair.split_once('='))

@@ -29,7 +29,7 @@ SET password_encryption = 'md5';
 CREATE USER old PASSWORD 'old-secret';
 ";
 
-/// Starts a PostgreSQL server with the users of [`HBA`] and the database `postgres`; it offers TLS where there
+/// Starts a PostgreSQL server with the users of `HBA` and the database `postgres`; it offers TLS where there
 /// are `files` for it.
 ///
 /// # Panics

@@ -356,8 +356,11 @@ fn complete_lines(text: &str) -> impl Iterator<Item = &str> {
     text[..end].lines()
 }
 
-/// `target/<profile>/watchpost`, for a test executable in `target/<profile>/deps`.
-fn binary() -> PathBuf {
+/// Where the built binary is: `target/<profile>/watchpost`, for a test executable in `target/<profile>/deps`.
+///
+/// # Panics
+/// When it was not built.
+pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("the path of the running test");
     let profile = test.parent().and_then(Path::parent).expect("the folder of the profile");
     let binary = profile.join("watchpost");

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::Message;
 use crate::id::CheckId;
 use crate::message::V1;
-use crate::password::Password;
+use crate::password::Token;
 use crate::probe::TypeSettings;
 use crate::target::HostPort;
 use crate::text::text_type;
@@ -42,7 +42,7 @@ pub struct HeartbeatSettings {
     pub grace: Option<Grace>,
     /// What each beat must carry to be taken. Without it, whoever reaches the bus or the console can beat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<Password>,
+    pub token: Option<Token>,
 }
 
 impl HeartbeatSettings {
@@ -92,7 +92,7 @@ pub struct Beat {
     pub metrics: BTreeMap<String, f64>,
     /// The check's token, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<Password>,
+    pub token: Option<Token>,
 }
 
 impl Message for Beat {

@@ -8,6 +8,7 @@ use watchpost_expr::{Field, Type};
 
 use crate::expect::compile_bounded;
 use crate::network::TlsSettings;
+use crate::references::{self, TextPart};
 use crate::text::text_type;
 
 /// The most steps of one dialogue.
@@ -23,46 +24,13 @@ text_type!(
     |_| Ok(())
 );
 
-/// A part of a text that is sent in a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SentPart<'a> {
-    /// As it is.
-    Text(&'a str),
-    /// What the group of this name captured.
-    Captured(&'a str),
-}
-
 impl Sent {
     /// The text with `${name}` told apart from the rest. `$${` stands for `${`.
     ///
     /// # Errors
     /// What is wrong with a `${`.
-    pub fn parts(&self) -> Result<Vec<SentPart<'_>>, String> {
-        let (mut parts, mut rest) = (Vec::new(), self.as_str());
-        while let Some(at) = rest.find("${") {
-            let (before, reference) = rest.split_at(at);
-            if let Some(before) = before.strip_suffix('$') {
-                parts.push(SentPart::Text(before));
-                parts.push(SentPart::Text("${"));
-                rest = reference.strip_prefix("${").unwrap_or_default();
-                continue;
-            }
-            parts.push(SentPart::Text(before));
-            let wrong = || {
-                let shown = crate::shorten(reference, 20);
-                format!("`{shown}` is no reference to a capture: expected `${{name}}`, or `$${{` for the characters")
-            };
-            let (name, after) =
-                reference.strip_prefix("${").and_then(|inner| inner.split_once('}')).ok_or_else(wrong)?;
-            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-                return Err(wrong());
-            }
-            parts.push(SentPart::Captured(name));
-            rest = after;
-        }
-        parts.push(SentPart::Text(rest));
-        parts.retain(|part| *part != SentPart::Text(""));
-        Ok(parts)
+    pub fn parts(&self) -> Result<Vec<TextPart<'_>>, String> {
+        references::parts(self.as_str())
     }
 }
 
@@ -201,7 +169,7 @@ pub(crate) fn validate(key: &str, steps: &[DialogueStep], is_simple: bool, mut i
         }
         if let Some(send) = &step.send {
             for part in send.parts().map_err(|why| wrong(&format!("cannot be sent: {why}")))? {
-                if let SentPart::Captured(name) = part
+                if let TextPart::Captured(name) = part
                     && !known.contains(name)
                 {
                     return Err(wrong(&format!("sends `${{{name}}}`, which no earlier step captures")));
@@ -224,23 +192,6 @@ pub(crate) fn verifies_target(tls: Option<&TlsSettings>, steps: &[DialogueStep])
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn references_in_a_text_are_told_apart_from_the_rest() {
-        use SentPart::{Captured, Text};
-        for (text, parts) in [
-            ("plain $5 {a}", vec![Text("plain $5 {a}")]),
-            ("", vec![]),
-            ("${a}${b_1}", vec![Captured("a"), Captured("b_1")]),
-            ("x ${a}\r\n", vec![Text("x "), Captured("a"), Text("\r\n")]),
-            ("x $${a} ${b}", vec![Text("x "), Text("${"), Text("a} "), Captured("b")]),
-        ] {
-            assert_eq!(text.parse::<Sent>().unwrap().parts(), Ok(parts), "{text}");
-        }
-        for bad in ["${", "${}", "${a b}", "${ä}", "a ${b"] {
-            assert!(bad.parse::<Sent>().unwrap().parts().is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn bytes_are_written_in_hexadecimal() {

@@ -17,6 +17,7 @@ use crate::grpc::GrpcSettings;
 use crate::http::HttpSettings;
 use crate::icmp::IcmpSettings;
 use crate::id::CheckId;
+use crate::mail::{ImapSettings, Pop3Settings, SmtpSettings};
 use crate::message::V1;
 use crate::mysql::MysqlSettings;
 use crate::ntp::NtpSettings;
@@ -24,6 +25,7 @@ use crate::postgres::PostgresSettings;
 use crate::probe::{CheckType, ProbeSettings};
 use crate::redis::RedisSettings;
 use crate::ssh::SshSettings;
+use crate::steps::StepsSettings;
 use crate::target::{Addresses, Target, shown_address};
 use crate::targets::Targets;
 use crate::tcp::TcpSettings;
@@ -92,6 +94,15 @@ pub struct CheckDocument {
     /// A check of a socket in the file system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unix: Option<UnixSettings>,
+    /// A visit to a mail server by SMTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smtp: Option<SmtpSettings>,
+    /// A visit to a mail server by IMAP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imap: Option<ImapSettings>,
+    /// A visit to a mail server by POP3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pop3: Option<Pop3Settings>,
     /// Echo requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icmp: Option<IcmpSettings>,
@@ -101,6 +112,9 @@ pub struct CheckDocument {
     /// A question to a time server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ntp: Option<NtpSettings>,
+    /// A flow of HTTP requests, with values carried from one to the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<StepsSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
@@ -164,9 +178,13 @@ impl CheckDocument {
             mysql: None,
             tls: None,
             unix: None,
+            smtp: None,
+            imap: None,
+            pop3: None,
             icmp: None,
             udp: None,
             ntp: None,
+            steps: None,
             group: None,
             interval: None,
             timeout: None,
@@ -283,8 +301,12 @@ fn probe_body(
     targets: Option<Targets>,
     expect: Expect,
 ) -> Result<CheckBody, String> {
-    if !settings.check_type().has_tasks() && !expect.is_empty() {
-        return Err("`expect` has no meaning for a heartbeat: the job itself says how it is".to_owned());
+    if !settings.check_type().has_tasks() {
+        for (key, given) in [("expect", !expect.is_empty()), ("targets", targets.is_some())] {
+            if given {
+                return Err(format!("`{key}` has no meaning for a heartbeat: the job itself says how it is"));
+            }
+        }
     }
     settings.validate(&expect).map_err(|e| e.to_string())?;
     let target = Target { name: settings.target_name(), host_port: settings.host_port(), addresses };

@@ -5,7 +5,9 @@ mod datagrams;
 mod dns;
 mod exec;
 mod heartbeat;
+mod mail;
 mod services;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -17,11 +19,16 @@ pub use self::datagrams::{IcmpEvidence, NtpEvidence, RoundTrips};
 pub use self::dns::{DnsEvidence, DnsRecord};
 pub use self::exec::{ExecEvidence, PerfDatum};
 pub use self::heartbeat::HeartbeatEvidence;
+pub use self::mail::MailEvidence;
 pub use self::services::{GrpcEvidence, SshEvidence, WebsocketEvidence};
+pub use self::steps::{StepReport, StepsEvidence};
 
 /// One hop of a check: the only one, or one of a chain of redirects or steps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HopReport {
+    /// The step of a flow that it belongs to: its number, and its name where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
     /// What it asked for: a URL, or host and port.
     pub target: String,
     /// The addresses that the name resolved to, in the order in which they are tried; empty where no
@@ -93,6 +100,8 @@ impl Phase {
 pub enum TypeEvidence {
     /// Of an exchange of texts.
     Dialogue(DialogueEvidence),
+    /// Of a mail server.
+    Mail(MailEvidence),
     /// Of a program that was run.
     Exec(ExecEvidence),
     /// Of a job that reports in by itself.
@@ -115,6 +124,8 @@ pub enum TypeEvidence {
     Icmp(IcmpEvidence),
     /// Of a time server.
     Ntp(NtpEvidence),
+    /// Of a flow of requests.
+    Steps(StepsEvidence),
 }
 
 /// What was said in an exchange of texts.

@@ -36,6 +36,7 @@ mod http;
 mod icmp;
 mod id;
 mod json_path;
+mod mail;
 mod message;
 mod mysql;
 mod network;
@@ -45,11 +46,13 @@ mod password;
 mod postgres;
 mod probe;
 mod redis;
+mod references;
 mod result;
 mod server;
 mod set;
 mod ssh;
 mod status;
+mod steps;
 mod subject;
 mod target;
 mod targets;
@@ -69,7 +72,7 @@ mod websocket;
 pub use beat::{Beat, BeatMessage, BeatStatus, BeatTaken, HeartbeatSettings};
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
-pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex, SentPart};
+pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex};
 pub use dns::{
     DnsExpect, DnsName, DnsSettings, DnsTransport, DohMethod, DohPath, DohSettings, FlagsExpect, Rcode, RecordData,
     RecordType, RecordsExpect,
@@ -86,11 +89,12 @@ pub use grpc::{GrpcSettings, ServiceName};
 pub use heartbeat::{BusReport, Heartbeat, PoolReport, Role};
 pub use http::{
     BODY_SENT_BYTES_MAX, Base64Text, BasicAuth, BasicUser, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl,
-    HttpVersion, REDIRECTS_MAX,
+    HttpVersion, Proxy, ProxyKind, ProxyUrl, REDIRECTS_MAX,
 };
 pub use icmp::{ECHO_COUNT_MAX, IcmpSettings};
 pub use id::{BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
 pub use json_path::{JsonExpect, JsonPath, compile_json_path};
+pub use mail::{HeloName, ImapSettings, MailLogin, MailUser, Pop3Settings, SmtpSettings, StartTls};
 pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
 pub use mysql::MysqlSettings;
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
@@ -100,11 +104,16 @@ pub use password::{Password, Token};
 pub use postgres::PostgresSettings;
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
+pub use references::TextPart;
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
 pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use ssh::{Fingerprint, SshKeyType, SshSettings};
 pub use status::{StatusRange, StatusSet};
+pub use steps::{
+    CAPTURE_BYTES_MAX, CAPTURES_MAX, Capture, CaptureName, Captured, CookieName, FlowStep, StepName, StepsSettings,
+    Unfillable, text_of, written_forms,
+};
 pub use subject::{SubjectPrefix, Subjects, header};
 pub use target::{ADDRESSES_MAX, Addresses, Endpoint, EndpointAddress, HostPort, Target, shown_address};
 pub use targets::{

@@ -146,6 +146,8 @@ reason_codes! {
     ConnectionReset = "connection_reset",
     /// The peer closed the connection in an orderly way before a complete answer.
     ConnectionClosed = "connection_closed",
+    /// The proxy that the check goes through could not or would not make the connection.
+    ProxyError = "proxy_error",
     /// The certificate has expired.
     TlsExpired = "tls_expired",
     /// The certificate is not valid yet.

@@ -58,6 +58,14 @@ impl Token {
     }
 }
 
+impl std::str::FromStr for Token {
+    type Err = crate::Invalid;
+
+    fn from_str(text: &str) -> Result<Self, crate::Invalid> {
+        text.parse().map(Self)
+    }
+}
+
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")

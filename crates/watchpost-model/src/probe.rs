@@ -14,11 +14,13 @@ use crate::expect::{ASSERTIONS_MAX, Expect, Expression};
 use crate::grpc::GrpcSettings;
 use crate::http::HttpSettings;
 use crate::icmp::IcmpSettings;
+use crate::mail::{ImapSettings, Pop3Settings, SmtpSettings};
 use crate::mysql::MysqlSettings;
 use crate::ntp::NtpSettings;
 use crate::postgres::PostgresSettings;
 use crate::redis::RedisSettings;
 use crate::ssh::SshSettings;
+use crate::steps::StepsSettings;
 use crate::target::HostPort;
 use crate::tcp::TcpSettings;
 use crate::tls::TlsCheckSettings;
@@ -166,12 +168,20 @@ check_types! {
     Tls(TlsCheckSettings) = tls,
     /// A connection to a socket in the file system, optionally with an exchange of text.
     Unix(UnixSettings) = unix,
+    /// A visit to a mail server by SMTP.
+    Smtp(SmtpSettings) = smtp,
+    /// A visit to a mail server by IMAP.
+    Imap(ImapSettings) = imap,
+    /// A visit to a mail server by POP3.
+    Pop3(Pop3Settings) = pop3,
     /// Echo requests.
     Icmp(IcmpSettings) = icmp,
     /// A datagram, and optionally its answer.
     Udp(UdpSettings) = udp,
     /// A question to a time server.
     Ntp(NtpSettings) = ntp,
+    /// A flow of HTTP requests, with values carried from one to the next.
+    Steps(StepsSettings) = steps,
 }
 
 /// [`TypeSettings`] without its constant, which no `dyn` type can have.

@@ -79,9 +79,10 @@ impl WebsocketUrl {
 
     /// The URL in its parts.
     pub fn parts(&self) -> url::Url {
+        let text = crate::template::sampled("WebsocketUrl", self.as_str(), |text| parse(text).is_ok());
         // Invariant: `parse` accepted this very text when the value was made.
         #[expect(clippy::expect_used, reason = "valid by construction")]
-        parse(self.as_str()).expect("a WebsocketUrl holds a valid URL")
+        parse(&text).expect("a WebsocketUrl holds a valid URL")
     }
 
     /// The host and port that the URL points at, the scheme's default port where it names none.

@@ -6,8 +6,8 @@ use http::HeaderMap;
 use serde_json::Value as Json;
 use watchpost_expr::{CompileError, Evaluation, Program, Redact, Values};
 use watchpost_model::{
-    AssertionReport, CertDays, Expect, Expression, HeaderExpect, HeaderName, JsonExpect, JsonPath, Latency, Reason,
-    ReasonCode, Task, shorten,
+    AssertionReport, CertDays, CheckType, Expect, Expression, HeaderExpect, HeaderName, JsonExpect, JsonPath, Latency,
+    Reason, ReasonCode, Task, shorten,
 };
 
 use crate::Verdict;
@@ -71,14 +71,13 @@ pub(crate) fn conclude_with(
     facts: &dyn Values,
     redact: &dyn Redact,
 ) -> Verdict {
-    findings.certificate(task.expect.cert_days, recorder);
-    if !task.expect.that.0.is_empty() {
-        let facts = Facts::new(facts, &recorder.seen());
-        for expression in &task.expect.that.0 {
-            findings.expression(context.patterns.program(expression, task.check_type()), expression, &facts, redact);
-        }
-    }
+    findings.hold(context, (&task.expect, task.check_type()), recorder, facts, redact);
     findings.latency(task.expect.max_latency, recorder.elapsed());
+    settle(recorder, findings)
+}
+
+/// Reports what was found, and makes the verdict of it.
+pub(crate) fn settle(recorder: &Recorder, findings: Findings) -> Verdict {
     let reason = findings.reason();
     if reason.is_none() {
         recorder.transcript(Transcript::forget);
@@ -103,6 +102,41 @@ impl Findings {
             reason.message.push_str(&format!(" (and {} more)", self.failed_count - 1));
         }
         Some(reason)
+    }
+
+    /// Takes over what was found besides.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.reports.extend(others.reports);
+        self.failed_count += others.failed_count;
+        self.failed = self.failed.take().or(others.failed);
+    }
+
+    /// Takes over what was found in a part of the check, which is called `label`.
+    pub(crate) fn join(&mut self, label: &str, mut part: Self) {
+        let exprs = part.reports.iter_mut().map(|report| &mut report.expr);
+        for text in exprs.chain(part.failed.iter_mut().map(|reason| &mut reason.message)) {
+            text.insert_str(0, &format!("{label}: "));
+        }
+        self.extend(part);
+    }
+
+    /// Holds what every type can be asked, but for how long it took, against what was seen.
+    pub(crate) fn hold(
+        &mut self,
+        context: &ProbeContext,
+        (expect, check_type): (&Expect, CheckType),
+        recorder: &Recorder,
+        facts: &dyn Values,
+        redact: &dyn Redact,
+    ) {
+        self.certificate(expect.cert_days, recorder);
+        if expect.that.0.is_empty() {
+            return;
+        }
+        let facts = Facts::new(facts, &recorder.seen());
+        for expression in &expect.that.0 {
+            self.expression(context.patterns.program(expression, check_type), expression, &facts, redact);
+        }
     }
 
     /// Notes an assertion; `told` is the sentence for people where it does not hold.
@@ -130,8 +164,8 @@ impl Findings {
         for needle in &expect.body_contains.0 {
             let found =
                 memchr::memmem::find(answer.body, needle.as_str().as_bytes()).map(|at| at..at + needle.as_str().len());
-            let expr = format!("body contains {}", quoted(needle.as_str()));
-            findings.body(expr, "does not contain", &quoted(needle.as_str()), found, answer);
+            let shown = quoted(&answer.secrets.hide_in(needle.as_str().to_owned()));
+            findings.body(format!("body contains {shown}"), "does not contain", &shown, found, answer);
         }
         for pattern in &expect.body_matches.0 {
             let found = patterns.compiled(pattern).find(answer.body).map(|found| found.range());
@@ -192,11 +226,12 @@ impl Findings {
         // What is expected of a secret is one, too.
         let is_secret = answer.secrets.hides_header(name);
         let shown = |text: String| if is_secret { REDACTED.to_owned() } else { text };
+        let hidden = |text: &str| quoted(&answer.secrets.hide_in(text.to_owned()));
         let (says, passed) = match wanted {
             HeaderExpect::Present(true) => ("is present".to_owned(), !values.is_empty()),
             HeaderExpect::Present(false) => ("is absent".to_owned(), values.is_empty()),
             HeaderExpect::Equals(text) => (
-                format!("equals {}", shown(quoted(text.as_str()))),
+                format!("equals {}", shown(hidden(text.as_str()))),
                 values.iter().any(|value| *value == text.as_str().as_bytes()),
             ),
             HeaderExpect::Matches(pattern) => {
@@ -232,7 +267,9 @@ impl Findings {
         let says = match wanted {
             JsonExpect::Present(true) => "is present".to_owned(),
             JsonExpect::Present(false) => "is absent".to_owned(),
-            JsonExpect::Equals(value) => format!("equals {}", shorten(&value.to_string(), QUOTED_CHARS_MAX)),
+            JsonExpect::Equals(value) => {
+                format!("equals {}", shorten(&answer.secrets.hide_in(value.to_string()), QUOTED_CHARS_MAX))
+            }
             JsonExpect::Matches(pattern) => format!("matches {}", slashed(pattern.as_str())),
         };
         let (passed, actual) = match json {

@@ -52,6 +52,7 @@ mod handshake;
 mod http;
 mod icmp;
 mod lazy;
+mod mail;
 mod mysql;
 mod network;
 mod ntp;
@@ -63,6 +64,7 @@ mod redis;
 mod resolver;
 mod secret;
 mod ssh;
+mod steps;
 mod targets;
 mod tcp;
 mod tls;
@@ -158,9 +160,13 @@ impl ProbeSet {
             .with(CheckType::Mysql, context.factory(mysql::MysqlProbe::new))
             .with(CheckType::Tls, context.factory(handshake::TlsProbe::new))
             .with(CheckType::Unix, context.factory(unix::UnixProbe::new))
+            .with(CheckType::Smtp, context.factory(mail::MailProbe::new))
+            .with(CheckType::Imap, context.factory(mail::MailProbe::new))
+            .with(CheckType::Pop3, context.factory(mail::MailProbe::new))
             .with(CheckType::Icmp, context.factory(icmp::IcmpProbe::new))
             .with(CheckType::Udp, context.factory(udp::UdpProbe::new))
             .with(CheckType::Ntp, context.factory(ntp::NtpProbe::new))
+            .with(CheckType::Steps, context.factory(steps::StepsProbe::new))
     }
 
     /// The probes of every type, which resolve names through `resolver` and trust the certificate

@@ -9,15 +9,16 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use watchpost_model::{
-    AssertionReport, DialogueEvidence, HopReport, HttpEvidence, Phase, PhaseSpan, PhasesUs, Reason, ReasonCode,
+    AssertionReport, HopReport, HttpEvidence, Phase, PhaseSpan, PhasesUs, Reason, ReasonCode, StepsEvidence,
     TlsEvidence, TypeEvidence,
 };
 
 use crate::redaction::Redaction;
+use crate::secret::Secrets;
 use crate::transcript::Transcript;
 
-/// The most hops that are reported: the request, and as many redirects or steps as there may be.
-const HOPS_MAX: usize = 32;
+/// The most hops that are reported: of more, which only a flow of many redirects has, the last ones.
+const HOPS_MAX: usize = 64;
 /// The most phases of one hop that are reported.
 const SPANS_MAX: usize = 32;
 
@@ -81,11 +82,17 @@ struct State {
     answered_in_tls: bool,
     /// What the first byte of the answer is called where it is none of a stream, and the code of its absence.
     awaited: Option<(ReasonCode, String)>,
+    /// What a proxy, which is connected, was asked for and has not done yet.
+    tunnel: Option<String>,
     /// The hop that is under way.
     hop: HopReport,
+    /// The step of a flow that is under way.
+    step: Option<String>,
     /// Who said what, where texts are exchanged.
     transcript: Transcript,
     redaction: Redaction,
+    /// What is hidden in what was noted before it was known to be a secret, too.
+    hidden: Secrets,
     evidence: Evidence,
 }
 
@@ -106,9 +113,12 @@ impl Recorder {
             received: 0,
             answered_in_tls: false,
             awaited: None,
+            tunnel: None,
             hop: HopReport::default(),
+            step: None,
             transcript: Transcript::default(),
             redaction: Redaction::default(),
+            hidden: Secrets::default(),
             evidence: Evidence::default(),
         };
         Self(Arc::new(Mutex::new(state)))
@@ -133,18 +143,20 @@ impl Recorder {
     /// and the evidence of the hop before are over then. The total goes on, and so does the answer until
     /// there is another: it says how the check got to where it is.
     pub fn hop(&self, target: impl Into<String>) {
-        let now = Instant::now();
         let mut state = self.0.lock();
-        state.close(now);
-        if state.end_hop() {
-            let Evidence { hops, http, of_type, .. } = std::mem::take(&mut state.evidence);
-            state.evidence = Evidence { hops, http, of_type, ..Evidence::default() };
-            state.stage = Stage::Start;
-            state.since = Some(now);
-            state.received = 0;
-            state.answered_in_tls = false;
-        }
+        state.next_hop();
+        state.hop.step = state.step.clone();
         state.hop.target = target.into();
+    }
+
+    /// Begins a step of a flow, of which the hops that follow are. What the step before showed of its answer is over,
+    /// too; what was expected of it stays.
+    pub(crate) fn step(&self, label: &str) {
+        let mut state = self.0.lock();
+        state.next_hop();
+        state.evidence.http = None;
+        state.step = Some(label.to_owned());
+        state.transcript.begin(Some(label.to_owned()), false);
     }
 
     /// Notes the addresses that the name of the hop resolved to, in the order in which they are tried.
@@ -161,6 +173,12 @@ impl Recorder {
     /// did not come: "no answer from …". `code` is the reason's, then.
     pub(crate) fn awaits(&self, code: ReasonCode, absence: impl Into<String>) {
         self.0.lock().awaited = Some((code, absence.into()));
+    }
+
+    /// Notes what a proxy is asked for, as a sentence that says that it was not done: "the proxy … did not".
+    /// `None` where it is done.
+    pub(crate) fn tunnels(&self, undone: Option<String>) {
+        self.0.lock().tunnel = undone;
     }
 
     /// Notes how many bytes of the answer have been read.
@@ -216,15 +234,27 @@ impl Recorder {
         self.0.lock().redaction.clone_from(redaction);
     }
 
+    /// Hides these, too, when everything is taken out.
+    pub(crate) fn hide(&self, secrets: &Secrets) {
+        self.0.lock().hidden.join(secrets);
+    }
+
     /// Notes evidence of the check's type.
     pub fn of_type(&self, evidence: TypeEvidence) {
         self.0.lock().evidence.of_type = Some(evidence);
     }
 
-    /// Adds to the evidence of a dialogue, if there is any.
-    pub(crate) fn amend_dialogue(&self, amend: impl FnOnce(&mut DialogueEvidence)) {
-        if let Some(TypeEvidence::Dialogue(dialogue)) = &mut self.0.lock().evidence.of_type {
-            amend(dialogue);
+    /// Adds to the evidence of the check's type, if there is any.
+    pub(crate) fn amend_type(&self, amend: impl FnOnce(&mut TypeEvidence)) {
+        if let Some(of_type) = &mut self.0.lock().evidence.of_type {
+            amend(of_type);
+        }
+    }
+
+    /// Adds to the evidence of a flow, if there is any.
+    pub(crate) fn amend_steps(&self, amend: impl FnOnce(&mut StepsEvidence)) {
+        if let Some(TypeEvidence::Steps(steps)) = &mut self.0.lock().evidence.of_type {
+            amend(steps);
         }
     }
 
@@ -290,11 +320,14 @@ impl Recorder {
         let (code, mut message) = match state.stage {
             Stage::Start => (ReasonCode::DeadlinePassed, String::from("the check did not get to its target")),
             Stage::Dns => (ReasonCode::DnsTimeout, String::from("the name was not resolved")),
-            Stage::Connect => {
-                let mut message = String::from("no connection");
-                target(&mut message);
-                (ReasonCode::ConnectTimeout, message)
-            }
+            Stage::Connect => match state.tunnel.clone() {
+                Some(undone) => (ReasonCode::ConnectTimeout, undone),
+                None => {
+                    let mut message = String::from("no connection");
+                    target(&mut message);
+                    (ReasonCode::ConnectTimeout, message)
+                }
+            },
             Stage::Tls => (ReasonCode::TlsTimeout, String::from("no complete TLS handshake")),
             Stage::Send => (ReasonCode::FirstByteTimeout, String::from("the peer did not take what was sent")),
             Stage::FirstByte => match state.awaited.clone() {
@@ -328,8 +361,9 @@ impl Recorder {
             state.transcript.report(of_type);
         }
         evidence.phases.total = Some(micros(now.duration_since(state.started)));
-        let redaction = state.redaction.clone();
+        let (redaction, hidden) = (state.redaction.clone(), std::mem::take(&mut state.hidden));
         drop(state);
+        hidden.hide_in_evidence(&mut evidence);
         redaction.apply(&mut evidence);
         evidence
     }
@@ -362,6 +396,20 @@ impl State {
         }
     }
 
+    /// Begins another hop if the one that is under way has come to anything.
+    fn next_hop(&mut self) {
+        let now = Instant::now();
+        self.close(now);
+        if self.end_hop() {
+            let Evidence { hops, http, of_type, assertions, .. } = std::mem::take(&mut self.evidence);
+            self.evidence = Evidence { hops, http, of_type, assertions, ..Evidence::default() };
+            self.stage = Stage::Start;
+            self.since = Some(now);
+            self.received = 0;
+            self.answered_in_tls = false;
+        }
+    }
+
     /// Puts the hop that is under way to those that are over; `false` where it has not come to anything.
     fn end_hop(&mut self) -> bool {
         if self.hop.spans.is_empty() {
@@ -369,9 +417,10 @@ impl State {
         }
         let mut hop = std::mem::take(&mut self.hop);
         hop.address = self.evidence.address;
-        if self.evidence.hops.len() < HOPS_MAX {
-            self.evidence.hops.push(hop);
+        if self.evidence.hops.len() == HOPS_MAX {
+            self.evidence.hops.remove(0);
         }
+        self.evidence.hops.push(hop);
         true
     }
 

@@ -6,8 +6,9 @@ use std::ops::Range;
 
 use data_encoding::BASE64;
 use memchr::memmem;
-use watchpost_model::{HttpAuth, HttpSettings, VariableName, VariableValue};
+use watchpost_model::{HttpAuth, HttpSettings, VariableName, VariableValue, written_forms};
 
+use crate::recorder::Evidence;
 use crate::redaction::{AROUND_BYTES, Redaction};
 
 /// What stands in the place of a secret.
@@ -34,6 +35,8 @@ const TELLING: [&str; 13] = [
 const CHALLENGES: [&str; 2] = ["www-authenticate", "proxy-authenticate"];
 /// What is shorter is found in harmless texts by chance.
 const SECRET_BYTES_MIN: usize = 6;
+/// What is shorter than this is too short to be a secret at all.
+const WORD_BYTES_MIN: usize = 4;
 
 /// Whether the value of the header `name`, in lower case, is to be kept secret.
 pub(crate) fn is_secret_header(name: &str) -> bool {
@@ -45,6 +48,8 @@ pub(crate) fn is_secret_header(name: &str) -> bool {
 #[derive(Clone, Default)]
 pub(crate) struct Secrets {
     sent: Vec<Vec<u8>>,
+    /// What is so short that it is hidden only where it stands by itself, and is no part of a longer word.
+    words: Vec<Vec<u8>>,
     /// What is hidden as well.
     rules: Redaction,
 }
@@ -63,6 +68,10 @@ impl Secrets {
             secrets.add_header(name.as_str(), value.as_str());
         }
         secrets.add_auth(settings.auth.as_ref());
+        if let Some((user, password)) = settings.proxy.as_ref().and_then(|proxy| proxy.parts().login) {
+            secrets.add_basic(&basic_credentials(&user, &password));
+            secrets.add(basic_credentials(&user, &password).as_bytes());
+        }
         secrets
     }
 
@@ -111,6 +120,28 @@ impl Secrets {
         }
     }
 
+    /// Adds those that `others` are.
+    pub(crate) fn join(&mut self, others: &Self) {
+        others.sent.iter().for_each(|secret| self.add(secret));
+        others.words.iter().for_each(|word| self.add_word(word));
+    }
+
+    /// Adds a value that an answer had and that is taken for a secret, even where it is short, with the forms in which
+    /// it may come back.
+    pub(crate) fn add_captured(&mut self, value: &str) {
+        for form in written_forms(value).iter().map(String::as_str).chain([value]) {
+            self.add(form.as_bytes());
+            self.add_word(form.as_bytes());
+        }
+    }
+
+    fn add_word(&mut self, word: &[u8]) {
+        let is_short = (WORD_BYTES_MIN..SECRET_BYTES_MIN).contains(&word.len());
+        if is_short && !self.words.iter().any(|known| known == word) {
+            self.words.push(word.to_vec());
+        }
+    }
+
     /// The same, and what `rules` hide.
     pub(crate) fn with_rules(mut self, rules: &Redaction) -> Self {
         self.rules = rules.clone();
@@ -152,7 +183,7 @@ impl Secrets {
     /// even where only a part of it lies there.
     pub(crate) fn hide<'a>(&self, text: &'a [u8], range: Range<usize>) -> Cow<'a, [u8]> {
         let shown = || text.get(range.clone()).unwrap_or_default();
-        let longest = self.sent.iter().map(Vec::len).max();
+        let longest = self.sent.iter().chain(&self.words).map(Vec::len).max();
         let around = if self.rules.is_empty() { 0 } else { AROUND_BYTES };
         let Some(longest) = longest.or((around > 0).then_some(0)) else { return Cow::Borrowed(shown()) };
         let longest = longest.max(around);
@@ -161,6 +192,10 @@ impl Secrets {
         let mut found: Vec<Range<usize>> = Vec::new();
         for secret in &self.sent {
             found.extend(memmem::find_iter(around, secret).map(|at| from + at..from + at + secret.len()));
+        }
+        for word in &self.words {
+            let all = memmem::find_iter(around, word).map(|at| from + at..from + at + word.len());
+            found.extend(all.filter(|found| stands_alone(text, found)));
         }
         found.extend(self.rules.found(around).map(|found| from + found.start..from + found.end));
         found.sort_unstable_by_key(|found| found.start);
@@ -191,6 +226,21 @@ impl Secrets {
         }
     }
 
+    /// Hides them in what was noted of a check's answers.
+    pub(crate) fn hide_in_evidence(&self, evidence: &mut Evidence) {
+        if self.sent.is_empty() && self.words.is_empty() {
+            return;
+        }
+        let Evidence { hops, assertions, http, .. } = evidence;
+        let of_assertions = assertions.iter_mut().flat_map(|report| [&mut report.expr, &mut report.actual]);
+        let of_http = http
+            .iter_mut()
+            .flat_map(|http| http.headers.values_mut().chain(&mut http.redirects).chain(&mut http.body_excerpt));
+        for text in hops.iter_mut().map(|hop| &mut hop.target).chain(of_assertions).chain(of_http) {
+            *text = self.hide_in(std::mem::take(text));
+        }
+    }
+
     /// `text` with every secret in it hidden.
     pub(crate) fn hide_in(&self, text: String) -> String {
         match self.hide(text.as_bytes(), 0..text.len()) {
@@ -198,6 +248,12 @@ impl Secrets {
             Cow::Owned(hidden) => String::from_utf8_lossy(&hidden).into_owned(),
         }
     }
+}
+
+/// Whether what lies at `range` of `text` is no part of a longer word or number.
+fn stands_alone(text: &[u8], range: &Range<usize>) -> bool {
+    let goes_on = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(u8::is_ascii_alphanumeric);
+    !goes_on(range.start.checked_sub(1)) && !goes_on(Some(range.end))
 }
 
 /// What the header `authorization` says for `auth`.
@@ -333,6 +389,23 @@ mod tests {
             ("bbbbbbbb and dd, short, harmless", "[redacted] and dd, short, harmless"),
         ] {
             assert_eq!(sent.hide_in(text.to_owned()), shown);
+        }
+    }
+
+    #[test]
+    fn what_was_captured_is_hidden_in_the_forms_in_which_it_is_sent() {
+        let mut captured = Secrets::default();
+        ["a b/c\"d", "4711", "17"].into_iter().for_each(|value| captured.add_captured(value));
+        let mut secrets = Secrets::default();
+        secrets.join(&captured);
+        for (text, shown) in [
+            ("a b/c\"d", "[redacted]"),
+            ("/x/a%20b%2Fc%22d?y", "/x/[redacted]?y"),
+            (r#"{"t": "a b/c\"d"}"#, r#"{"t": "[redacted]"}"#),
+            ("pin 4711, not 47110 or x4711; 17", "pin [redacted], not 47110 or x4711; 17"),
+            ("4711", "[redacted]"),
+        ] {
+            assert_eq!(secrets.hide_in(text.to_owned()), shown);
         }
     }
 

@@ -103,10 +103,14 @@ impl Transcript {
 
     /// Puts everything into the evidence of a dialogue.
     pub(crate) fn report(&self, evidence: &mut TypeEvidence) {
-        let TypeEvidence::Dialogue(dialogue) = evidence else { return };
-        dialogue.sent_bytes = self.sent;
-        dialogue.received_bytes = self.received;
-        dialogue.transcript = self.turns();
+        let (sent, received, transcript) = match evidence {
+            TypeEvidence::Dialogue(of) => (&mut of.sent_bytes, &mut of.received_bytes, &mut of.transcript),
+            TypeEvidence::Mail(of) => (&mut of.sent_bytes, &mut of.received_bytes, &mut of.transcript),
+            _ => return,
+        };
+        if self.sent + self.received > 0 {
+            (*sent, *received, *transcript) = (self.sent, self.received, self.turns());
+        }
     }
 
     fn turns(&self) -> Vec<Turn> {

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use regex::bytes::Regex;
 use tokio::time::Instant;
-use watchpost_model::{DialogueEvidence, Pattern, ProbeSettings, ReasonCode, Task, TypeEvidence, UdpSettings};
+use watchpost_model::{DialogueEvidence, Pattern, ProbeSettings, ReasonCode, Side, Task, TypeEvidence, UdpSettings};
 
 use crate::assertions::{Findings, conclude, excerpt, slashed};
 use crate::context::ProbeContext;
 use crate::network::Destination;
 use crate::network::datagram::{DATAGRAM_BYTES_MAX, Datagrams};
 use crate::recorder::{Recorder, Spent, Stage};
+use crate::transcript::Transcript;
 use crate::{BoxFuture, Probe, Verdict, failure};
 
-/// How much of an answer results and expressions show.
+/// How much of what a group captured is kept.
 const SHOWN_BYTES_MAX: usize = 2 * 1024;
 
 /// Executes `udp` checks.
@@ -66,8 +67,11 @@ impl UdpProbe {
             answer.judge(pattern, settings, &whom, &mut findings);
         }
         let verdict = conclude(&self.context, task, recorder, findings, || answer.facts());
-        let sent_bytes = settings.payload().len() as u64;
-        recorder.of_type(TypeEvidence::Dialogue(answer.evidence(sent_bytes, verdict.reason.is_some())));
+        if verdict.reason.is_none() {
+            recorder.transcript(Transcript::forget);
+        }
+        let captures = answer.captures;
+        recorder.of_type(TypeEvidence::Dialogue(DialogueEvidence { captures, ..DialogueEvidence::default() }));
         verdict
     }
 }
@@ -86,8 +90,11 @@ async fn exchange(
     expected: Option<&Regex>,
     recorder: &Recorder,
 ) -> std::io::Result<Answer> {
+    recorder.of_type(TypeEvidence::Dialogue(DialogueEvidence::default()));
     recorder.enter(Stage::Send);
-    datagrams.send(&settings.payload()).await?;
+    let payload = settings.payload();
+    recorder.transcript(|transcript| transcript.said(Side::Check, &payload));
+    datagrams.send(&payload).await?;
     recorder.enter(Stage::FirstByte);
     let mut answer = Answer::default();
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
@@ -106,7 +113,9 @@ async fn exchange(
             until.get_or_insert_with(|| Instant::now() + settings.wait());
         }
         recorder.received(length as u64);
-        answer.take(buffer.get(..length).unwrap_or_default(), expected);
+        let datagram = buffer.get(..length).unwrap_or_default();
+        recorder.transcript(|transcript| transcript.said(Side::Peer, datagram));
+        answer.take(datagram, expected);
         // Whoever answers at all is there, where no more is asked.
         if answer.matched || expected.is_none() {
             return Ok(answer);
@@ -143,17 +152,6 @@ impl Answer {
                 Spent(settings.wait())
             )
         });
-    }
-
-    fn evidence(&self, sent_bytes: u64, with_excerpt: bool) -> DialogueEvidence {
-        let shown = self.last.as_deref().filter(|_| with_excerpt).map(cut);
-        DialogueEvidence {
-            sent_bytes,
-            captures: self.captures.clone(),
-            received_bytes: self.last.as_ref().map_or(0, |datagram| datagram.len() as u64),
-            received_excerpt: shown.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
-            ..DialogueEvidence::default()
-        }
     }
 
     /// What expressions can ask for.

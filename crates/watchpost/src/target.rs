@@ -18,6 +18,7 @@ Targets:
   dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https
   icmp://HOST, udp://HOST:PORT, ntp://HOST[:PORT]
   grpc://HOST:PORT[/SERVICE], grpcs://…, ws://HOST[:PORT]/PATH, wss://…
+  smtp://HOST[:PORT], imap://HOST[:PORT], pop3://HOST[:PORT], or smtps, imaps, pop3s
   ssh://HOST[:PORT], redis://HOST[:PORT], rediss://HOST[:PORT]
   postgres://[USER@]HOST[:PORT][/DATABASE], mysql://USER@HOST[:PORT][/DATABASE]
   exec:/PATH ARGUMENT… (with --exec-dir)";
@@ -68,6 +69,7 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
         "ws" | "wss" => Ok(ProbeSettings::Websocket(WebsocketSettings::connect(parsed(text)?))),
         "udp" => Ok(ProbeSettings::Udp(UdpSettings::send(parsed(rest.trim_end_matches('/'))?))),
         "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
+        "smtp" | "smtps" | "imap" | "imaps" | "pop3" | "pop3s" => server::mail(scheme, rest),
         "mysql" | "mariadb" => server::mysql(rest),
         "postgres" | "postgresql" => server::postgres(rest),
         "ssh" => server::ssh(rest),

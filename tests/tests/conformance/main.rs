@@ -62,7 +62,7 @@ mod words;
 use std::collections::BTreeSet;
 
 /// How many rows there are at least; to be raised as they grow.
-const ROWS_MIN: usize = 545;
+const ROWS_MIN: usize = 641;
 
 macro_rules! row_files {
     ($($file:ident,)*) => {
@@ -80,21 +80,31 @@ macro_rules! row_files {
 }
 
 row_files! {
+    exec,
+    datagrams,
+    dialogues,
+    dns_type,
     expressions,
     http_bodies,
     http_endings,
     http_expect,
     http_heads,
+    http_proxies,
     http_redirects,
     http_requests,
+    http_sends,
     http_status,
+    http_versions,
     http_ways,
     lacking,
+    mail,
     names,
     packed_bodies,
     refused,
+    steps,
     tcp,
     tls,
+    tls_type,
     unreachable,
 }
 

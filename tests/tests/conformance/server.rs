@@ -91,7 +91,7 @@ impl Running {
         Self { address: Some(address), counts: None, words: Vec::new(), keep: Box::new(keep) }
     }
 
-    fn counted(address: SocketAddr, counts: &Arc<Counts>, keep: impl Any) -> Self {
+    pub fn counted(address: SocketAddr, counts: &Arc<Counts>, keep: impl Any) -> Self {
         Self { counts: Some(Arc::clone(counts)), ..Self::at(address, keep) }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// What each word stands for. `{addr}` in a text becomes what `addr` stands for; braces around anything
-/// but letters, digits, `_` and `.`, the first of them a letter, are left alone.
+/// but letters, digits, `_` and `.`, the first of them a letter, are left alone, and so are those after a `$`.
 #[derive(Debug, Clone, Default)]
 pub struct Words(BTreeMap<String, String>);
 
@@ -36,6 +36,8 @@ impl Words {
             let (before, after) = rest.split_at(start);
             filled.push_str(before);
             let word = after[1..].split_once('}').map(|(word, _)| word).filter(|word| is_word(word));
+            // What a check refers to is the check's.
+            let word = word.filter(|_| !before.ends_with('$'));
             match word {
                 None => filled.push('{'),
                 Some(word) => {
@@ -66,8 +68,8 @@ fn words_are_filled_in_and_other_braces_left() {
     let mut words = Words::default();
     words.set_address("", "127.0.0.1:80".parse().unwrap());
     words.set("secure.host", "a.test");
-    let filled = words.filled_in("{ url: 'http://{addr}/{secure.host}' } a{2} {port}{").unwrap();
-    assert_eq!(filled, "{ url: 'http://127.0.0.1:80/a.test' } a{2} 80{");
+    let filled = words.filled_in("{ url: 'http://{addr}/{secure.host}/${addr}' } a{2} {port}{").unwrap();
+    assert_eq!(filled, "{ url: 'http://127.0.0.1:80/a.test/${addr}' } a{2} 80{");
     assert_eq!(words.escaped().filled_in("^{ip}$").unwrap(), r"^127\.0\.0\.1$");
     assert!(words.filled_in("{nobody}").unwrap_err().contains("{nobody} is none of addr, ip, port"));
 }

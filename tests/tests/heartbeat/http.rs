@@ -65,7 +65,7 @@ async fn what_is_no_beat_is_refused_and_changes_nothing() {
         ("/beat/job/done", 400, "status `done`: expected ok, fail or start"),
         ("/beat/job?stauts=ok", 400, "parameter `stauts`: expected status, message, duration_ms or token"),
         ("/beat/job?duration_ms=-1", 400, "expected a whole number of ms"),
-        ("/beat/job?token=", 400, "the password is empty"),
+        ("/beat/job?token=", 400, "the token is empty"),
         ("/beat", 404, ""),
         ("/beat/job/ok/more", 404, ""),
     ] {

@@ -19,7 +19,7 @@ const HOST: &str = "svc.example";
 
 /// What a scripted peer does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Does {
+pub enum Does {
     /// Reads exactly this, or closes where something else comes.
     Hears(&'static str),
     /// Says this.
@@ -67,7 +67,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, script: &[Do
     }
 }
 
-async fn peer(script: &'static [Does], tls: Option<ServerConfig>) -> Server {
+pub async fn peer(script: &'static [Does], tls: Option<ServerConfig>) -> Server {
     let tls = tls.map(Arc::new);
     Server::start(loopback(1), move |stream| converse(stream, script, tls.clone())).await.unwrap()
 }

@@ -194,7 +194,8 @@ async fn a_server_that_breaks_http2_is_an_error_with_a_code_and_a_sentence() {
     // A literal of 70 000 bytes: its length is written in HPACK's way, the rest follows in further frames.
     let mut huge = vec![0x88, 0, 1, b'x', 0x7f, 0xf1, 0xa1, 0x04];
     huge.resize(16_000, b'a');
-    let more = frame(CONTINUATION, 0, 1, &[b'a'; 16_000]);
+    let (more, last) =
+        (frame(CONTINUATION, 0, 1, &[b'a'; 16_000]), frame(CONTINUATION, END_HEADERS, 1, &[b'a'; 6_008]));
     let rows: Vec<(&str, Vec<Vec<u8>>, &str, &str)> = vec![
         ("goaway", vec![go_away(0)], "connection_closed", "closed the connection to further requests (GOAWAY)"),
         ("calm", vec![go_away(11)], "connection_reset", "(GOAWAY with ENHANCE_YOUR_CALM)"),
@@ -236,7 +237,7 @@ async fn a_server_that_breaks_http2_is_an_error_with_a_code_and_a_sentence() {
         ("nothing", vec![], "connection_closed", "closed the connection before the first byte"),
         (
             "huge head",
-            vec![frame(HEADERS, 0, 1, &huge), more.clone(), more.clone(), more.clone(), more.clone()],
+            vec![frame(HEADERS, 0, 1, &huge), more.clone(), more.clone(), more.clone(), last],
             "protocol_error",
             "or its head takes more than 64 KiB",
         ),

@@ -4,20 +4,28 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what cannot be set up fails its test")]
 
 mod certificates;
+mod datagrams;
 mod dialogue;
 mod dns;
+mod dns_check;
 mod exchange;
 mod expect;
 mod grpc;
 mod handshake;
 mod http;
 mod http2;
+mod icmp;
 mod limits;
+mod mail;
 mod mysql;
+mod nginx;
 mod postgres;
+mod proxy;
 mod redirects;
 mod redis;
+mod requests;
 mod ssh;
+mod steps;
 mod tcp;
 mod tls;
 mod websocket;

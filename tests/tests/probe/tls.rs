@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_rustls::rustls::{ServerConfig, crypto, version};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto, version};
 use watchpost_model::Outcome;
 use watchpost_probe::{Resolver, TlsRoots};
 use watchpost_tests::tcp_fixture::Behaviour;
@@ -162,4 +163,35 @@ async fn without_any_authority_the_check_is_cancelled() {
     ran.assert_ended(Outcome::Cancelled, "no_trust_roots");
     assert!(ran.message().starts_with("this machine has no certificate authorities"), "{}", ran.message());
     assert_eq!(server.counts().accepted(), 0);
+}
+
+/// By TLS 1.3 a server refuses a client when that believes to be through, and may do so while it sends.
+#[tokio::test]
+async fn a_server_that_misses_a_certificate_says_so_however_much_is_sent() {
+    let authority = Authority::new().unwrap();
+    let config = authority.server_config(Certificate::Valid, HOST).unwrap();
+    let provider = Arc::new(crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der().into()).unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
+    for protocols in [&[][..], &[b"h2".to_vec()]] {
+        let mut demanding = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&version::TLS13])
+            .unwrap()
+            .with_client_cert_verifier(Arc::clone(&verifier))
+            .with_cert_resolver(Arc::clone(&config.cert_resolver));
+        demanding.alpn_protocols = protocols.to_vec();
+        let server = TlsFixture::start_with(loopback(2), "a", demanding).await.unwrap();
+        for bytes in [0, 65_536] {
+            let json = format!(
+                r#"{{"http": {{"url": "https://{HOST}/echo", "method": "POST", "body": "{}"}}}}"#,
+                "x".repeat(bytes)
+            );
+            for _ in 0..20 {
+                let ran = trusting(&authority).run(&json, server.address()).await;
+                ran.assert_ended(Outcome::Error, "tls_error");
+                assert!(ran.message().contains("wants a client certificate"), "{bytes}: {}", ran.message());
+            }
+        }
+    }
 }

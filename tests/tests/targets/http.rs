@@ -78,13 +78,13 @@ async fn a_server_is_asked_as_prometheus_asks() {
 async fn what_a_server_answers_badly_is_told_and_mends_itself() {
     let server = Says::start().await;
     let mut lookout = server.look_out();
-    let endless = [b"HTTP/1.1 200 S\r\n\r\n[", &b" ".repeat(17 * 1024 * 1024)[..]].concat();
+    let huge = [&b"HTTP/1.1 200 S\r\n\r\n["[..], &b" ".repeat(17 * 1024 * 1024)].concat();
     let cut = b"HTTP/1.1 200 S\r\nContent-Length: 100\r\n\r\n[{\"targets\"".to_vec();
     for (answer, told) in [
         (Some(b"nonsense\r\n\r\n".to_vec()), "protocol_error: the answer of "),
         (Some(Vec::new()), "connection_closed: "),
         (Some(cut), "connection_closed: "),
-        (Some(endless), "has more than 16777216 bytes"),
+        (Some(huge), "has more than 16777216 bytes"),
         (None, "http_status: "),
     ] {
         match answer {

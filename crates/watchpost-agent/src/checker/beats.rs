@@ -255,7 +255,7 @@ impl Job {
             last_beat_at: last.map(|heard| heard.at),
             status: last.map(|heard| heard.beat.status),
             message: last.and_then(|heard| heard.beat.message.as_ref()).map(ToString::to_string),
-            running_for_ms: self.beats.running_for(now).map(|running| millis(running)),
+            running_for_ms: self.beats.running_for(now).map(millis),
         }
     }
 

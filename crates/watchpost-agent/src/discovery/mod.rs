@@ -183,3 +183,50 @@ impl Asker {
 fn counts(known: &Known) -> (usize, usize) {
     known.last().map_or((0, 0), |last: &Arc<FoundTargets>| (last.len(), last.repeated()))
 }
+
+#[cfg(test)]
+mod tests {
+    use watchpost_probe::{ProbeOptions, Resolver};
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    const SOON: Duration = Duration::from_secs(30);
+
+    fn discovery() -> Discovery {
+        let finder = TargetFinder::new(&ProbeOptions::new(&Resolver::with_nameservers(Vec::new())));
+        Discovery::new(finder, Arc::new(SystemClock::default()), Arc::default(), Helpers::default())
+    }
+
+    fn targets(json: &str) -> Arc<Targets> {
+        Arc::new(serde_json::from_str(json).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_source_is_shared_by_all_who_hold_it_and_ends_with_the_last_of_them() {
+        let discovery = discovery();
+        let file = r#"{"file": {"files": ["/does/not/exist.json"]}}"#;
+        let (one, same) = (discovery.source(&targets(file)), discovery.source(&targets(file)));
+        assert!(Arc::ptr_eq(&one, &same));
+        let other = discovery.source(&targets(&file.replace("}}", r#"}, "keep_for": "2h"}"#)));
+        assert!(!Arc::ptr_eq(&one, &other));
+        let standing = one.first_standing(SOON).await.expect("it says that it cannot be read");
+        assert!(matches!(standing, Standing::Nothing(..)), "{standing:?}");
+        other.first_standing(SOON).await.expect("it says that it cannot be read");
+        assert_eq!(discovery.count(), (2, 2));
+
+        let mut known = one.known.clone();
+        drop((one, same, other));
+        assert_eq!(discovery.count(), (0, 0));
+        // Whoever asked is gone, and with it the other end.
+        let ended = async { while known.changed().await.is_ok() {} };
+        tokio::time::timeout(SOON, ended).await.expect("nobody asks any more");
+    }
+
+    #[tokio::test]
+    async fn a_list_is_known_without_asking() {
+        let source = discovery().source(&targets(r#"{"static": ["a:1", "b:1"]}"#));
+        let Standing::Targets(found, None) = source.standing() else { panic!("{:?}", source.standing()) };
+        assert_eq!(found.len(), 2);
+    }
+}

@@ -45,16 +45,22 @@ impl BasicAuth {
     pub fn password(&self) -> &str {
         self.password.as_ref().map_or("", Password::reveal)
     }
+
+    /// What of it cannot be sent.
+    pub(crate) fn validate(&self) -> Result<(), String> {
+        match self.password().contains(char::is_control) {
+            true => Err("`http.auth.basic.password` holds a control character, which cannot be sent".into()),
+            false => Ok(()),
+        }
+    }
 }
 
 impl HttpAuth {
     /// What of it cannot be sent.
     pub(super) fn validate(&self) -> Result<(), String> {
         match self {
-            Self::Basic(basic) if basic.password().contains(char::is_control) => {
-                Err("`http.auth.basic.password` holds a control character, which cannot be sent".into())
-            }
-            _ => Ok(()),
+            Self::Basic(basic) => basic.validate(),
+            Self::Bearer(_) => Ok(()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod auth;
 mod body;
+mod proxy;
 mod url;
 mod version;
 
@@ -12,6 +13,7 @@ use watchpost_expr::{Field, RecordType, Type};
 
 pub use self::auth::{BasicAuth, BasicUser, HttpAuth};
 pub use self::body::Base64Text;
+pub use self::proxy::{Proxy, ProxyKind, ProxyUrl};
 pub use self::url::{HeaderValue, HttpMethod, HttpUrl};
 pub use self::version::HttpVersion;
 use crate::HeaderName;
@@ -69,6 +71,10 @@ pub struct HttpSettings {
     #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "redirects")]
     #[schemars(range(max = 10))]
     pub max_redirects: u8,
+    /// The proxy to go through: `http://`, `socks5://` (the check resolves names) or `socks5h://` (the proxy does), with
+    /// `user:password@` before its host if it wants them. Without it there is none, whatever the environment says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyUrl>,
     /// How TLS is spoken, where the URL asks for it.
     #[serde(default, skip_serializing_if = "TlsSettings::is_default")]
     pub tls: TlsSettings,
@@ -91,6 +97,7 @@ impl HttpSettings {
             version: None,
             decompress: true,
             max_redirects: 0,
+            proxy: None,
             tls: TlsSettings::default(),
             route: RouteSettings::default(),
         }

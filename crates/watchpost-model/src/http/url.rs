@@ -32,7 +32,7 @@ fn parse(text: &str) -> Result<url::Url, String> {
 }
 
 /// Works on texts that are no URLs as well: errors quote them.
-fn without_userinfo(text: &str) -> String {
+pub(super) fn without_userinfo(text: &str) -> String {
     let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
     let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(authority_end);

@@ -42,13 +42,14 @@ impl Context {
     /// Of the type called `name`; `None` where no template may stand.
     fn of(name: &str) -> Option<Self> {
         match name {
-            "HttpUrl" => Some(Self::Url),
+            "HttpUrl" | "WebsocketUrl" => Some(Self::Url),
             "HostPort" | "ServerAddress" => Some(Self::HostPort),
             "Pattern" | "LinePattern" => Some(Self::Pattern),
             "Expression" => Some(Self::Expression),
             "Argument" => Some(Self::Argument),
-            "Body" | "CommandWord" | "DatabaseName" | "DnsName" | "ExpectedValue" | "HeaderValue" | "Host"
-            | "Needle" | "RecordData" | "Sent" | "ServerNameText" | "LoginName" => Some(Self::Plain),
+            "BasicUser" | "Body" | "CommandWord" | "DatabaseName" | "DnsName" | "ExpectedValue" | "HeaderValue"
+            | "Host" | "LoginName" | "Needle" | "RecordData" | "Sent" | "ServerNameText" | "ServiceName"
+            | "UserName" => Some(Self::Plain),
             // What names files and programs is not for a source of targets to say, nor are statements of a database.
             _ => None,
         }

@@ -32,6 +32,8 @@ pub(crate) struct Conversation<'a> {
     whom: String,
     /// Whom the certificate must be for, where there is one.
     name: String,
+    /// Whether what was taken last ended a line. Whatever follows it then is something new.
+    at_line_start: bool,
     recorder: &'a Recorder,
 }
 
@@ -50,7 +52,7 @@ impl<'a> Conversation<'a> {
     /// With `whom`, as sentences call it, over `wire`.
     pub(crate) fn new(wire: impl Wire + 'static, whom: String, recorder: &'a Recorder) -> Self {
         let wire: Box<dyn Wire> = Box::new(wire);
-        Self { wire: Some(wire), unread: Vec::new(), whom, name: String::new(), recorder }
+        Self { wire: Some(wire), unread: Vec::new(), whom, name: String::new(), at_line_start: true, recorder }
     }
 
     /// What was read and not taken yet.
@@ -61,12 +63,24 @@ impl<'a> Conversation<'a> {
     /// Takes the first `length` bytes of what was read.
     pub(crate) fn take(&mut self, length: usize) -> Vec<u8> {
         let rest = self.unread.split_off(length.min(self.unread.len()));
-        std::mem::replace(&mut self.unread, rest)
+        let taken = std::mem::replace(&mut self.unread, rest);
+        self.at_line_start = taken.last().is_none_or(|byte| *byte == b'\n');
+        taken
     }
 
     /// Begins another part of the dialogue; `is_secret` if nothing of it may be shown.
     pub(crate) fn begin(&self, at: impl Into<Option<String>>, is_secret: bool) {
         self.recorder.transcript(|transcript| transcript.begin(at.into(), is_secret));
+    }
+
+    /// The peer as sentences call it.
+    pub(crate) fn whom(&self) -> &str {
+        &self.whom
+    }
+
+    /// The verdict on a peer that closed before it had answered.
+    pub(crate) fn closed(&self) -> Verdict {
+        self.broken(&io::ErrorKind::UnexpectedEof.into())
     }
 
     /// A sentence about the part of the dialogue that is under way.
@@ -184,12 +198,13 @@ impl<'a> Conversation<'a> {
     /// # Errors
     /// The verdict on a peer that goes on in plain text, or on a handshake that failed.
     pub(crate) async fn start_tls(&mut self, handshake: Handshake) -> Result<(), Verdict> {
-        while !self.unread.is_empty() && !self.unread.contains(&b'\n') {
-            if self.read(REST_BYTES_MAX).await? != Read::Some {
+        let mut line = 0;
+        while !self.at_line_start && line == 0 && !self.unread.is_empty() {
+            line = self.unread.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            if line == 0 && self.read(REST_BYTES_MAX).await? != Read::Some {
                 break;
             }
         }
-        let line = self.unread.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let beyond = self.unread.get(line..).unwrap_or_default();
         if !beyond.is_empty() {
             let shown = self.recorder.transcript(|transcript| assertions::excerpt_hiding(transcript.secrets(), beyond));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use regex::bytes::Regex;
 use watchpost_model::{
-    ANSWER_BYTES_MAX, DialogueEvidence, DialogueStep, Pattern, Sent, SentPart, TlsSettings, TypeEvidence,
+    ANSWER_BYTES_MAX, DialogueEvidence, DialogueStep, Pattern, Sent, TextPart, TlsSettings, TypeEvidence,
 };
 
 pub(crate) use self::conversation::{Conversation, Read, Wire};
@@ -83,9 +83,11 @@ impl Script<'_> {
             if !done {
                 break;
             }
-            recorder.amend_dialogue(|dialogue| {
-                dialogue.steps_done = u32::try_from(i + 1).ok();
-                dialogue.captures = played.shown.clone();
+            recorder.amend_type(|evidence| {
+                if let TypeEvidence::Dialogue(dialogue) = evidence {
+                    dialogue.steps_done = u32::try_from(i + 1).ok();
+                    dialogue.captures = played.shown.clone();
+                }
             });
         }
         recorder.leave();
@@ -186,8 +188,8 @@ impl Played {
         // The model has validated the references.
         for part in step.send.as_ref()?.parts().unwrap_or_default() {
             match part {
-                SentPart::Text(text) => bytes.extend_from_slice(text.as_bytes()),
-                SentPart::Captured(name) => bytes.extend(self.captured.get(name).into_iter().flatten()),
+                TextPart::Text(text) => bytes.extend_from_slice(text.as_bytes()),
+                TextPart::Captured(name) => bytes.extend(self.captured.get(name).into_iter().flatten()),
             }
         }
         Some(bytes)

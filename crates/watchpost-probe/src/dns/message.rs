@@ -222,6 +222,12 @@ pub(super) fn data(record: &Record) -> String {
             let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
             format!("\\# {} {hex}", bytes.len()).trim_end().to_owned()
         }
+        // Their parameters end in commas there.
+        RData::SVCB(_) | RData::HTTPS(_) => {
+            let words = record.data.to_string();
+            let words: Vec<_> = words.split_whitespace().map(|word| word.trim_end_matches(',')).collect();
+            words.join(" ")
+        }
         known => known.to_string(),
     }
 }

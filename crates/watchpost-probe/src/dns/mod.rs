@@ -185,7 +185,8 @@ impl Asking<'_> {
         let handshake = self.context.tls.prepare(self.server.host(), &self.settings.tls, protocols).await?;
         let stream = self.context.network.connect(self.to(), self.recorder).await?;
         self.reached(self.recorder.position().address);
-        let sent = http::exchange::send(&hop, None, stream, Some(handshake), self.recorder).await;
+        let way = http::exchange::Way::direct(stream);
+        let sent = http::exchange::send(&hop, None, way, Some(handshake), self.recorder).await;
         let mut response = sent.map_err(|broken| http::failure::of_request(&broken, &hop, self.recorder))?;
         let whom = self.whom();
         let message = https::message(&mut response, &hop, &whom, self.recorder).await?;

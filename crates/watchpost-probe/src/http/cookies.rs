@@ -55,6 +55,11 @@ impl Cookies {
         }
     }
 
+    /// The value of the cookie `name`; of several by this name, of the one that was set first.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|kept| kept.name == name).map(|kept| kept.value.as_str())
+    }
+
     /// Names and values of those that go with a request of `url`: the longest paths first, then in the order
     /// in which they came.
     pub(crate) fn of<'a>(&'a self, url: &Url) -> Vec<(&'a str, &'a str)> {

@@ -10,10 +10,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::response::Parts;
 use tokio::net::TcpStream;
-use watchpost_model::HttpVersion;
+use watchpost_model::{HttpVersion, Proxy};
 
 use super::hop::Hop;
-use super::stream::{Stream, Transport};
+use super::proxy;
+use super::stream::{READ_BYTES_MAX, Stream, Transport};
 use super::{http1, http2};
 use crate::recorder::{Recorder, Stage};
 use crate::tls::Handshake;
@@ -34,6 +35,23 @@ pub(crate) enum Broken {
     Exchange(#[source] hyper::Error),
     #[error("the exchange by HTTP/2 failed")]
     Http2(#[source] http2::Failed),
+}
+
+/// A connection that was made for an exchange.
+#[derive(Debug)]
+pub(crate) struct Way<'a> {
+    pub(crate) connection: TcpStream,
+    /// The proxy that the request itself goes to, which must be told its whole URL.
+    pub(crate) proxy: Option<&'a Proxy>,
+    /// The most that is read, in bytes.
+    pub(crate) bytes_max: usize,
+}
+
+impl Way<'_> {
+    /// To the target, or to a proxy that has made a tunnel, for an answer as checks read them.
+    pub(crate) fn direct(connection: TcpStream) -> Self {
+        Self { connection, proxy: None, bytes_max: READ_BYTES_MAX }
+    }
 }
 
 /// An answer whose head is here, and whose body can be read.
@@ -66,20 +84,25 @@ pub(crate) fn protocols(version: Option<HttpVersion>) -> &'static [&'static [u8]
 pub(crate) async fn send(
     hop: &Hop,
     version: Option<HttpVersion>,
-    connection: TcpStream,
+    way: Way<'_>,
     handshake: Option<Handshake>,
     recorder: &Recorder,
 ) -> Result<Response, Broken> {
-    let transport = secure(connection, handshake, recorder).await.map_err(Broken::Tls)?;
+    let transport = secure(way.connection, handshake, recorder).await.map_err(Broken::Tls)?;
     let (head, answer) = if speaks_http2(&transport, version)? {
         let request = hop.http2_request().map_err(Broken::Request)?;
         recorder.enter(Stage::Send);
-        let (head, answer) = http2::ask(transport, recorder, request, hop.body()).await.map_err(Broken::Http2)?;
+        let (head, answer) =
+            http2::ask(transport, way.bytes_max, recorder, request, hop.body()).await.map_err(Broken::Http2)?;
         (head, Answer::Http2(Box::new(answer)))
     } else {
-        let request = hop.http1_request().map_err(Broken::Request)?;
+        let request = match way.proxy {
+            Some(proxy) => hop.proxy_request(proxy::authorization(proxy).as_deref()),
+            None => hop.http1_request(),
+        };
+        let request = request.map_err(Broken::Request)?;
         recorder.enter(Stage::Send);
-        let stream = Stream::http1(transport, recorder, hop.body().len());
+        let stream = Stream::http1(transport, recorder, hop.body().len(), way.bytes_max);
         let (head, answer) = http1::ask(stream, request).await.map_err(Broken::Exchange)?;
         (head, Answer::Http1(answer))
     };

@@ -185,6 +185,7 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 /// The peer as sentences call it: the address, and the name where that is another.
 pub(crate) fn peer(hop: &Hop, position: &Position) -> String {
     match position.address {
+        Some(address) if hop.is_proxied() => format!("{} (by the proxy {address})", hop.host()),
         Some(address) if hop.has_name() => format!("{address} ({})", hop.host()),
         Some(address) => address.to_string(),
         None => hop.host().to_owned(),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use watchpost_model::{HttpSettings, HttpVersion, Reason, ReasonCode};
 
 use super::decode::Decoder;
-use super::exchange::{self, Response};
+use super::exchange::{self, Response, Way};
 use super::failure;
 use super::hop::Hop;
 use crate::Verdict;
@@ -55,7 +55,8 @@ impl Fetcher {
     ) -> Result<Fetched, Reason> {
         let recorder = Recorder::new();
         let fetching = async {
-            let mut stream = self.begin(settings, &recorder).await?;
+            // Chunks may be small, and each has its length in front of it.
+            let mut stream = self.begin(settings, bytes_max.saturating_mul(4), &recorder).await?;
             let mut decoder = Decoder::of(&stream.response.head.headers);
             let (mut body, mut arrived) = (Vec::new(), 0);
             while let Some(chunk) = stream.chunk().await? {
@@ -63,7 +64,7 @@ impl Fetcher {
                 let unpacked = decoder.decode(&chunk, &mut body, bytes_max);
                 unpacked.map_err(|fault| of(failure::of_unpacking(fault, &stream.hop, &recorder)))?;
                 if body.len() > bytes_max || arrived > bytes_max {
-                    let message = format!("the answer of {} has more than {bytes_max} bytes", stream.hop.shown_url());
+                    let message = format!("the answer of {} has more than {bytes_max} bytes", stream.hop.host());
                     return Err(Reason::new(ReasonCode::ProtocolError, message));
                 }
             }
@@ -73,17 +74,17 @@ impl Fetcher {
         tokio::time::timeout(limit, fetching).await.unwrap_or_else(|_| Err(recorder.timeout_reason(limit)))
     }
 
-    /// Begins to fetch an answer: its head must be there within `limit`.
+    /// Begins to fetch an answer that may have no end: its head must be there within `limit`.
     ///
     /// # Errors
     /// Why it is not.
     pub(crate) async fn stream(&self, settings: &HttpSettings, limit: Duration) -> Result<Stream, Reason> {
         let recorder = Recorder::new();
-        let begun = tokio::time::timeout(limit, self.begin(settings, &recorder)).await;
+        let begun = tokio::time::timeout(limit, self.begin(settings, usize::MAX, &recorder)).await;
         begun.unwrap_or_else(|_| Err(recorder.timeout_reason(limit)))
     }
 
-    async fn begin(&self, settings: &HttpSettings, recorder: &Recorder) -> Result<Stream, Reason> {
+    async fn begin(&self, settings: &HttpSettings, bytes: usize, recorder: &Recorder) -> Result<Stream, Reason> {
         let hop = Hop::first(settings, None).map_err(|why| {
             Reason::new(ReasonCode::InvalidTarget, format!("no request can be made of the settings: {why}"))
         })?;
@@ -100,7 +101,8 @@ impl Fetcher {
         };
         let to = hop.destination(None, &settings.route);
         let connection = self.context.network.connect(to, recorder).await.map_err(of)?;
-        let answered = exchange::send(&hop, VERSION, connection, handshake, recorder).await;
+        let way = Way { bytes_max: bytes, ..Way::direct(connection) };
+        let answered = exchange::send(&hop, VERSION, way, handshake, recorder).await;
         let response = answered.map_err(|broken| of(failure::of_request(&broken, &hop, recorder)))?;
         recorder.enter(Stage::Receive);
         Ok(Stream { status: response.head.status.as_u16(), response, hop, recorder: recorder.clone() })

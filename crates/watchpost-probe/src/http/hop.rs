@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
-    CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE, TE, TRANSFER_ENCODING,
-    UPGRADE, USER_AGENT,
+    CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, RANGE, TE,
+    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use http::{Method, Request, StatusCode, Uri, Version};
 use http_body_util::Full;
@@ -39,6 +39,8 @@ pub(crate) struct Hop {
     own_host: bool,
     /// The cookies that are the user's.
     own_cookies: Option<HeaderValue>,
+    /// Whether it goes through a proxy.
+    is_proxied: bool,
     /// What the check sends and no result shows.
     secrets: Secrets,
 }
@@ -68,20 +70,23 @@ impl Hop {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ENCODINGS));
         }
         let method = Method::from_bytes(settings.method.as_str().as_bytes()).map_err(|e| e.to_string())?;
+        let is_proxied = settings.proxy.is_some();
         let own_host = headers.contains_key(HOST);
         let own_cookies = headers.get(COOKIE).cloned();
-        let mut hop = Self { url, method, headers, body, own_host, own_cookies, secrets: Secrets::of(settings) };
+        let mut hop =
+            Self { url, method, headers, body, own_host, own_cookies, is_proxied, secrets: Secrets::of(settings) };
         hop.set_host()?;
         hop.headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         hop.headers.entry(USER_AGENT).or_insert(WATCHPOST);
         Ok(hop)
     }
 
-    /// The same request, of whose answer no result shows what `rules` hide.
-    pub(crate) fn hiding(mut self, rules: &Redaction) -> Self {
+    /// The same request, of whose answer no result shows what `rules` hide, nor these `secrets`.
+    pub(crate) fn hiding(mut self, rules: &Redaction, secrets: &Secrets) -> Self {
         if !rules.is_empty() {
             self.secrets = self.secrets.with_rules(rules);
         }
+        self.secrets.join(secrets);
         self
     }
 
@@ -92,6 +97,10 @@ impl Hop {
 
     pub(crate) fn is_tls(&self) -> bool {
         self.url.scheme() == "https"
+    }
+
+    pub(crate) fn is_proxied(&self) -> bool {
+        self.is_proxied
     }
 
     /// Whether the host is a name, and not an address.
@@ -117,11 +126,11 @@ impl Hop {
 
     /// Where this hop goes so that it stays with the instance that is checked at `endpoint`, if it
     /// goes to the host of `first` at all: another port of the same host is one of the same instance.
-    pub(crate) fn at_instance(&self, first: &Self, mut endpoint: SocketAddr) -> Option<SocketAddr> {
-        if self.url.host() != first.url.host() {
+    pub(crate) fn at_instance(&self, first: &Url, mut endpoint: SocketAddr) -> Option<SocketAddr> {
+        if self.url.host() != first.host() {
             return None;
         }
-        if self.port() != first.port() {
+        if Some(self.port()) != first.port_or_known_default() {
             endpoint.set_port(self.port());
         }
         Some(endpoint)
@@ -146,7 +155,12 @@ impl Hop {
         &self.secrets
     }
 
-    /// What goes over a connection of HTTP/1.1.
+    /// Has these hidden as well.
+    pub(crate) fn hide(&mut self, secrets: &Secrets) {
+        self.secrets.join(secrets);
+    }
+
+    /// What goes over a connection of HTTP/1.1 to the target itself.
     ///
     /// # Errors
     /// When the URL has something in it that no request line can have.
@@ -159,6 +173,19 @@ impl Hop {
         // hyper says how long a body is that is not empty.
         if self.sends_nothing() {
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        Ok(request)
+    }
+
+    /// What goes to a proxy by HTTP/1.1, which is told who asks by `login`.
+    ///
+    /// # Errors
+    /// When the URL, or `login`, has something in it that no request can have.
+    pub(crate) fn proxy_request(&self, login: Option<&str>) -> Result<Request<Full<Bytes>>, http::Error> {
+        let mut request = self.http1_request()?;
+        *request.uri_mut() = Uri::try_from(&self.url[..Position::AfterQuery])?;
+        if let Some(login) = login {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, HeaderValue::from_str(login)?);
         }
         Ok(request)
     }
@@ -371,7 +398,7 @@ mod tests {
         let first = hop(r#"{"url": "http://a.example/"}"#);
         let at = |location: &str| {
             let instance = "10.0.0.2:8080".parse().unwrap();
-            to(&first, 302, location).unwrap().at_instance(&first, instance).map(|at| at.to_string())
+            to(&first, 302, location).unwrap().at_instance(first.url(), instance).map(|at| at.to_string())
         };
         assert_eq!(at("/x").as_deref(), Some("10.0.0.2:8080"));
         assert_eq!(at("https://a.example/").as_deref(), Some("10.0.0.2:443"));

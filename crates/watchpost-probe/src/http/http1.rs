@@ -138,7 +138,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-    use super::super::stream::Transport;
+    use super::super::stream::{READ_BYTES_MAX, Transport};
     use super::*;
     use crate::recorder::{Recorder, Stage};
 
@@ -164,7 +164,7 @@ mod tests {
         let recorder = Recorder::new();
         recorder.enter(Stage::Send);
         let bytes = request.body().size_hint().exact().unwrap();
-        let stream = Stream::http1(Transport::Plain(client), &recorder, bytes as usize);
+        let stream = Stream::http1(Transport::Plain(client), &recorder, bytes as usize, READ_BYTES_MAX);
         let answer = tokio::time::timeout(LIMIT, ask(stream, request)).await;
         (recorder, answer.unwrap())
     }

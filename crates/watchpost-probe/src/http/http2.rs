@@ -59,9 +59,10 @@ pub(super) fn content_length(head: &HeaderMap) -> Option<u64> {
     head.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Sends `request` with `body` over `transport`, and waits for the head of the answer.
+/// Sends `request` with `body` over `transport`, of which at most `bytes_max` are read, and waits for the head of the answer.
 pub(super) async fn ask(
     transport: Transport,
+    bytes_max: usize,
     recorder: &Recorder,
     request: Request<()>,
     body: Bytes,
@@ -72,7 +73,7 @@ pub(super) async fn ask(
     // that would take up a local port for a minute; a reset leaves nothing behind on either side, and
     // by then the answer is here. Where it cannot be asked for, it is as orderly as ever.
     transport.tcp().set_zero_linger().ok();
-    let stream = Stream::http2(transport, recorder, body.len(), Arc::clone(&below));
+    let stream = Stream::http2(transport, recorder, body.len(), bytes_max, Arc::clone(&below));
     let (mut sender, connection) = Builder::new()
         .enable_push(false)
         .initial_window_size(WINDOW_BYTES)

@@ -12,19 +12,21 @@ mod fetch;
 pub(crate) mod hop;
 mod http1;
 mod http2;
+pub(crate) mod proxy;
 mod stream;
 
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::LOCATION;
-use watchpost_model::{HttpSettings, Outcome, ProbeSettings, Reason, ReasonCode, Task};
+use http::{HeaderMap, StatusCode};
+use url::Url;
+use watchpost_model::{HttpSettings, HttpVersion, Outcome, ProbeSettings, ProxyUrl, Reason, ReasonCode, Task};
 
 use self::answer::Unread;
-use self::cookies::Cookies;
-use self::exchange::Response;
-use self::facts::HttpFacts;
+pub(crate) use self::cookies::Cookies;
+use self::exchange::{Response, Way};
+pub(crate) use self::facts::HttpFacts;
 pub(crate) use self::fetch::{Fetcher, Stream as FetchStream};
 use self::hop::Hop;
 use crate::assertions::{Answer, Findings, conclude_with};
@@ -52,26 +54,40 @@ impl HttpProbe {
         let ProbeSettings::Http(settings) = &*task.probe else {
             return crate::failure::bad_task();
         };
-        // A check that was dropped at its deadline has left its body here.
-        self.body.clear();
-        self.body.shrink_to(BUFFER_BYTES_KEPT);
-        let (response, hop, redirects) = match self.request(task, settings, recorder).await {
-            Ok(answered) => answered,
+        self.forget();
+        let asked = Asked { settings, address: task.endpoint.address, host: None, secrets: &Secrets::default() };
+        let verdict = match self.request(asked, &mut Cookies::default(), recorder).await {
+            Ok(answered) => self.judge(task, answered, recorder).await,
             Err(verdict) => return verdict,
         };
-        let verdict = self.judge(task, response, &hop, &redirects, recorder).await;
-        self.body.clear();
-        self.body.shrink_to(BUFFER_BYTES_KEPT);
+        self.forget();
         verdict
     }
 
-    /// Sends the request, follows redirects as far as asked, and returns the head of the answer.
-    async fn request(
+    /// Makes room for another body. A check that was dropped at its deadline has left one.
+    pub(crate) fn forget(&mut self) {
+        self.body.clear();
+        self.body.shrink_to(BUFFER_BYTES_KEPT);
+    }
+
+    pub(crate) fn context(&self) -> &ProbeContext {
+        &self.context
+    }
+
+    /// The body that was read last.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Sends the request, follows redirects as far as asked, and returns the head of the answer. `cookies` go with each
+    /// request that they are for, and take up those that redirects set.
+    pub(crate) async fn request(
         &self,
-        task: &Task,
-        settings: &HttpSettings,
+        asked: Asked<'_>,
+        cookies: &mut Cookies,
         recorder: &Recorder,
-    ) -> Result<(Response, Hop, Vec<String>), Verdict> {
+    ) -> Result<Answered, Verdict> {
+        let settings = asked.settings;
         let error = |code, message| Err(Verdict::error(Reason::new(code, message)));
         let first = match Hop::first(settings, body(settings).await?) {
             Ok(first) => first,
@@ -79,14 +95,14 @@ impl HttpProbe {
                 return error(ReasonCode::InvalidTarget, format!("no request can be made of the settings: {why}"));
             }
         };
-        let first = first.hiding(&self.context.redaction);
+        let first = first.hiding(&self.context.redaction, asked.secrets).with_cookies(cookies);
         let mut redirected: Option<Hop> = None;
         let mut redirects = Vec::new();
-        let mut cookies = Cookies::default();
         loop {
             let hop = redirected.as_ref().unwrap_or(&first);
             // A redirect within the host that is checked must not leave the instance that is checked.
-            let endpoint = task.endpoint.address.and_then(|address| hop.at_instance(&first, address));
+            let endpoint =
+                asked.address.and_then(|address| hop.at_instance(asked.host.unwrap_or(first.url()), address));
             let response = self.send(hop, settings, endpoint, recorder).await?;
             let status = response.head.status;
             let whom = || failure::peer(hop, &recorder.position());
@@ -107,7 +123,8 @@ impl HttpProbe {
                 return error(ReasonCode::ProtocolError, message);
             }
             if settings.max_redirects == 0 || !hop::is_redirect(status) {
-                return Ok((response, redirected.unwrap_or(first), redirects));
+                let (hop, unpacks) = (redirected.unwrap_or(first), settings.decompress);
+                return Ok(Answered { response, hop, redirects, unpacks });
             }
             let followed = redirects.len();
             let next = hop.follow(status, response.head.headers.get(LOCATION));
@@ -133,7 +150,7 @@ impl HttpProbe {
             };
             redirects.push(next.shown_url());
             cookies.take(hop.url(), &response.head.headers);
-            redirected = Some(next.with_cookies(&cookies));
+            redirected = Some(next.with_cookies(cookies));
             recorder.amend_http(|http| http.redirects.clone_from(&redirects));
         }
     }
@@ -155,51 +172,62 @@ impl HttpProbe {
             false => None,
         };
         let to = hop.destination(endpoint, &settings.route);
-        let connection = self.context.network.connect(to, recorder).await?;
-        let answered = exchange::send(hop, settings.version, connection, handshake, recorder).await;
+        let network = &self.context.network;
+        let proxy = settings.proxy.as_ref().map(ProxyUrl::parts);
+        let way = match &proxy {
+            None => Way::direct(network.connect(to, recorder).await?),
+            Some(proxy) => {
+                let tunnels = settings.version == Some(HttpVersion::Http2);
+                proxy::connect(network, proxy, hop, to, tunnels, recorder).await?
+            }
+        };
+        let answered = exchange::send(hop, settings.version, way, handshake, recorder).await;
         answered.map_err(|broken| failure::of_request(&broken, hop, recorder))
     }
 
     /// Reads the body and holds the answer against what is expected.
-    async fn judge(
-        &mut self,
-        task: &Task,
-        mut response: Response,
-        hop: &Hop,
-        redirects: &[String],
-        recorder: &Recorder,
-    ) -> Verdict {
+    async fn judge(&mut self, task: &Task, mut answered: Answered, recorder: &Recorder) -> Verdict {
+        let truncated = match self.read(&mut answered, recorder).await {
+            Ok(truncated) => truncated,
+            Err(verdict) => return verdict,
+        };
+        let seen = answered.seen(&self.body, truncated);
+        let findings = Findings::of_http(&task.expect, seen, &self.context.patterns);
+        let facts = answered.facts(&self.body, truncated);
+        let secrets = answered.hop.secrets();
+        let redact = |path: &str, text: &str| Some(secrets.shown(path, text));
+        let verdict = conclude_with(&self.context, task, recorder, findings, &facts, &redact);
+        self.record_body(recorder, truncated, (verdict.outcome != Outcome::Pass).then_some(secrets));
+        answered.close();
+        verdict
+    }
+
+    /// Reads the body, and tells whether it goes on beyond what is read.
+    pub(crate) async fn read(&mut self, answered: &mut Answered, recorder: &Recorder) -> Result<bool, Verdict> {
+        let Answered { response, hop, redirects, unpacks } = answered;
         recorder.enter(Stage::Receive);
         recorder.http(answer::head(&response.head, redirects, hop.secrets()));
-        let unpacks = matches!(&*task.probe, ProbeSettings::Http(settings) if settings.decompress);
-        let truncated = match answer::read_body(&mut response, unpacks, &mut self.body, recorder).await {
-            Ok(truncated) => truncated,
+        match answer::read_body(response, *unpacks, &mut self.body, recorder).await {
+            Ok(truncated) => {
+                recorder.leave();
+                Ok(truncated)
+            }
             Err(unread) => {
                 let verdict = match unread {
                     Unread::Exchange(broken) => failure::of_request(&broken, hop, recorder),
                     Unread::Packed(fault) => failure::of_unpacking(fault, hop, recorder),
                 };
                 self.record_body(recorder, false, Some(hop.secrets()));
-                return verdict;
+                Err(verdict)
             }
-        };
-        recorder.leave();
-        let seen = Answer {
-            status: response.head.status.as_u16(),
-            headers: &response.head.headers,
-            body: &self.body,
-            truncated,
-            secrets: hop.secrets(),
-        };
-        let findings = Findings::of_http(&task.expect, seen, &self.context.patterns);
-        let facts = HttpFacts::new(&response.head, &self.body, truncated, redirects);
-        let redact = |path: &str, text: &str| Some(hop.secrets().shown(path, text));
-        let verdict = conclude_with(&self.context, task, recorder, findings, &facts, &redact);
-        self.record_body(recorder, truncated, (verdict.outcome != Outcome::Pass).then(|| hop.secrets()));
-        if hop.is_tls() {
-            response.close();
         }
-        verdict
+    }
+
+    /// Records an answer that was read, with an excerpt of its body unless the check `passed`.
+    pub(crate) fn record(&self, answered: &Answered, truncated: bool, passed: bool, recorder: &Recorder) {
+        let Answered { response, hop, redirects, .. } = answered;
+        recorder.http(answer::head(&response.head, redirects, hop.secrets()));
+        self.record_body(recorder, truncated, (!passed).then(|| hop.secrets()));
     }
 
     /// Records what is known of the body, with an excerpt if it is said what that must not show.
@@ -212,6 +240,68 @@ impl HttpProbe {
             http.body_sha256 = sha256;
             http.body_excerpt = excerpt;
         });
+    }
+}
+
+/// What is asked for, with all that its redirects lead to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) settings: &'a HttpSettings,
+    /// Where the host that is checked is to be reached, if that is decided already.
+    pub(crate) address: Option<SocketAddr>,
+    /// A URL of the host that is checked, where that is not the one of the settings.
+    pub(crate) host: Option<&'a Url>,
+    /// What results do not show, beside what the settings tell.
+    pub(crate) secrets: &'a Secrets,
+}
+
+/// An answer whose head is here, with how it was come by.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    response: Response,
+    hop: Hop,
+    redirects: Vec<String>,
+    /// Whether a body that comes packed is unpacked.
+    unpacks: bool,
+}
+
+impl Answered {
+    /// The URL that answered.
+    pub(crate) fn url(&self) -> &Url {
+        self.hop.url()
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.response.head.headers
+    }
+
+    /// What results do not show.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        self.hop.secrets()
+    }
+
+    /// Has these hidden as well.
+    pub(crate) fn hide(&mut self, secrets: &Secrets) {
+        self.hop.hide(secrets);
+    }
+
+    /// What assertions look at.
+    pub(crate) fn seen<'a>(&'a self, body: &'a [u8], truncated: bool) -> Answer<'a> {
+        let head = &self.response.head;
+        let status = head.status.as_u16();
+        Answer { status, headers: &head.headers, body, truncated, secrets: self.hop.secrets() }
+    }
+
+    /// What expressions may ask for.
+    pub(crate) fn facts<'a>(&'a self, body: &'a [u8], truncated: bool) -> HttpFacts<'a> {
+        HttpFacts::new(&self.response.head, body, truncated, &self.redirects)
+    }
+
+    /// Takes leave of the peer.
+    pub(crate) fn close(self) {
+        if self.hop.is_tls() {
+            self.response.close();
+        }
     }
 }
 

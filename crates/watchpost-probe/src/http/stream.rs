@@ -11,9 +11,9 @@ use tokio_rustls::client::TlsStream;
 
 use crate::recorder::{Recorder, Stage};
 
-/// The most that is read in one exchange, in bytes: more than the largest head and body take in the
+/// The most that a check reads in one exchange, in bytes: more than the largest head and body take in the
 /// smallest pieces. What goes beyond says nothing, at length.
-const READ_BYTES_MAX: usize = 2 * 1024 * 1024;
+pub(super) const READ_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// What an answer by HTTP/1 begins with. No frame of HTTP/2 does: it would be larger than any may be.
 const HTTP1: &[u8] = b"HTTP/1";
 
@@ -28,8 +28,9 @@ pub(crate) struct Stream {
     progress: Progress,
     /// How many bytes must be written, at the least, before the request is out.
     unsent: usize,
-    /// How many bytes may still be read.
-    unread: usize,
+    /// How many bytes were read, and how many may be.
+    bytes_read: usize,
+    bytes_max: usize,
     recorder: Recorder,
 }
 
@@ -80,29 +81,31 @@ impl Transport {
 }
 
 impl Stream {
-    /// For a request by HTTP/1.1 with a body of `body_bytes`.
-    pub(super) fn http1(transport: Transport, recorder: &Recorder, body_bytes: usize) -> Self {
+    /// For a request by HTTP/1.1 with a body of `body_bytes`. At most `bytes_max` are read.
+    pub(super) fn http1(transport: Transport, recorder: &Recorder, body_bytes: usize, bytes_max: usize) -> Self {
         Self {
             transport,
             speech: Speech::Http1,
             progress: Progress::Silent,
             unsent: body_bytes,
-            unread: READ_BYTES_MAX,
+            bytes_read: 0,
+            bytes_max,
             recorder: recorder.clone(),
         }
     }
 
-    /// For a request by HTTP/2 with a body of `body_bytes`; what goes wrong with the connection is put
-    /// into `below`.
+    /// For a request by HTTP/2 with a body of `body_bytes`. At most `bytes_max` are read; what goes wrong with
+    /// the connection is put into `below`.
     pub(super) fn http2(
         transport: Transport,
         recorder: &Recorder,
         body_bytes: usize,
+        bytes_max: usize,
         below: Arc<OnceLock<io::Error>>,
     ) -> Self {
         // Servers may begin by telling their settings, and h2 listens to them.
         let progress = Progress::Asking;
-        Self { speech: Speech::Http2(below), progress, ..Self::http1(transport, recorder, body_bytes) }
+        Self { speech: Speech::Http2(below), progress, ..Self::http1(transport, recorder, body_bytes, bytes_max) }
     }
 
     /// Notes that `bytes` were written. Whoever wanted to read was put off until the first time, and nobody
@@ -139,10 +142,12 @@ impl Stream {
     /// # Errors
     /// When that is more than may be read, or no HTTP/2 where it should be.
     fn came(&mut self, came: &[u8]) -> io::Result<()> {
-        let Some(unread) = self.unread.checked_sub(came.len()) else {
-            let message = format!("{READ_BYTES_MAX} bytes came, and no end of the answer");
+        let is_first = self.bytes_read == 0;
+        self.bytes_read = self.bytes_read.saturating_add(came.len());
+        if self.bytes_read > self.bytes_max {
+            let message = format!("{} bytes came, and no end of the answer", self.bytes_max);
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        };
+        }
         match self.speech {
             Speech::Http1 if !came.is_empty() && self.progress != Progress::Answered => {
                 self.progress = Progress::Answered;
@@ -151,13 +156,12 @@ impl Stream {
                 }
                 self.recorder.enter(Stage::Head);
             }
-            Speech::Http2(_) if self.unread == READ_BYTES_MAX && came.starts_with(HTTP1) => {
+            Speech::Http2(_) if is_first && came.starts_with(HTTP1) => {
                 let message = "it is one of HTTP/1, and the check speaks HTTP/2";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message));
             }
             _ => {}
         }
-        self.unread = unread;
         Ok(())
     }
 

@@ -114,12 +114,13 @@ fn short_ms(packet: &[u8; PACKET_BYTES], at: usize) -> f64 {
 impl Answer {
     /// The code of a kiss-o'-death (RFC 5905, section 7.4), for example `RATE`.
     pub(super) fn kiss(&self) -> Option<String> {
-        (self.stratum == 0).then(|| code(self.reference_id))
+        let is_code = self.reference_id.iter().any(|byte| *byte != 0);
+        (self.stratum == 0 && is_code).then(|| code(self.reference_id))
     }
 
-    /// Whether the server says that it does not know the time.
+    /// Whether the server says that it does not know the time. Some call that stratum 16, some 0.
     pub(super) fn is_unsynchronised(&self) -> bool {
-        self.leap == 3 || self.stratum > 15
+        self.leap == 3 || !(1..=15).contains(&self.stratum)
     }
 
     pub(super) fn leap_word(&self) -> &'static str {
@@ -229,6 +230,11 @@ mod tests {
         assert!(matches!(with(0, 7 << 3 | 4), Err(Unfit::Malformed(_))));
         assert!(with(0, 3 << 6 | 4 << 3 | 4).unwrap().is_unsynchronised());
         assert!(with(1, 16).unwrap().is_unsynchronised());
+        let mut without_code = packet;
+        without_code[1] = 0;
+        without_code[12..16].fill(0);
+        let unspecified = answer(&without_code, SECRET).unwrap();
+        assert!(unspecified.is_unsynchronised() && unspecified.kiss().is_none());
         let mut without_time = packet;
         without_time[32..48].fill(0);
         assert!(matches!(answer(&without_time, SECRET), Err(Unfit::Malformed(_))));

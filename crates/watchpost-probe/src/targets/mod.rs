@@ -80,7 +80,7 @@ impl Lookout {
     /// Why the source gives no targets.
     ///
     /// # Cancel safety
-    /// Dropping the future abandons the question. What it had learned of a cluster is learned again.
+    /// Dropping the future abandons the question. What a cluster has told is not forgotten.
     pub async fn next(&mut self) -> Result<Vec<FoundTarget>, Reason> {
         let found = match &mut self.source {
             Source::Known(targets) => match targets.take() {

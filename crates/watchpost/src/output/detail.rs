@@ -58,7 +58,8 @@ impl Page<'_> {
 
     /// One hop: where it went, and a bar for each phase at the place where it lies in the `whole` check.
     fn hop(&mut self, hop: &HopReport, whole: u64) {
-        let mut head = format!("  → {}", clean(&hop.target));
+        let step = hop.step.as_ref().map(|step| format!("{}: ", clean(step))).unwrap_or_default();
+        let mut head = format!("  → {step}{}", clean(&hop.target));
         if let Some(address) = hop.address {
             let _infallible = write!(head, " at {}", watchpost_model::shown_address(address));
         }

@@ -1,7 +1,8 @@
 //! Targets that are servers: `SCHEME://[USER@]HOST[:PORT][/PATH]`.
 
 use watchpost_model::{
-    GrpcSettings, HostPort, MysqlSettings, PostgresSettings, ProbeSettings, RedisSettings, SshSettings,
+    GrpcSettings, HostPort, ImapSettings, MysqlSettings, Pop3Settings, PostgresSettings, ProbeSettings, RedisSettings,
+    SmtpSettings, SshSettings, StartTls,
 };
 
 use super::parsed;
@@ -45,6 +46,20 @@ fn address(rest: &str, port: Option<u16>) -> Result<HostPort, String> {
 
 fn shown(text: &str) -> std::borrow::Cow<'_, str> {
     watchpost_model::shorten(text, 60)
+}
+
+/// Mail servers; an `s` at the end of the scheme is TLS with the connection.
+pub(super) fn mail(scheme: &str, rest: &str) -> Result<ProbeSettings, String> {
+    let (plain, starttls) = match scheme.strip_suffix('s') {
+        Some(plain) => (plain, StartTls::Implicit),
+        None => (scheme, StartTls::default()),
+    };
+    let at = |plain_port, tls_port| address(rest, Some(if plain == scheme { plain_port } else { tls_port }));
+    Ok(match plain {
+        "imap" => ProbeSettings::Imap(ImapSettings::visit(at(143, 993)?, starttls)),
+        "pop3" => ProbeSettings::Pop3(Pop3Settings::visit(at(110, 995)?, starttls)),
+        _ => ProbeSettings::Smtp(SmtpSettings::visit(at(25, 465)?, starttls)),
+    })
 }
 
 pub(super) fn redis(rest: &str, tls: bool) -> Result<ProbeSettings, String> {

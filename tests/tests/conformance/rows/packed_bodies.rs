@@ -18,6 +18,7 @@ pub fn rows() -> Vec<Row> {
     let mut rows = good();
     rows.extend(bad());
     rows.extend(bombs());
+    rows.extend(newer());
     rows
 }
 
@@ -172,6 +173,27 @@ fn bombs() -> Vec<Row> {
             ]))
             .get(URL)
             .pass()
+            .at("http.body_truncated", is(true)),
+    ]
+}
+
+/// brotli and zstd.
+fn newer() -> Vec<Row> {
+    let get = |name: &str, path: &str| row(name).server(Server::Paths).get(&format!("http://{{addr}}{path}"));
+    vec![
+        get("brotli", "/br").pass().at("http.body_bytes", is(8)),
+        get("zstd", "/zstd").pass().at("http.body_bytes", is(8)),
+        get("brotli-that-is-none", "/bad-br").error("protocol_error").says("not in the brotli format"),
+        get("zstd-that-is-none", "/bad-zstd").error("protocol_error").says("not in the zstd format"),
+        get("brotli-cut", "/cut-br").error("protocol_error").says("complete, but not the brotli data"),
+        get("zstd-cut", "/cut-zstd").error("protocol_error").says("complete, but not the zstd data"),
+        get("zstd-cut-with-its-connection", "/open-zstd")
+            .error("connection_closed")
+            .at("http.body_excerpt", is("unpacked")),
+        get("brotli-bomb", "/br-bomb").pass().at("http.body_bytes", is(CAP)).at("http.body_truncated", is(true)),
+        get("zstd-bomb-of-ten-gigabytes", "/zstd-bomb")
+            .pass()
+            .at("http.body_bytes", is(CAP))
             .at("http.body_truncated", is(true)),
     ]
 }

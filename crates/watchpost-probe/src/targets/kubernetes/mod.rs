@@ -39,6 +39,8 @@ struct Watching {
     slices: Slices,
     watch: Option<Watch>,
     list_due: Instant,
+    /// Whether there are changes that were not told.
+    untold: bool,
 }
 
 /// What a watch has come to.
@@ -64,30 +66,31 @@ impl KubernetesSource {
     }
 
     async fn ask(&mut self) -> Result<Vec<FoundTarget>, Reason> {
-        if let Some(mut watching) = self.watching.take() {
-            match watching.told(&self.api).await? {
-                Told::Changes => {
-                    let targets = watching.slices.targets(&self.settings);
-                    self.watching = Some(watching);
-                    return targets;
-                }
+        match &mut self.watching {
+            Some(watching) => match watching.told(&self.api).await? {
+                Told::Changes => return watching.slices.targets(&self.settings),
                 Told::ListDue => {}
-            }
-        } else {
-            self.pace.wait().await;
+            },
+            None => self.pace.wait().await,
         }
         let slices = self.api.list().await?;
         let targets = slices.targets(&self.settings)?;
         let list_due = Instant::now() + varied(self.refresh, u64::from(slices.fingerprint()));
-        self.watching = Some(Watching { slices, watch: None, list_due });
+        self.watching = Some(Watching { slices, watch: None, list_due, untold: false });
         Ok(targets)
     }
 }
 
 impl Watching {
     /// Waits for changes, and gathers those that come together.
+    ///
+    /// # Cancel safety
+    /// Nothing that was learned is lost when the future is dropped.
     async fn told(&mut self, api: &Api) -> Result<Told, Reason> {
         loop {
+            if self.untold {
+                return self.gather().await;
+            }
             let left = self.list_due.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(Told::ListDue);
@@ -102,11 +105,7 @@ impl Watching {
             };
             match tokio::time::timeout(left, watch.next()).await {
                 Err(_) => return Ok(Told::ListDue),
-                Ok(Ok(Some(change))) => {
-                    if self.slices.apply(change) {
-                        return self.gather().await;
-                    }
-                }
+                Ok(Ok(Some(change))) => self.untold = self.slices.apply(change),
                 Ok(Err(Refused::Expired)) => return Ok(Told::ListDue),
                 Ok(Err(Refused::Failed(reason))) => return Err(reason),
                 Ok(Ok(None)) => {
@@ -130,6 +129,7 @@ impl Watching {
                 Ok(Ok(None)) => self.watch = None,
             }
         }
+        self.untold = false;
         Ok(Told::Changes)
     }
 }
