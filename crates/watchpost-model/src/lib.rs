@@ -23,6 +23,7 @@
 mod beat;
 mod check;
 mod codec;
+mod control;
 mod dialogue;
 mod dns;
 mod document;
@@ -72,6 +73,12 @@ mod websocket;
 pub use beat::{Beat, BeatMessage, BeatStatus, BeatTaken, HeartbeatSettings};
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
+pub use control::{
+    AnsweredBy, AskLast, AskStatus, CheckEvent, CheckEventKind, CheckList, CheckReport, CheckShown, CheckSource,
+    CheckStored, DeleteCheck, Drain, Drained, GetCheck, LAST_RESULTS_MAX, LastResults, ListChecks, LogFilter,
+    LogLevelSet, PauseCheck, PoolResized, PutCheck, Refusal, RefusalCode, RequestId, ResizePool, SetLogLevel, Standing,
+    StoreReport, StoreState, TasksCancelled, TestCheck, TestCutOff, TestEnd, TestReport, TestReportKind, Verb,
+};
 pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex};
 pub use dns::{
     DnsExpect, DnsName, DnsSettings, DnsTransport, DohMethod, DohPath, DohSettings, FlagsExpect, Rcode, RecordData,
@@ -92,7 +99,7 @@ pub use http::{
     HttpVersion, Proxy, ProxyKind, ProxyUrl, REDIRECTS_MAX,
 };
 pub use icmp::{ECHO_COUNT_MAX, IcmpSettings};
-pub use id::{BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
+pub use id::{BastionGroup, BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
 pub use json_path::{JsonExpect, JsonPath, compile_json_path};
 pub use mail::{HeloName, ImapSettings, MailLogin, MailUser, Pop3Settings, SmtpSettings, StartTls};
 pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
