@@ -23,6 +23,7 @@
 mod beat;
 mod check;
 mod codec;
+mod credentials;
 mod dialogue;
 mod dns;
 mod document;
@@ -42,7 +43,6 @@ mod mysql;
 mod network;
 mod ntp;
 mod outcome;
-mod password;
 mod postgres;
 mod probe;
 mod redis;
@@ -72,6 +72,7 @@ mod websocket;
 pub use beat::{Beat, BeatMessage, BeatStatus, BeatTaken, HeartbeatSettings};
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
+pub use credentials::{Password, Token};
 pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex};
 pub use dns::{
     DnsExpect, DnsName, DnsSettings, DnsTransport, DohMethod, DohPath, DohSettings, FlagsExpect, Rcode, RecordData,
@@ -100,7 +101,6 @@ pub use mysql::MysqlSettings;
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
 pub use ntp::NtpSettings;
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
-pub use password::{Password, Token};
 pub use postgres::PostgresSettings;
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
