@@ -24,6 +24,7 @@ mod beat;
 mod check;
 mod codec;
 mod control;
+mod credentials;
 mod dialogue;
 mod dns;
 mod document;
@@ -43,7 +44,6 @@ mod mysql;
 mod network;
 mod ntp;
 mod outcome;
-mod password;
 mod postgres;
 mod probe;
 mod redis;
@@ -79,6 +79,7 @@ pub use control::{
     LogLevelSet, PauseCheck, PoolResized, PutCheck, Refusal, RefusalCode, RequestId, ResizePool, SetLogLevel, Standing,
     StoreReport, StoreState, TasksCancelled, TestCheck, TestCutOff, TestEnd, TestReport, TestReportKind, Verb,
 };
+pub use credentials::{Password, Token};
 pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex};
 pub use dns::{
     DnsExpect, DnsName, DnsSettings, DnsTransport, DohMethod, DohPath, DohSettings, FlagsExpect, Rcode, RecordData,
@@ -107,7 +108,6 @@ pub use mysql::MysqlSettings;
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
 pub use ntp::NtpSettings;
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
-pub use password::{Password, Token};
 pub use postgres::PostgresSettings;
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
