@@ -37,6 +37,7 @@ mod heartbeat;
 mod http;
 mod icmp;
 mod id;
+mod invalid;
 mod json_path;
 mod mail;
 mod message;
@@ -101,6 +102,7 @@ pub use http::{
 };
 pub use icmp::{ECHO_COUNT_MAX, IcmpSettings};
 pub use id::{BastionGroup, BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
+pub use invalid::Invalid;
 pub use json_path::{JsonExpect, JsonPath, compile_json_path};
 pub use mail::{HeloName, ImapSettings, MailLogin, MailUser, Pop3Settings, SmtpSettings, StartTls};
 pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
@@ -144,14 +146,3 @@ pub use websocket::{MessageText, Subprotocol, WebsocketSettings, WebsocketUrl};
 
 /// A moment in UTC; on the wire an RFC 3339 text.
 pub use jiff::Timestamp;
-
-/// Why a value is not acceptable, in words that name what was expected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Invalid(String);
-
-impl Invalid {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
-    }
-}
