@@ -6,8 +6,8 @@ use http::HeaderMap;
 use serde_json::Value as Json;
 use watchpost_expr::{CompileError, Evaluation, Program, Redact, Values};
 use watchpost_model::{
-    AssertionReport, CertDays, CheckType, Expect, Expression, HeaderExpect, HeaderName, JsonExpect, JsonPath, Latency,
-    Reason, ReasonCode, Task, shorten,
+    AssertionReport, CertDays, Expect, Expression, HeaderExpect, HeaderName, JsonExpect, JsonPath, Latency, Reason,
+    ReasonCode, Task, shorten,
 };
 
 use crate::Verdict;
@@ -71,7 +71,7 @@ pub(crate) fn conclude_with(
     facts: &dyn Values,
     redact: &dyn Redact,
 ) -> Verdict {
-    findings.hold(context, (&task.expect, task.check_type()), recorder, facts, redact);
+    findings.hold(context, task, &task.expect, recorder, facts, redact);
     findings.latency(task.expect.max_latency, recorder.elapsed());
     settle(recorder, findings)
 }
@@ -120,11 +120,13 @@ impl Findings {
         self.extend(part);
     }
 
-    /// Holds what every type can be asked, but for how long it took, against what was seen.
+    /// Holds what every type can be asked, but for how long it took, against what was seen: `expect` is what the task
+    /// expects, or a part of it.
     pub(crate) fn hold(
         &mut self,
         context: &ProbeContext,
-        (expect, check_type): (&Expect, CheckType),
+        task: &Task,
+        expect: &Expect,
         recorder: &Recorder,
         facts: &dyn Values,
         redact: &dyn Redact,
@@ -133,9 +135,9 @@ impl Findings {
         if expect.that.0.is_empty() {
             return;
         }
-        let facts = Facts::new(facts, &recorder.seen());
+        let facts = Facts::new(facts, &recorder.seen(), &task.endpoint.labels);
         for expression in &expect.that.0 {
-            self.expression(context.patterns.program(expression, check_type), expression, &facts, redact);
+            self.expression(context.patterns.program(expression, task.check_type()), expression, &facts, redact);
         }
     }
 
