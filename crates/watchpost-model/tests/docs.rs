@@ -52,7 +52,8 @@ fn the_page_on_expressions_lists_every_variable_of_every_type() {
         of(check_type).into_iter().for_each(|variable| *count.entry(variable.path).or_default() += 1);
     }
     let root = |path: &str| path.split(['.', '[']).next().unwrap_or_default().to_owned();
-    let common = |path: &str| ["phases", "tls", "address", "resolved", "metrics"].contains(&root(path).as_str());
+    let common =
+        |path: &str| ["phases", "tls", "address", "resolved", "metrics", "target"].contains(&root(path).as_str());
     let any = of(CheckType::ALL[0]);
     let everyone: Vec<Variable> = any.into_iter().filter(|variable| common(&variable.path)).collect();
     assert!(everyone.iter().all(|variable| count[&variable.path] == CheckType::ALL.len()), "{count:?}");
