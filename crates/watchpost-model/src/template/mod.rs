@@ -47,9 +47,10 @@ impl Context {
             "Pattern" | "LinePattern" => Some(Self::Pattern),
             "Expression" => Some(Self::Expression),
             "Argument" => Some(Self::Argument),
-            "BasicUser" | "Body" | "CommandWord" | "DatabaseName" | "DnsName" | "ExpectedValue" | "HeaderValue"
-            | "Host" | "LoginName" | "Needle" | "RecordData" | "Sent" | "ServerNameText" | "ServiceName"
-            | "UserName" => Some(Self::Plain),
+            "BasicUser" | "CommandWord" | "DatabaseName" | "DnsName" | "ExpectedValue" | "HeaderValue" | "Host"
+            | "LoginName" | "Needle" | "PayloadText" | "RecordData" | "ServerNameText" | "ServiceName" | "UserName" => {
+                Some(Self::Plain)
+            }
             // What names files and programs is not for a source of targets to say, nor are statements of a database.
             _ => None,
         }

@@ -27,7 +27,7 @@ fn steps() -> Vec<Row> {
             greets(),
             r#"    - expect: '^220 (?P<WHO>\S+) '
     - { send: "EHLO ${WHO}\r\n", expect: '^250 ' }
-    - { send_hex: "51 0d 0a" }"#,
+    - { send: { hex: "51 0d 0a" } }"#,
         )
         .pass()
         .at("evidence.dialogue.steps_done", is(3))
@@ -105,7 +105,7 @@ fn refused() -> Vec<Row> {
         bad("both", "send: x, steps: [{send: y}]", "expected these within the steps"),
         bad("tls-twice", "tls: {}, steps: [{starttls: {}}]", "begins TLS, which there is already"),
         bad("bytes", "steps: [{expect: x, max_bytes: 70000}]", "expected 1 to 65536"),
-        bad("hex", "steps: [{send_hex: 'xyz'}]", "are not bytes in hexadecimal"),
+        bad("hex", "steps: [{send: {hex: 'xyz'}}]", "are not bytes in hexadecimal"),
         row("dialogue-refused-socket").check("unix: { path: a.sock }").refused("is not the whole path of a socket"),
         row("dialogue-refused-socket-tls").check("unix: { path: /a.sock, tls: {} }").refused("expected `server_name`"),
         row("dialogue-no-socket")
