@@ -78,7 +78,15 @@ impl PostgresProbe {
         let mut session = Session::new(wire, settings, is_tls);
         let answer = run(&mut session, settings, recorder).await;
         recorder.of_type(TypeEvidence::Postgres(session.evidence.clone()));
-        Ok((session, answer?))
+        match answer {
+            Ok(answer) => Ok((session, answer)),
+            Err(broken) => {
+                if matches!(broken, Broken::Refused(..)) {
+                    session.close();
+                }
+                Err(broken)
+            }
+        }
     }
 
     /// Connects, and upgrades the connection to TLS as the check asks for it.
