@@ -81,6 +81,7 @@ macro_rules! row_files {
 
 row_files! {
     exec,
+    databases,
     datagrams,
     dialogues,
     dns_type,
@@ -101,6 +102,7 @@ row_files! {
     names,
     packed_bodies,
     refused,
+    services,
     steps,
     tcp,
     tls,
