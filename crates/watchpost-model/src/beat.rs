@@ -138,7 +138,8 @@ pub struct BeatTaken {
     pub v: V1,
     /// The check whose job has beaten.
     pub check: CheckId,
-    /// The job counts as silent if no other beat comes before this.
+    /// The job counts as silent if no other beat comes before this; in the past where a job that is silent says that
+    /// it begins, which is no beat.
     #[schemars(with = "String")]
     pub silent_at: Timestamp,
 }

@@ -103,10 +103,21 @@ name!(
     "bastion id"
 );
 name!(
+    /// Bastions that run the same checks. Each bastion's own id is one, of itself alone.
+    BastionGroup,
+    "bastion group"
+);
+name!(
     /// One Runner process of a bastion.
     RunnerId,
     "runner id"
 );
+
+impl From<&BastionId> for BastionGroup {
+    fn from(bastion: &BastionId) -> Self {
+        Self(Arc::clone(&bastion.0))
+    }
+}
 
 /// One run of a check against one endpoint.
 ///
