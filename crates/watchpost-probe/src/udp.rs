@@ -48,12 +48,7 @@ impl UdpProbe {
             return failure::bad_task();
         };
         recorder.hop(settings.address.to_string());
-        let to = Destination {
-            host: settings.address.host(),
-            port: settings.address.port(),
-            endpoint: task.endpoint.address,
-            route: &settings.route,
-        };
+        let to = Destination::of(task, &settings.address, &settings.route);
         let payload = match payload(settings).await {
             Ok(payload) => payload,
             Err(verdict) => return verdict,

@@ -40,12 +40,7 @@ impl MysqlProbe {
             return failure::bad_task();
         };
         recorder.hop(settings.address.to_string());
-        let to = Destination {
-            host: settings.address.host(),
-            port: settings.address.port(),
-            endpoint: task.endpoint.address,
-            route: &settings.route,
-        };
+        let to = Destination::of(task, &settings.address, &settings.route);
         let mut evidence = MysqlEvidence::default();
         let asked = self.ask(to, settings, recorder, &mut evidence).await;
         if evidence != MysqlEvidence::default() {

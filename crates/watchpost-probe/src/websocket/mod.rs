@@ -53,12 +53,7 @@ impl WebsocketProbe {
         };
         recorder.hop(settings.url.to_string());
         let address = settings.url.host_port();
-        let to = Destination {
-            host: address.host(),
-            port: address.port(),
-            endpoint: task.endpoint.address,
-            route: &settings.route,
-        };
+        let to = Destination::of(task, &address, &settings.route);
         match self.converse(to, settings, recorder).await {
             Ok((seen, socket)) => {
                 let mut findings = Findings::default();
