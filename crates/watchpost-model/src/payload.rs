@@ -125,7 +125,9 @@ impl<'de> Deserialize<'de> for Payload {
             type Value = Payload;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text, or one of `hex`, `base64` and `file`")
+                f.write_str(
+                    "a text (in quotes where it reads as a number or boolean), or one of `hex`, `base64` and `file`",
+                )
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Payload, E> {
@@ -202,7 +204,7 @@ mod tests {
             ("{}", one),
             (r#"{"hex": "00", "base64": "AA=="}"#, one),
             (r#"{"text": "a"}"#, "unknown field `text`"),
-            ("1", "expected a text, or one of `hex`"),
+            ("1", "expected a text (in quotes where it reads as a number or boolean)"),
             (r#"{"hex": "0"}"#, "not bytes in hexadecimal"),
             (r#"{"hex": "xx"}"#, "not bytes in hexadecimal"),
             (r#"{"base64": "AP8"}"#, "is not base64"),

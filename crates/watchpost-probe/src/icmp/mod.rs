@@ -82,13 +82,14 @@ async fn exchange(
     recorder.enter(Stage::FirstByte);
     let mut until = Instant::now();
     loop {
-        tell(&tally, settings, whom, recorder);
         if tally.sent() < settings.count && Instant::now() >= until {
             send(datagrams, &echoes, &mut tally)
                 .await
                 .map_err(|error| failure::of_datagrams(&error, whom, &recorder.position()))?;
             until += if tally.sent() < settings.count { settings.pause() } else { settings.wait() };
         }
+        // Whatever comes next may be the end.
+        tell(&tally, settings, whom, recorder);
         if tally.is_complete() {
             return Ok(tally);
         }
