@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpSocket, TcpStream};
-use watchpost_model::{IpPreference, Reason, ReasonCode, RouteSettings, shown_address};
+use watchpost_model::{HostPort, IpPreference, Reason, ReasonCode, RouteSettings, Task, shown_address};
 
 use crate::recorder::{Recorder, Stage};
 use crate::resolver::Resolver;
@@ -35,7 +35,12 @@ pub(crate) struct Destination<'a> {
     pub(crate) route: &'a RouteSettings,
 }
 
-impl Destination<'_> {
+impl<'a> Destination<'a> {
+    /// Where `task` goes whose settings name `address`.
+    pub(crate) fn of(task: &Task, address: &'a HostPort, route: &'a RouteSettings) -> Self {
+        Self { host: address.host(), port: address.port(), endpoint: task.endpoint.address, route }
+    }
+
     /// The peer as sentences call it: the address, and the name where that is another.
     pub(crate) fn whom(&self, address: Option<SocketAddr>) -> String {
         let is_name = self.host.parse::<IpAddr>().is_err();

@@ -338,7 +338,7 @@ mod tests {
 
     fn hop(json: &str) -> Hop {
         let settings: HttpSettings = serde_json::from_str(json).unwrap();
-        let body = settings.body.clone().map(Bytes::from);
+        let body = settings.body.as_ref().map(|body| Bytes::from(body.bytes().unwrap().into_owned()));
         Hop::first(&settings, body).unwrap()
     }
 
