@@ -102,6 +102,7 @@ row_files! {
     packed_bodies,
     refused,
     steps,
+    targets,
     tcp,
     tls,
     tls_type,

@@ -22,6 +22,7 @@ pub mod names;
 pub mod packed_bodies;
 pub mod refused;
 pub mod steps;
+pub mod targets;
 pub mod tcp;
 pub mod tls;
 pub mod tls_type;
