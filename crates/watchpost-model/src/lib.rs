@@ -23,6 +23,8 @@
 mod beat;
 mod check;
 mod codec;
+mod control;
+mod credentials;
 mod dialogue;
 mod dns;
 mod document;
@@ -35,6 +37,7 @@ mod heartbeat;
 mod http;
 mod icmp;
 mod id;
+mod invalid;
 mod json_path;
 mod mail;
 mod message;
@@ -42,7 +45,6 @@ mod mysql;
 mod network;
 mod ntp;
 mod outcome;
-mod password;
 mod postgres;
 mod probe;
 mod redis;
@@ -72,6 +74,13 @@ mod websocket;
 pub use beat::{Beat, BeatMessage, BeatStatus, BeatTaken, HeartbeatSettings};
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
+pub use control::{
+    AnsweredBy, AskLast, AskStatus, CheckEvent, CheckEventKind, CheckList, CheckReport, CheckShown, CheckSource,
+    CheckStored, DeleteCheck, Drain, Drained, GetCheck, LAST_RESULTS_MAX, LastResults, ListChecks, LogFilter,
+    LogLevelSet, PauseCheck, PoolResized, PutCheck, Refusal, RefusalCode, RequestId, ResizePool, SetLogLevel, Standing,
+    StoreReport, StoreState, TasksCancelled, TestCheck, TestCutOff, TestEnd, TestReport, TestReportKind, Verb,
+};
+pub use credentials::{Password, Token};
 pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex};
 pub use dns::{
     DnsExpect, DnsName, DnsSettings, DnsTransport, DohMethod, DohPath, DohSettings, FlagsExpect, Rcode, RecordData,
@@ -92,7 +101,8 @@ pub use http::{
     HttpVersion, Proxy, ProxyKind, ProxyUrl, REDIRECTS_MAX,
 };
 pub use icmp::{ECHO_COUNT_MAX, IcmpSettings};
-pub use id::{BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
+pub use id::{BastionGroup, BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
+pub use invalid::Invalid;
 pub use json_path::{JsonExpect, JsonPath, compile_json_path};
 pub use mail::{HeloName, ImapSettings, MailLogin, MailUser, Pop3Settings, SmtpSettings, StartTls};
 pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
@@ -100,7 +110,6 @@ pub use mysql::MysqlSettings;
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
 pub use ntp::NtpSettings;
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
-pub use password::{Password, Token};
 pub use postgres::PostgresSettings;
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
@@ -137,14 +146,3 @@ pub use websocket::{MessageText, Subprotocol, WebsocketSettings, WebsocketUrl};
 
 /// A moment in UTC; on the wire an RFC 3339 text.
 pub use jiff::Timestamp;
-
-/// Why a value is not acceptable, in words that name what was expected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Invalid(String);
-
-impl Invalid {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
-    }
-}

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use watchpost_agent::{Agent, AgentSettings, Deps, PoolSettings, Roles, RunItem, RunReport, RunRequest};
-use watchpost_model::CheckType;
+use watchpost_model::{Beat, CheckType};
 use watchpost_probe::{Resolver, TargetFinder};
 
 use super::bus::{SharedWorld, SimBus, World, read_arrived};
@@ -122,6 +122,18 @@ impl<'a> Simulation<'a> {
             Action::Request(request) => {
                 let request = request.clone();
                 self.ask(0, move |agent, note| ask_for(agent, note, request));
+            }
+            Action::Beat { check, status, times } => {
+                let (check, status, times) = (check.clone(), *status, *times);
+                self.ask(0, move |agent, note| async move {
+                    let Some(checker) = agent.checker() else { return };
+                    for _ in 0..times {
+                        let beat = Beat { status, ..Beat::default() };
+                        let Some(answer) = note.hear(checker.beat(check.clone(), beat).await) else { return };
+                        let answer = answer.map_err(|refused| refused.code);
+                        note.note(Event::Beat { check: check.clone(), status, answer });
+                    }
+                });
             }
             Action::Stop { place, grace } => {
                 let grace = *grace;

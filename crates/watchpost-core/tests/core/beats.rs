@@ -103,6 +103,9 @@ fn beats_are_bounded_in_number() {
     let admitted = (1..=100u64).filter(|tenth| beats.admit(at(0).after(Duration::from_millis(100 * tenth)))).count();
     assert_eq!(admitted, 50);
     assert_eq!((0..100).filter(|_| beats.admit(at(3_600))).count(), 20);
+    // However the time between them is cut up.
+    let every_150_ms = |n: u64| at(3_600).after(Duration::from_millis(150 * n));
+    assert_eq!((1..=40u64).filter(|n| beats.admit(every_150_ms(*n))).count(), 30);
 }
 
 proptest! {

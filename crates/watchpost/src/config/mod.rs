@@ -5,6 +5,7 @@
 
 mod error;
 mod file;
+mod places;
 mod read;
 mod source;
 

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use serde_json::Value as Json;
-use watchpost_model::{AssertionReport, HopReport, HttpEvidence, TaskResult, TlsEvidence, shorten};
+use watchpost_model::{AssertionReport, HopReport, HttpEvidence, Reason, TaskResult, TlsEvidence, shorten};
 
 use super::row::duration;
 
@@ -89,10 +89,14 @@ impl Page<'_> {
     }
 
     fn tls(&mut self, tls: &TlsEvidence, days_left: Option<f64>) {
-        let named = [tls.version.as_deref(), tls.cipher.as_deref()];
+        let alpn = tls.alpn.as_ref().map(|alpn| format!("ALPN {alpn}"));
+        let named = [tls.version.as_deref(), tls.cipher.as_deref(), alpn.as_deref()];
         let named: Vec<_> = named.into_iter().flatten().map(clean).collect();
         if !named.is_empty() {
             self.line(&format!("  * TLS: {}", named.join(", ")));
+        }
+        if let Some(Reason { code, message }) = &tls.problem {
+            self.line(&format!("  * not valid, and taken all the same: {} ({code})", clean(message)));
         }
         for (name, value) in [("certificate", &tls.subject), ("issued by", &tls.issuer)] {
             if let Some(value) = value {
@@ -208,7 +212,8 @@ mod tests {
         "http": {"status": 200, "version": "HTTP/1.1", "headers": {"server": "ng\u0007inx"}, "body_bytes": 3,
             "body_excerpt": "a\u001b\nb"},
         "evidence": {"dialogue": {"received_bytes": 2, "received_excerpt": "hi"}},
-        "tls": {"version": "TLSv1.3", "sans": ["a", "b"], "chain": ["CN=a", "CN=root"], "not_after": "2027-01-01T00:00:00Z"},
+        "tls": {"version": "TLSv1.3", "alpn": "h2", "verified": false,
+            "problem": {"code": "tls_self_signed", "message": "nobody vouches for it"}, "sans": ["a", "b"], "chain": ["CN=a", "CN=root"], "not_after": "2027-01-01T00:00:00Z"},
         "metrics": {"tls_days_left": 10.5}}"#;
 
     #[test]
@@ -223,7 +228,8 @@ mod tests {
     dns        {}{}  10.0 ms at 0 µs
     connect    {}█{}     1 µs at 10.0 ms
     first_byte {}{}  20.0 ms at 20.0 ms
-  * TLS: TLSv1.3
+  * TLS: TLSv1.3, ALPN h2
+  * not valid, and taken all the same: nobody vouches for it (tls_self_signed)
   * expires: 2027-01-01T00:00:00Z (in 10.5 days)
   * for: a, b
   * chain 1: CN=root
