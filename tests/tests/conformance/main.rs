@@ -104,6 +104,7 @@ row_files! {
     refused,
     services,
     steps,
+    targets,
     tcp,
     tls,
     tls_type,

@@ -24,6 +24,7 @@ pub mod packed_bodies;
 pub mod refused;
 pub mod services;
 pub mod steps;
+pub mod targets;
 pub mod tcp;
 pub mod tls;
 pub mod tls_type;
