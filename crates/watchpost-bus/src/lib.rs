@@ -27,6 +27,7 @@
 
 mod counters;
 mod in_process;
+mod kv;
 mod message;
 mod nats;
 mod request;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use in_process::InProcessBus;
+pub use kv::{KeyValue, KvEntry, KvError, KvIdentity, KvLimits, KvUpdate, KvWatch};
 pub use message::{Headers, Message, Outgoing, Status};
 pub use nats::{NatsBus, NatsCredentials, NatsOptions};
 pub use request::{Replies, request, request_many};

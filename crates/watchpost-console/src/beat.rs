@@ -160,6 +160,7 @@ fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::TooOften => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorCode::BadPayload | ErrorCode::UnknownVersion => StatusCode::BAD_REQUEST,
+        ErrorCode::Conflict | ErrorCode::Refused | ErrorCode::ReadOnly => StatusCode::CONFLICT,
+        ErrorCode::BadPayload | ErrorCode::UnknownVersion | ErrorCode::UnknownVerb => StatusCode::BAD_REQUEST,
     }
 }

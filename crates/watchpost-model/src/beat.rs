@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Message;
+use crate::credentials::Token;
 use crate::id::CheckId;
 use crate::message::V1;
-use crate::password::Token;
 use crate::probe::TypeSettings;
 use crate::target::HostPort;
 use crate::text::text_type;

@@ -51,36 +51,27 @@ pub struct CheckDocument {
     /// A TCP check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpSettings>,
-    /// A check by a program that speaks the interface of Nagios plugins.
+    /// A TLS check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exec: Option<ExecSettings>,
-    /// A check that waits for a job to report in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub heartbeat: Option<HeartbeatSettings>,
+    pub tls: Option<TlsCheckSettings>,
     /// A question to a name server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsSettings>,
+    /// Echo requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icmp: Option<IcmpSettings>,
     /// A check of the health of a gRPC service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grpc: Option<GrpcSettings>,
     /// A check of a WebSocket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub websocket: Option<WebsocketSettings>,
+    /// A datagram, and optionally its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp: Option<UdpSettings>,
     /// A check of an SSH server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssh: Option<SshSettings>,
-    /// A check of a Redis server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub redis: Option<RedisSettings>,
-    /// A check of a PostgreSQL server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub postgres: Option<PostgresSettings>,
-    /// A check of a MySQL or MariaDB server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mysql: Option<MysqlSettings>,
-    /// A TLS check.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<TlsCheckSettings>,
     /// A check of a socket in the file system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unix: Option<UnixSettings>,
@@ -93,21 +84,30 @@ pub struct CheckDocument {
     /// A visit to a mail server by POP3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pop3: Option<Pop3Settings>,
-    /// Echo requests.
+    /// A check of a Redis server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub icmp: Option<IcmpSettings>,
-    /// A datagram, and optionally its answer.
+    pub redis: Option<RedisSettings>,
+    /// A check of a PostgreSQL server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub udp: Option<UdpSettings>,
+    pub postgres: Option<PostgresSettings>,
+    /// A check of a MySQL or MariaDB server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mysql: Option<MysqlSettings>,
     /// A question to a time server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ntp: Option<NtpSettings>,
-    /// A flow of HTTP requests, with values carried from one to the next.
+    /// A check by a program that speaks the interface of Nagios plugins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub steps: Option<StepsSettings>,
+    pub exec: Option<ExecSettings>,
+    /// A check that waits for a job to report in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<HeartbeatSettings>,
     /// A check that is made of other checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupSettings>,
+    /// A flow of HTTP requests, with values carried from one to the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<StepsSettings>,
     /// The time from one run to the next, `1s` to `24h`; `1m` if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
@@ -159,25 +159,25 @@ impl CheckDocument {
             id,
             http: None,
             tcp: None,
-            exec: None,
-            heartbeat: None,
+            tls: None,
             dns: None,
+            icmp: None,
             grpc: None,
             websocket: None,
+            udp: None,
             ssh: None,
-            redis: None,
-            postgres: None,
-            mysql: None,
-            tls: None,
             unix: None,
             smtp: None,
             imap: None,
             pop3: None,
-            icmp: None,
-            udp: None,
+            redis: None,
+            postgres: None,
+            mysql: None,
             ntp: None,
-            steps: None,
+            exec: None,
+            heartbeat: None,
             group: None,
+            steps: None,
             interval: None,
             timeout: None,
             scheduled: true,

@@ -85,6 +85,7 @@ macro_rules! name {
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 schemars::json_schema!({
                     "type": "string",
+                    "description": concat!("A ", $what, ": 1 to 64 of `A-Z a-z 0-9 _ -`."),
                     "pattern": "^[A-Za-z0-9_-]{1,64}$",
                 })
             }
@@ -103,10 +104,21 @@ name!(
     "bastion id"
 );
 name!(
+    /// Bastions that run the same checks. Each bastion's own id is one, of itself alone.
+    BastionGroup,
+    "bastion group"
+);
+name!(
     /// One Runner process of a bastion.
     RunnerId,
     "runner id"
 );
+
+impl From<&BastionId> for BastionGroup {
+    fn from(bastion: &BastionId) -> Self {
+        Self(Arc::clone(&bastion.0))
+    }
+}
 
 /// One run of a check against one endpoint.
 ///

@@ -23,6 +23,8 @@
 mod beat;
 mod check;
 mod codec;
+mod control;
+mod credentials;
 mod dialogue;
 mod dns;
 mod document;
@@ -43,7 +45,6 @@ mod mysql;
 mod network;
 mod ntp;
 mod outcome;
-mod password;
 mod postgres;
 mod probe;
 mod redis;
@@ -73,6 +74,13 @@ mod websocket;
 pub use beat::{Beat, BeatMessage, BeatStatus, BeatTaken, HeartbeatSettings};
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
+pub use control::{
+    AnsweredBy, AskLast, AskStatus, CheckEvent, CheckEventKind, CheckList, CheckReport, CheckShown, CheckSource,
+    CheckStored, DeleteCheck, Drain, Drained, GetCheck, LAST_RESULTS_MAX, LastResults, ListChecks, LogFilter,
+    LogLevelSet, PauseCheck, PoolResized, PutCheck, Refusal, RefusalCode, RequestId, ResizePool, SetLogLevel, Standing,
+    StoreReport, StoreState, TasksCancelled, TestCheck, TestCutOff, TestEnd, TestReport, TestReportKind, Verb,
+};
+pub use credentials::{Password, Token};
 pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex};
 pub use dns::{
     DnsExpect, DnsName, DnsSettings, DnsTransport, DohMethod, DohPath, DohSettings, FlagsExpect, Rcode, RecordData,
@@ -93,7 +101,7 @@ pub use http::{
     HttpVersion, Proxy, ProxyKind, ProxyUrl, REDIRECTS_MAX,
 };
 pub use icmp::{ECHO_COUNT_MAX, IcmpSettings};
-pub use id::{BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
+pub use id::{BastionGroup, BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
 pub use invalid::Invalid;
 pub use json_path::{JsonExpect, JsonPath, compile_json_path};
 pub use mail::{HeloName, ImapSettings, MailLogin, MailUser, Pop3Settings, SmtpSettings, StartTls};
@@ -102,7 +110,6 @@ pub use mysql::MysqlSettings;
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
 pub use ntp::NtpSettings;
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
-pub use password::{Password, Token};
 pub use postgres::PostgresSettings;
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};

@@ -137,6 +137,14 @@ pub enum ErrorCode {
     TooOften,
     /// Whoever should act on it cannot at this moment.
     Unavailable,
+    /// The revision that was expected is not the one that is there.
+    Conflict,
+    /// What was asked for would not be run here; the message says why.
+    Refused,
+    /// The check is the bastion's own, from its file: it cannot be changed over the bus.
+    ReadOnly,
+    /// There is no such verb.
+    UnknownVerb,
 }
 
 impl fmt::Display for ErrorCode {
@@ -149,6 +157,10 @@ impl fmt::Display for ErrorCode {
             Self::NotAllowed => "not_allowed",
             Self::TooOften => "too_often",
             Self::Unavailable => "unavailable",
+            Self::Conflict => "conflict",
+            Self::Refused => "refused",
+            Self::ReadOnly => "read_only",
+            Self::UnknownVerb => "unknown_verb",
         })
     }
 }

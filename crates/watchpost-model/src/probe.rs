@@ -154,26 +154,20 @@ check_types! {
     Http(HttpSettings) = http,
     /// A TCP connection, optionally with an exchange of text.
     Tcp(TcpSettings) = tcp,
-    /// A program that speaks the interface of Nagios plugins.
-    Exec(ExecSettings) = exec,
-    /// A job that reports in by itself; the Checker settles its runs, and no worker does.
-    Heartbeat(HeartbeatSettings) = heartbeat,
+    /// A TLS handshake, and the certificate that the server shows.
+    Tls(TlsCheckSettings) = tls,
     /// A question to a name server.
     Dns(DnsSettings) = dns,
+    /// Echo requests.
+    Icmp(IcmpSettings) = icmp,
     /// The health of a gRPC service.
     Grpc(GrpcSettings) = grpc,
     /// A WebSocket, optionally with an exchange of messages.
     Websocket(WebsocketSettings) = websocket,
+    /// A datagram, and optionally its answer.
+    Udp(UdpSettings) = udp,
     /// An SSH server.
     Ssh(SshSettings) = ssh,
-    /// A Redis server, or one that speaks its protocol.
-    Redis(RedisSettings) = redis,
-    /// A PostgreSQL server.
-    Postgres(PostgresSettings) = postgres,
-    /// A MySQL or MariaDB server.
-    Mysql(MysqlSettings) = mysql,
-    /// A TLS handshake, and the certificate that the server shows.
-    Tls(TlsCheckSettings) = tls,
     /// A connection to a socket in the file system, optionally with an exchange of text.
     Unix(UnixSettings) = unix,
     /// A visit to a mail server by SMTP.
@@ -182,12 +176,18 @@ check_types! {
     Imap(ImapSettings) = imap,
     /// A visit to a mail server by POP3.
     Pop3(Pop3Settings) = pop3,
-    /// Echo requests.
-    Icmp(IcmpSettings) = icmp,
-    /// A datagram, and optionally its answer.
-    Udp(UdpSettings) = udp,
+    /// A Redis server, or one that speaks its protocol.
+    Redis(RedisSettings) = redis,
+    /// A PostgreSQL server.
+    Postgres(PostgresSettings) = postgres,
+    /// A MySQL or MariaDB server.
+    Mysql(MysqlSettings) = mysql,
     /// A question to a time server.
     Ntp(NtpSettings) = ntp,
+    /// A program that speaks the interface of Nagios plugins.
+    Exec(ExecSettings) = exec,
+    /// A job that reports in by itself; the Checker settles its runs, and no worker does.
+    Heartbeat(HeartbeatSettings) = heartbeat,
     /// A flow of HTTP requests, with values carried from one to the next.
     Steps(StepsSettings) = steps,
 }

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use crate::Invalid;
+use crate::control::Verb;
 use crate::id::{BastionId, CheckId};
 use crate::probe::CheckType;
 
@@ -126,9 +127,19 @@ impl Subjects {
         subject.strip_prefix(&*self.base)?.strip_prefix(".beat.")
     }
 
+    /// Where it is told what became of one check.
+    pub fn event(&self, check: &CheckId) -> String {
+        format!("{}.event.{check}", self.base)
+    }
+
+    /// Where the bastion is asked to do something.
+    pub fn control(&self, verb: Verb) -> String {
+        format!("{}.control.{verb}", self.base)
+    }
+
     /// Where Runners hear that tasks are to be stopped.
     pub fn task_cancel(&self) -> String {
-        format!("{}.control.task.cancel", self.base)
+        self.control(Verb::TaskCancel)
     }
 
     /// The check that a result subject belongs to.

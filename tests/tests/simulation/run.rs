@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use watchpost_agent::{Agent, AgentSettings, Deps, PoolSettings, Roles, RunItem, RunReport, RunRequest};
 use watchpost_model::{Beat, CheckType};
-use watchpost_probe::Resolver;
+use watchpost_probe::{Resolver, TargetFinder};
 
 use super::bus::{SharedWorld, SimBus, World, read_arrived};
 use super::host::{Host, HostTime, SimClock};
@@ -216,6 +216,7 @@ impl<'a> Simulation<'a> {
             clock: Arc::new(SimClock { time: time.clone(), day_offset_us: Arc::clone(day_offset_us) }),
             // One that knows this machine, and nobody to ask for more.
             resolver: Resolver::with_nameservers(Vec::new()),
+            finder: TargetFinder::standard(&Resolver::with_nameservers(Vec::new())),
             probes: probes(&workers),
         };
         let agent = Rc::<OnceCell<Rc<Agent>>>::default();

@@ -6,9 +6,7 @@ mod quoting;
 use std::time::Duration;
 
 use watchpost_expr::{CompileError, Evaluation, Program, Redact, Values};
-use watchpost_model::{
-    AssertionReport, CertDays, CheckType, Expect, Expression, Latency, Reason, ReasonCode, Task, shorten,
-};
+use watchpost_model::{AssertionReport, CertDays, Expect, Expression, Latency, Reason, ReasonCode, Task, shorten};
 
 pub(crate) use self::http::Answer;
 use self::quoting::QUOTED_CHARS_MAX;
@@ -46,7 +44,7 @@ pub(crate) fn conclude_with(
     facts: &dyn Values,
     redact: &dyn Redact,
 ) -> Verdict {
-    findings.hold(context, (&task.expect, task.check_type()), recorder, facts, redact);
+    findings.hold(context, task, &task.expect, recorder, facts, redact);
     findings.latency(task.expect.max_latency, recorder.elapsed());
     settle(recorder, findings)
 }
@@ -95,11 +93,13 @@ impl Findings {
         self.extend(part);
     }
 
-    /// Holds what every type can be asked, but for how long it took, against what was seen.
+    /// Holds what every type can be asked, but for how long it took, against what was seen: `expect` is what the
+    /// task expects, or a part of it.
     pub(crate) fn hold(
         &mut self,
         context: &ProbeContext,
-        (expect, check_type): (&Expect, CheckType),
+        task: &Task,
+        expect: &Expect,
         recorder: &Recorder,
         facts: &dyn Values,
         redact: &dyn Redact,
@@ -108,9 +108,9 @@ impl Findings {
         if expect.that.0.is_empty() {
             return;
         }
-        let facts = Facts::new(facts, &recorder.seen());
+        let facts = Facts::new(facts, &recorder.seen(), &task.endpoint.labels);
         for expression in &expect.that.0 {
-            self.expression(context.patterns.program(expression, check_type), expression, &facts, redact);
+            self.expression(context.patterns.program(expression, task.check_type()), expression, &facts, redact);
         }
     }
 
