@@ -146,5 +146,7 @@ pub use value::{DatabaseName, ExpectedValue, LoginName, Query, TlsMode, ValueExp
 pub use verdict::{RunVerdict, VerdictOf};
 pub use websocket::{Subprotocol, WebsocketSettings, WebsocketUrl};
 
+pub use watchpost_expr::similar;
+
 /// A moment in UTC; on the wire an RFC 3339 text.
 pub use jiff::Timestamp;

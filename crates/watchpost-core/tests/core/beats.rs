@@ -75,6 +75,17 @@ fn news_are_apart_however_often_a_job_changes_its_mind() {
 }
 
 #[test]
+fn silence_soon_after_news_is_told_when_the_next_may_be() {
+    let limits = BeatLimits { period: Duration::from_millis(400), grace: Duration::ZERO };
+    let mut beats = Beats::new(limits, at(9));
+    beats.beat(at(10), true, ());
+    beats.tell(at(10), true);
+    assert_eq!(beats.next_news(at(10)), Some(at(11)));
+    let silent = at(10).after(limits.period);
+    assert_eq!((beats.pulse(silent), beats.is_news(silent), beats.is_news(at(11))), (Pulse::Silent, false, true));
+}
+
+#[test]
 fn a_job_that_begins_has_not_beaten() {
     let mut beats = Beats::new(LIMITS, at(0));
     beats.begin(at(5));

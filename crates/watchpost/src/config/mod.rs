@@ -8,6 +8,7 @@ mod file;
 mod places;
 mod read;
 mod source;
+mod wording;
 
 pub use file::FileConfig;
 pub use read::{Loaded, load};

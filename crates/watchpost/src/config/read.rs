@@ -9,6 +9,7 @@ use watchpost_model::{Check, CheckDocument, SetErrorKind, validate_set};
 use super::error::ConfigError;
 use super::file::FileConfig;
 use super::places::{self, place_of};
+use super::wording::message_of;
 
 /// The largest file that is read, in bytes: enough for 100 000 checks.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -78,25 +79,6 @@ fn deserialize(file: &Path, text: &str, environment: &HashMap<String, String>) -
         let place = error.location().map_or((0, 0), place_of);
         ConfigError::at(file, text, place, key, message_of(error))
     })
-}
-
-/// The reader speaks to programmers, and appends the place, which is told already.
-fn message_of(error: &serde_saphyr::Error) -> String {
-    let message = error.to_string();
-    let message = message.split_once(" at line ").map_or(message.as_str(), |(before, _)| before);
-    let message = message.trim_start_matches("error: ");
-    if let Some(name) = message.strip_prefix("missing property `").and_then(|rest| rest.strip_suffix('`')) {
-        return format!("the environment variable `{name}` is not set: set it, or write `${{{name}:-default}}`");
-    }
-    if let Some(rest) = message.strip_prefix("duplicate mapping key: ") {
-        let key = rest.split(',').next().unwrap_or(rest);
-        return format!("the key `{key}` is there twice: expected once");
-    }
-    match message {
-        "invalid u64" => "this is not a whole number: expected one, without quotes or unit".to_owned(),
-        "invalid bool" => "this is neither true nor false: expected one of them".to_owned(),
-        other => other.to_owned(),
-    }
 }
 
 fn validate_pools(file: &Path, text: &str, settings: &FileConfig) -> Result<(), ConfigError> {
@@ -223,6 +205,13 @@ mod tests {
             ("checks: [\n", &["w.yaml:"]),
             ("checks:\n- id: a\n  id: b\n", &["w.yaml:3:3", "the key `id` is there twice"]),
             ("", &["expected at least `checks:`"]),
+            ("chekcs: []\n", &["w.yaml:1:1", "did you mean `checks`? unknown field"]),
+            ("checks:\n  - id: a\n    htpp: {url: 'http://a/'}\n", &["w.yaml:3:5", "did you mean `http`?"]),
+            ("checks: []\n---\nchecks: []\n", &["w.yaml:3:1", "expected one in each file"]),
+            ("checks:\n\t- id: a\n", &["w.yaml:2:2", "expected spaces"]),
+            ("checks:\n  id: a\n", &["w.yaml:2:3", "`checks`", "expected one, whose entries begin with `- `"]),
+            ("hello\n", &["w.yaml:1:1", "expected some, as in `key: value`"]),
+            ("checks:\n  - id: a\n    http: {url: [x]}\n", &["w.yaml:3:17", "expected a text"]),
         ] {
             let error = read(text).unwrap_err();
             for part in parts {
