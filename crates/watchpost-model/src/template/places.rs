@@ -72,9 +72,9 @@ impl Places {
     pub(crate) fn find(settings: &ProbeSettings, expect: &Expect) -> Result<Self, String> {
         let refers = |type_name: Option<&str>| match settings {
             ProbeSettings::Steps(_) => true,
-            // Nothing is captured from datagrams.
-            ProbeSettings::Udp(_) => false,
-            _ => type_name == Some("Sent"),
+            // The types that have dialogues. Of others nothing is captured that they could send.
+            ProbeSettings::Tcp(_) | ProbeSettings::Unix(_) => type_name == Some("PayloadText"),
+            _ => false,
         };
         let found =
             Self { settings: Part::find(settings, "", refers)?, expect: Part::find(expect, "expect", |_| false)? };
