@@ -45,6 +45,7 @@ mod mysql;
 mod network;
 mod ntp;
 mod outcome;
+mod payload;
 mod postgres;
 mod probe;
 mod redis;
@@ -81,7 +82,7 @@ pub use control::{
     StoreReport, StoreState, TasksCancelled, TestCheck, TestCutOff, TestEnd, TestReport, TestReportKind, Verb,
 };
 pub use credentials::{Password, Token};
-pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex};
+pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX};
 pub use dns::{
     DnsExpect, DnsName, DnsSettings, DnsTransport, DohMethod, DohPath, DohSettings, FlagsExpect, Rcode, RecordData,
     RecordType, RecordsExpect,
@@ -97,8 +98,8 @@ pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, R
 pub use grpc::{GrpcSettings, ServiceName};
 pub use heartbeat::{BusReport, Heartbeat, PoolReport, Role};
 pub use http::{
-    BODY_SENT_BYTES_MAX, Base64Text, BasicAuth, BasicUser, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl,
-    HttpVersion, Proxy, ProxyKind, ProxyUrl, REDIRECTS_MAX,
+    BasicAuth, BasicUser, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl, HttpVersion, Proxy, ProxyKind,
+    ProxyUrl, REDIRECTS_MAX,
 };
 pub use icmp::{ECHO_COUNT_MAX, IcmpSettings};
 pub use id::{BastionGroup, BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
@@ -110,6 +111,7 @@ pub use mysql::MysqlSettings;
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
 pub use ntp::NtpSettings;
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
+pub use payload::{Base64, Hex, Payload, PayloadText};
 pub use postgres::PostgresSettings;
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
@@ -138,11 +140,11 @@ pub use time::{
     TIMEOUT_MAX, Timeout, Ttl, Wait, parse_duration,
 };
 pub use tls::{AlpnProtocol, TlsCheckSettings};
-pub use udp::{SentBase64, UdpSettings};
+pub use udp::{DATAGRAM_SENT_BYTES_MAX, UdpSettings};
 pub use unix::{SocketPath, UnixSettings};
 pub use value::{DatabaseName, ExpectedValue, LoginName, Query, TlsMode, ValueExpect};
 pub use verdict::{RunVerdict, VerdictOf};
-pub use websocket::{MessageText, Subprotocol, WebsocketSettings, WebsocketUrl};
+pub use websocket::{Subprotocol, WebsocketSettings, WebsocketUrl};
 
 pub use watchpost_expr::similar;
 

@@ -196,7 +196,11 @@ fn a_check_with_templates_it_cannot_fill_in_is_refused() {
         (r#""http": {"url": "{{target.address}}"}"#, "with values filled in, "),
         (
             r#""http": {"url": "http://{{target.address}}", "body": "{{target.nothing}}"}"#,
-            "`http.body`: `{{target.nothing}}`",
+            "`{{target.nothing}}` cannot be filled in: there is no `target.nothing`",
+        ),
+        (
+            r#""http": {"url": "http://{{target.address}}", "body": {"file": "/{{target.host}}"}}"#,
+            "cannot be filled in here",
         ),
         (r#""http": {"url": "http://{{target.address}}", "method": "{{target.port}}"}"#, "cannot be filled in here"),
         (

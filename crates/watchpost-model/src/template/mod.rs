@@ -47,9 +47,9 @@ impl Context {
             "Pattern" | "LinePattern" => Some(Self::Pattern),
             "Expression" => Some(Self::Expression),
             "Argument" => Some(Self::Argument),
-            "BasicUser" | "Body" | "CommandWord" | "DatabaseName" | "DnsName" | "ExpectedValue" | "Fingerprint"
-            | "HeaderValue" | "HeloName" | "Host" | "JsonText" | "LoginName" | "MailUser" | "MessageText"
-            | "Needle" | "RecordData" | "Sent" | "ServerNameText" | "ServiceName" | "Subprotocol" => Some(Self::Plain),
+            "BasicUser" | "CommandWord" | "DatabaseName" | "DnsName" | "ExpectedValue" | "Fingerprint"
+            | "HeaderValue" | "HeloName" | "Host" | "JsonText" | "LoginName" | "MailUser" | "Needle"
+            | "PayloadText" | "RecordData" | "ServerNameText" | "ServiceName" | "Subprotocol" => Some(Self::Plain),
             // What names files and programs is not for a source of targets to say, nor are statements of a database,
             // nor passwords and tokens.
             _ => None,
