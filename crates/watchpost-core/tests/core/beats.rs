@@ -101,6 +101,7 @@ fn other_limits_hold_for_what_was_heard() {
     beats.beat(at(0), false, ());
     beats.tell(at(0), true);
     beats.set_limits(BeatLimits { period: MINUTE, grace: Duration::ZERO });
+    assert_eq!(beats.limits().period, MINUTE);
     assert_eq!((beats.pulse(at(59)), beats.pulse(at(60))), (Pulse::Beating, Pulse::Silent));
     assert_eq!(beats.next_news(at(59)), Some(at(60)));
 }

@@ -1,6 +1,8 @@
 //! From the text of a file to settings and valid checks.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use serde_saphyr::{Options, Spanned};
@@ -31,11 +33,12 @@ pub struct Loaded {
 /// What is wrong with it, where, and what was expected.
 pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
     let whole = |message: String| ConfigError::whole(file, message);
-    let metadata = std::fs::metadata(file).map_err(|e| whole(format!("cannot be read: {e}")))?;
-    if metadata.len() > FILE_BYTES_MAX {
-        return Err(whole(format!("has {} bytes: expected at most {FILE_BYTES_MAX}", metadata.len())));
+    let cannot = |e: std::io::Error| whole(format!("cannot be read: {e}"));
+    let mut text = String::new();
+    let read = File::open(file).map_err(cannot)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(cannot)?;
+    if read as u64 > FILE_BYTES_MAX {
+        return Err(whole(format!("has more than {FILE_BYTES_MAX} bytes: expected at most that")));
     }
-    let text = std::fs::read_to_string(file).map_err(|e| whole(format!("cannot be read: {e}")))?;
     parse(file, &text, &environment())
 }
 

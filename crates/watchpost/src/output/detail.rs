@@ -4,7 +4,9 @@
 use std::fmt::Write;
 
 use serde_json::Value as Json;
-use watchpost_model::{AssertionReport, HopReport, HttpEvidence, Reason, TaskResult, TlsEvidence, shorten};
+use watchpost_model::{
+    AssertionReport, HopReport, HttpEvidence, Reason, SourceState, TargetReport, TaskResult, TlsEvidence, shorten,
+};
 
 use super::row::duration;
 
@@ -20,6 +22,7 @@ const EVIDENCE_LINES_MAX: usize = 60;
 /// Appends what a result knows, each line indented, with an empty line at the end.
 pub fn write_detail(text: &mut String, result: &TaskResult, colour: bool) {
     let mut page = Page { text, colour };
+    page.target(&result.target);
     let whole = result.phases_us.total.unwrap_or_default();
     result.hops.iter().for_each(|hop| page.hop(hop, whole));
     if let Some(tls) = &result.tls {
@@ -54,6 +57,24 @@ impl Page<'_> {
 
     fn dim(&self, text: &str) -> String {
         if self.colour { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// What the source of the target says of it, and whether it still does.
+    fn target(&mut self, target: &TargetReport) {
+        let labels: Vec<_> = target.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if !labels.is_empty() {
+            self.line(&format!("  labels: {}", clean(&labels.join(", "))));
+        }
+        if let Some(source) = &target.source
+            && source.state == SourceState::Degraded
+        {
+            let Reason { code, message } = &source.reason;
+            let (name, since) = (clean(&source.name), source.since);
+            self.line(&format!(
+                "  {name} gives no targets since {since}, so its last ones are used: {} ({code})",
+                clean(message)
+            ));
+        }
     }
 
     /// One hop: where it went, and a bar for each phase at the place where it lies in the `whole` check.
@@ -200,7 +221,9 @@ mod tests {
 
     const RESULT: &str = r#"{"v": 1, "task": "a291e387-34c7-5f65-bf6b-174d502d93c9", "check": "shop",
         "run": "a291e387-34c7-5f65-bf6b-174d502d93c9", "bastion": "b", "check_type": "http",
-        "target": {"name": "http://a/", "endpoint": "a:80"}, "scheduled_at": "2026-01-01T00:00:00Z",
+        "target": {"name": "http://a/", "endpoint": "a:80", "labels": {"env": "prod", "site": "x"},
+            "source": {"name": "file t.json", "state": "degraded", "since": "2026-01-01T00:00:00Z",
+                "reason": {"code": "no_endpoints", "message": "it is not there"}}}, "scheduled_at": "2026-01-01T00:00:00Z",
         "finished_at": "2026-01-01T00:00:01Z", "queue_wait_us": 7, "attempt": 1, "outcome": "fail",
         "phases_us": {"total": 40000},
         "hops": [{"target": "http://a/", "resolved": ["10.0.0.1", "::1"], "address": "10.0.0.1:80", "status": 302,
@@ -223,7 +246,9 @@ mod tests {
         write_detail(&mut text, &result, false);
         let full = "█".repeat(40);
         let expected = format!(
-            "  → http://a/ at 10.0.0.1:80: 302
+            "  labels: env=prod, site=x
+  file t.json gives no targets since 2026-01-01T00:00:00Z, so its last ones are used: it is not there (no_endpoints)
+  → http://a/ at 10.0.0.1:80: 302
     resolved to 10.0.0.1, ::1
     dns        {}{}  10.0 ms at 0 µs
     connect    {}█{}     1 µs at 10.0 ms
