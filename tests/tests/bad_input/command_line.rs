@@ -20,7 +20,7 @@ const CONFIGS: [(&str, &[&str]); 14] = [
     ("pools: {http: {size: 0}}\n", &["watchpost.yaml:1:22: ", ".size`", "expected 1 to 10000"]),
     (
         "checks:\n- {id: a, tcp: {address: 'a:1'}}\n- {id: a, tcp: {address: 'a:2'}}\n",
-        &["watchpost.yaml:3:3: ", "`checks[1].id`", "`a` is there already, in line 2", "must differ"],
+        &["watchpost.yaml:3:8: ", "`checks[1].id`", "`a` is there already, in line 2", "must differ"],
     ),
     ("checks:\n- id: a\n  tcp: {address: ${WATCHPOST_NOT_SET}:1}\n", &["watchpost.yaml:3:", "WATCHPOST_NOT_SET"]),
     (
