@@ -1,5 +1,6 @@
 //! A check that is being put together, and what becomes of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use watchpost_model::{
@@ -7,9 +8,11 @@ use watchpost_model::{
 };
 
 use crate::duration;
+use crate::gatus::{CLOSE, OPEN};
 use crate::ids::Ids;
 use crate::notes::{Notes, Place};
-use crate::out::{Fields, Out, filled, one_or_many};
+use crate::out::{Fields, Out, one_or_many};
+use crate::yaml::is_plain_environment;
 
 /// How long an interval is where none is named, by the model.
 const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
@@ -51,11 +54,6 @@ impl Draft {
             scheduled: true,
         }
     }
-
-    /// Adds an expression that must hold.
-    pub(crate) fn that(&mut self, place: &Place, expression: impl Into<Out>) {
-        self.that.push((place.clone(), expression.into()));
-    }
 }
 
 /// What expressions mean something for the type; the others are told.
@@ -71,11 +69,7 @@ pub(crate) fn valid_expressions(that: Vec<(Place, Out)>, check_type: CheckType, 
 }
 
 fn refusal_of(expression: &Out, check_type: CheckType) -> Option<String> {
-    let text = match expression {
-        Out::Text(text) => text.clone(),
-        Out::Environment(text) => filled(text),
-        _ => return Some("it is no text".to_owned()),
-    };
+    let Out::Text(text) = expression else { return Some("it is no text".to_owned()) };
     match text.parse::<Expression>() {
         Ok(expression) => compile_expression(&expression, check_type).err().map(|error| error.to_string()),
         Err(error) => Some(error.to_string()),
@@ -108,6 +102,11 @@ impl Import {
         }
         let mut body = Fields::default();
         body.set_some("targets", targets);
+        // Steps are a list, and no map.
+        let settings = match settings.0.as_slice() {
+            [(key, list)] if key.is_empty() => list.clone(),
+            _ => Out::Map(settings),
+        };
         body.set(check_type.as_str(), settings);
         body.set_map("expect", expect);
         self.finish(place, &names, body, interval, timeout, scheduled)
@@ -145,12 +144,14 @@ impl Import {
         fields.0.extend(body.0);
         let interval = interval.map(|given| self.within("interval", given, INTERVAL_MIN, INTERVAL_MAX, &place));
         fields.set_some("interval", interval.map(duration::shown));
-        let longest = if scheduled { interval.unwrap_or(INTERVAL_DEFAULT).min(TIMEOUT_MAX) } else { TIMEOUT_MAX };
+        // Also where it is not scheduled: it may come to be.
+        let longest = interval.unwrap_or(INTERVAL_DEFAULT).min(TIMEOUT_MAX);
         let timeout = timeout.map(|given| self.within("timeout", given, Duration::from_millis(1), longest, &place));
         fields.set_some("timeout", timeout.map(duration::shown));
         if !scheduled {
             fields.set("scheduled", false);
         }
+        self.refer_to_environment(&place, &mut fields);
         if let Err(why) = valid(&fields) {
             self.notes.not_translated(&place, format!("it would be no valid check: {why}"));
             return None;
@@ -174,6 +175,23 @@ impl Import {
         }
     }
 
+    /// Makes `${NAME}` of what stands for it, in texts that can stand without quotes.
+    fn refer_to_environment(&mut self, place: &Place, fields: &mut Fields) {
+        let mut names = BTreeSet::new();
+        let mut in_quotes = BTreeSet::new();
+        fields.0.iter_mut().for_each(|(_, value)| environment(value, &mut names, &mut in_quotes));
+        for name in names {
+            self.notes.note(place, format!("`${{{name}}}` is read from the environment, as there"));
+        }
+        for name in in_quotes {
+            let why = format!(
+                "`${{{name}}}` stands in a text that needs quotes, within which nothing is read from the environment: write \
+                 the value there"
+            );
+            self.notes.not_translated(place, why);
+        }
+    }
+
     fn within(&mut self, what: &str, given: Duration, min: Duration, max: Duration, place: &Place) -> Duration {
         let kept = given.clamp(min, max.max(min));
         if kept != given {
@@ -189,18 +207,59 @@ impl Import {
             let checks: Vec<Check> = self.checks.iter().map(|done| done.check.clone()).collect();
             let Err(error) = validate_set(&checks) else { break };
             let why = format!("it would be no valid group: {error}");
-            if tried < SET_TRIES_MAX && error.index < self.checks.len() {
-                let left = self.checks.remove(error.index);
-                self.notes.not_translated(&left.place, why);
-                continue;
+            let all = tried >= SET_TRIES_MAX || error.index >= self.checks.len();
+            let mut index = 0;
+            let (left, kept) = std::mem::take(&mut self.checks).into_iter().partition::<Vec<Done>, _>(|done| {
+                index += 1;
+                if all { done.check.group().is_some() } else { index - 1 == error.index }
+            });
+            self.checks = kept;
+            left.iter().for_each(|left| self.leave(left, &why));
+            if all {
+                break;
             }
-            let (groups, rest) = self.checks.into_iter().partition(|done: &Done| done.check.group().is_some());
-            let groups: Vec<Done> = groups;
-            groups.iter().for_each(|left| self.notes.not_translated(&left.place, why.as_str()));
-            self.checks = rest;
-            break;
         }
         (self.checks.into_iter().map(|done| done.out).collect(), self.notes)
+    }
+
+    /// Tells of a group that is left out; its members run by themselves again.
+    fn leave(&mut self, left: &Done, why: &str) {
+        self.notes.not_translated(&left.place, why);
+        let members: BTreeSet<&str> = left.check.group().unwrap_or_default().iter().map(|id| id.as_str()).collect();
+        for done in self.checks.iter_mut().filter(|done| members.contains(done.check.id().as_str())) {
+            if let Out::Map(Fields(entries)) = &mut done.out {
+                entries.retain(|(key, _)| key != "scheduled");
+            }
+        }
+    }
+}
+
+fn environment(value: &mut Out, names: &mut BTreeSet<String>, in_quotes: &mut BTreeSet<String>) {
+    match value {
+        Out::Text(text) if text.contains(OPEN) => {
+            // What is a reference already is one of another kind.
+            let escaped = text.replace("${", "$${");
+            let mut own = BTreeSet::new();
+            let mut done = String::new();
+            let mut rest = escaped.as_str();
+            while let Some((before, after)) = rest.split_once(OPEN) {
+                let (name, after) = after.split_once(CLOSE).unwrap_or((after, ""));
+                own.insert(name.to_owned());
+                done.push_str(&format!("{before}${{{name}}}"));
+                rest = after;
+            }
+            done.push_str(rest);
+            if is_plain_environment(&done) {
+                names.extend(own);
+                *value = Out::Environment(done);
+            } else {
+                in_quotes.extend(own);
+                *value = Out::Text(text.replace(OPEN, "${").replace(CLOSE, "}"));
+            }
+        }
+        Out::List(list) => list.iter_mut().for_each(|value| environment(value, names, in_quotes)),
+        Out::Map(Fields(entries)) => entries.iter_mut().for_each(|(_, value)| environment(value, names, in_quotes)),
+        _ => {}
     }
 }
 
@@ -208,7 +267,9 @@ impl Import {
 fn valid(fields: &Fields) -> Result<Check, String> {
     let json = Out::Map(fields.clone()).validated();
     serde_path_to_error::deserialize::<_, Check>(json).map_err(|error| {
+        let path = error.path().to_string();
         let message = error.inner().to_string();
-        message.strip_prefix("check `x`: ").map_or(message.clone(), str::to_owned)
+        let message = message.strip_prefix("check `x`: ").unwrap_or(&message);
+        if path == "." { message.to_owned() } else { format!("`{path}`: {message}") }
     })
 }

@@ -138,13 +138,14 @@ impl<'a> Keys<'a> {
         self.get(key).is_some_and(|node| !node.is_nothing())
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// The names of all keys.
     pub(crate) fn names(&self) -> Vec<String> {
         self.entries.iter().map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Passes over every key that nobody asked for: what they belong to is told as a whole.
+    pub(crate) fn pass_over(&self) {
+        self.asked.borrow_mut().extend(self.entries.iter().map(|(key, _)| key.as_str()));
     }
 
     /// Lists a key that is known, and for which there is nothing here, where it says something.

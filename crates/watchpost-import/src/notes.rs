@@ -103,8 +103,8 @@ impl Notes {
         self.note(
             place,
             format!(
-                "{what} stands in the checks as it is: keep the file from others, or write `${{NAME}}` there, which is \
-                 read from the environment"
+                "{what} stands in the checks as it is: keep the file from others, or write `${{NAME}}` without quotes in \
+                 its place, which is read from the environment"
             ),
         );
     }

@@ -125,7 +125,7 @@ impl Out {
 }
 
 /// The text with a sample in place of each variable.
-pub(crate) fn filled(text: &str) -> String {
+fn filled(text: &str) -> String {
     let mut done = String::new();
     let mut rest = text;
     while let Some(at) = rest.find("${") {

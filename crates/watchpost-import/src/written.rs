@@ -21,7 +21,9 @@ pub(crate) fn literal(text: &str) -> String {
 
 /// A pattern for `matches`.
 pub(crate) fn pattern(regex: &str) -> String {
-    if regex.contains(['"', '\n', '\r']) { literal(regex) } else { format!("r\"{regex}\"") }
+    // A pattern has escapes of its own for what no raw text and no line of YAML holds.
+    let regex = regex.replace('\t', r"\t").replace('\n', r"\n").replace('\r', r"\r");
+    if regex.contains('"') { literal(&regex) } else { format!("r\"{regex}\"") }
 }
 
 /// A header of the answer.
@@ -74,7 +76,8 @@ mod tests {
     fn texts_within_texts() {
         assert_eq!(literal("a\"b\\\n"), "\"a\\\"b\\\\\\n\"");
         assert_eq!(pattern(r"^\d+$"), "r\"^\\d+$\"");
-        assert_eq!(pattern("\"x\""), "\"\\\"x\\\"\"");
+        assert_eq!(pattern("\"x\t\""), "\"\\\"x\\\\t\\\"\"");
+        assert_eq!(pattern("a\tb"), r#"r"a\tb""#);
         assert_eq!(without_login("http://u:p%40@h:1/x@y"), ("http://h:1/x@y".into(), Some(("u".into(), "p@".into()))));
         assert_eq!(without_login("http://h/"), ("http://h/".into(), None));
         assert_eq!((bytes("10MB"), bytes("1KiB"), bytes("7"), bytes("x")), (Some(10 << 20), Some(1024), Some(7), None));

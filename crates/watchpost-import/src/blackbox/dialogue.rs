@@ -45,7 +45,8 @@ fn turn(index: usize, is_last: bool, keys: &Keys<'_>, tls: &Fields, steps: &mut 
     keys.finish(notes);
     let mut step = Fields::default();
     if let Some(regex) = &expect {
-        let named = with_names(regex, index);
+        let refers = send.as_ref().is_some_and(|send| send.contains('$'));
+        let named = if refers { with_names(regex, index) } else { regex.clone() };
         // There, a line that matched is over; here, what follows the match would stay for the next step.
         let whole_line = if is_last && send.is_none() && !starttls { named } else { format!("(?:{named}).*\\r?\\n") };
         step.set("expect", whole_line);

@@ -5,7 +5,7 @@ use watchpost_model::Pattern;
 use super::Module;
 use super::{Login, network};
 use crate::keys::Keys;
-use crate::notes::{Notes, Place};
+use crate::notes::Notes;
 use crate::out::{Fields, Out, one_or_many};
 use crate::written::{bytes, header, literal, pattern};
 
@@ -26,7 +26,7 @@ fn request(keys: &Keys<'_>, module: &mut Module, notes: &mut Notes) {
     settings.set_some("method", keys.some_text("method", notes).filter(|method| method != "GET"));
     let mut headers = Fields::default();
     for (name, place, value) in keys.map("headers", notes).pairs(notes) {
-        tell_secret(name, &place, notes);
+        network::tell_secret(name, &place, notes);
         headers.set(name, value);
     }
     more_headers(&keys.map("http_headers", notes), &mut headers, notes);
@@ -79,17 +79,6 @@ fn request(keys: &Keys<'_>, module: &mut Module, notes: &mut Notes) {
     }
     let route = network::route(keys, notes);
     module.settings.set_map("route", route);
-}
-
-/// Tells of a header whose name says that it is a secret.
-pub(crate) fn tell_secret(name: &str, place: &Place, notes: &mut Notes) {
-    let name = name.to_ascii_lowercase();
-    if ["authorization", "cookie", "token", "secret", "api-key", "apikey", "password", "x-auth"]
-        .iter()
-        .any(|word| name.contains(word))
-    {
-        notes.secret(place, "a secret");
-    }
 }
 
 /// `http_headers`, each with values, secrets and files.

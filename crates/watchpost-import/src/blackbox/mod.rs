@@ -4,7 +4,7 @@ mod dialogue;
 mod dns;
 mod http;
 mod network;
-pub(crate) use self::network::{Login, login, tls};
+pub(crate) use self::network::{Login, login, tell_secret, tls};
 mod others;
 
 use std::time::Duration;
@@ -38,17 +38,13 @@ impl Module {
             CheckType::Http => "url",
             CheckType::Icmp => "host",
             CheckType::Unix => "path",
-            // The name to ask for comes first.
-            CheckType::Dns => {
-                draft.settings = self.settings.clone();
-                "server"
-            }
+            CheckType::Dns => "server",
             _ => "address",
         };
-        draft.settings.set(key, target);
-        if self.check_type != CheckType::Dns {
-            draft.settings.0.extend(self.settings.0.iter().cloned());
-        }
+        draft.settings = self.settings.clone();
+        // What is asked for comes first, and then whom.
+        let at = usize::from(draft.settings.has("name"));
+        draft.settings.0.insert(at, (key.to_owned(), target.into()));
         draft.expect = self.expect.clone();
         draft.that = self.that.clone();
         draft.timeout = self.timeout;

@@ -1,7 +1,7 @@
 //! What modules say of ways, TLS, and logins.
 
 use crate::keys::Keys;
-use crate::notes::Notes;
+use crate::notes::{Notes, Place};
 use crate::out::Fields;
 
 /// Which addresses are tried, and from where.
@@ -72,6 +72,17 @@ pub(crate) fn tls(keys: &Keys<'_>, notes: &mut Notes) -> (Fields, bool) {
     }
     keys.finish(notes);
     (tls, only_13)
+}
+
+/// Tells of a header whose name says that it is a secret.
+pub(crate) fn tell_secret(name: &str, place: &Place, notes: &mut Notes) {
+    let name = name.to_ascii_lowercase();
+    if ["authorization", "cookie", "token", "secret", "api-key", "apikey", "password", "x-auth"]
+        .iter()
+        .any(|word| name.contains(word))
+    {
+        notes.secret(place, "a secret");
+    }
 }
 
 /// Who logs in by HTTP: the settings for `auth`, or for the header `authorization` where the scheme is another one.

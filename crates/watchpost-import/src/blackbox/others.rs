@@ -27,7 +27,7 @@ pub(super) fn grpc(keys: &Keys<'_>, module: &mut Module, notes: &mut Notes) -> b
     module.settings.set_some("service", keys.some_text("service", notes));
     let mut metadata = crate::out::Fields::default();
     for (name, place, value) in keys.map("metadata", notes).pairs(notes) {
-        super::http::tell_secret(name, &place, notes);
+        network::tell_secret(name, &place, notes);
         metadata.set(name, value);
     }
     module.settings.set_map("metadata", metadata);
