@@ -93,6 +93,12 @@ impl Imported {
         self.notes.iter().all(|note| note.kind == NoteKind::Note)
     }
 
+    /// Whether some text is to be filled in from the environment, which our reader does where no quotes are: in JSON
+    /// nothing is.
+    pub fn reads_environment(&self) -> bool {
+        self.checks.iter().any(Out::reads_environment)
+    }
+
     /// The notes for people; empty where there are none.
     pub fn list(&self) -> String {
         notes::listed(&self.notes)

@@ -124,6 +124,18 @@ impl Out {
     }
 }
 
+impl Out {
+    /// Whether the environment is to fill in anything.
+    pub(crate) fn reads_environment(&self) -> bool {
+        match self {
+            Self::Environment(_) => true,
+            Self::List(list) => list.iter().any(Self::reads_environment),
+            Self::Map(Fields(entries)) => entries.iter().any(|(_, value)| value.reads_environment()),
+            Self::Bool(_) | Self::Number(_) | Self::Text(_) => false,
+        }
+    }
+}
+
 /// The text with a sample in place of each variable.
 fn filled(text: &str) -> String {
     let mut done = String::new();

@@ -146,6 +146,11 @@ pub(super) fn translate(
         keys.get(key);
     });
     left(keys, &kind, notes);
+    let upside_down = keys.flag("upsideDown", notes) == Some(true);
+    if upside_down {
+        let why = "it is upside down: it wants the target to fail, and checks pass where it does not. There is no check for it";
+        notes.not_translated(&keys.place, why);
+    }
     let monitor = |draft: Option<Draft>, notes: &mut Notes| Monitor {
         id: keys.text("id", notes).unwrap_or_default(),
         parent: keys.some_text("parent", notes),
@@ -155,12 +160,10 @@ pub(super) fn translate(
         place: keys.place.clone(),
         name: name.clone(),
     };
-    if kind == "group" {
+    if kind == "group" && !upside_down {
         return Some(monitor(None, notes));
     }
-    if keys.flag("upsideDown", notes) == Some(true) {
-        let why = "it is upside down: it wants the target to fail, and checks pass where it does not. There is no check for it";
-        notes.not_translated(&keys.place, why);
+    if upside_down {
         return None;
     }
     let mut draft = Draft::new(keys.place.clone(), &[&name], CheckType::Tcp);

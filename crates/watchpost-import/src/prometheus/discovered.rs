@@ -65,9 +65,10 @@ fn add(place: &Place, word: &str, targets: Fields, job: &Job, modules: &mut Modu
 fn lost_labels(labels: &LabelMap, target: &str, place: &Place, job: &Job, notes: &mut Notes) {
     for (name, value) in labels {
         let own = format!("{{{{target.labels.{name} | raw}}}}");
-        let known = name.starts_with("__") || (name == "job" && *value == job.name) || *value == own;
         // What is called `instance` there is the name of the endpoint here.
-        if !known && !(name == "instance" && value == target) {
+        let is_name = (name == "job" && *value == job.name) || (name == "instance" && value == target);
+        let known = name.starts_with("__") || is_name || *value == own;
+        if !known {
             let name = watchpost_model::shorten(name, 80);
             let why = format!("rules give its targets the label `{name}`: write it where the targets stand");
             notes.not_translated(place, why);

@@ -74,7 +74,7 @@ pub(super) fn import(keys: &Keys<'_>, job: &Job, modules: &mut Modules, import: 
 fn kept(labels: LabelMap, job: &Job) -> LabelMap {
     labels
         .into_iter()
-        .filter(|(name, value)| !name.starts_with("__") && !(name == "job" && *value == job.name))
+        .filter(|(name, value)| !(name.starts_with("__") || (name == "job" && *value == job.name)))
         .collect()
 }
 
