@@ -7,6 +7,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Number, Value as Json};
 use serde_saphyr::Spanned;
 
+/// How deep a YAML file may nest. Its reader recurses, and takes some 30 KiB of the stack for each level where nothing is
+/// optimised; what people write is half as deep at most.
+const DEPTH_MAX: usize = 24;
+
 /// A value and the line in which it begins, counted from 1; 0 where it is not known.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {
@@ -109,8 +113,9 @@ impl Node {
 
 fn yaml(text: &str) -> Result<Node, Unreadable> {
     // As for files of targets: enough for 16 MiB of plain configuration, and not for an alias bomb.
-    let budget = serde_saphyr::budget! { max_events: 4_000_000, max_nodes: 2_000_000 };
-    let options = serde_saphyr::options! { budget: budget };
+    let budget = serde_saphyr::budget! { max_events: 4_000_000, max_nodes: 2_000_000, max_depth: DEPTH_MAX };
+    // A text `on` or `y` is not meant as `true`.
+    let options = serde_saphyr::options! { budget: budget, strict_booleans: true };
     serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
         let error = error.without_snippet();
         let (line, column) = error.location().map_or((0, 0), |place| (place.line(), place.column()));

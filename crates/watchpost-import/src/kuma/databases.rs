@@ -92,10 +92,8 @@ pub(super) fn grpc(keys: &Keys<'_>, draft: &mut Draft, notes: &mut Notes) -> boo
     let keyword = text("keyword", notes);
     let inverted = keys.flag("invertKeyword", notes) == Some(true);
     if inverted || !"SERVING".contains(keyword.as_str()) {
-        notes.not_translated(
-            &keys.place_of("keyword"),
-            "the check passes where the health is `SERVING`, and not otherwise",
-        );
+        let place = keys.place_of(if inverted { "invertKeyword" } else { "keyword" });
+        notes.not_translated(&place, "the check passes where the health is `SERVING`, and not otherwise");
     }
     keys.leave("grpcMetadata", "write it as `metadata`", notes);
     draft.check_type = CheckType::Grpc;

@@ -105,12 +105,9 @@ fn time(keys: &Keys<'_>, key: &str, notes: &mut Notes) -> Option<Duration> {
     time
 }
 
-/// Whether a job asks the exporter for probes, and does not ask targets for their metrics.
-fn probes(node: &Keys<'_>, params: &Keys<'_>) -> bool {
-    let path = node.get("metrics_path").and_then(Node::scalar).unwrap_or_default();
-    path.ends_with("/probe")
-        || (params.says("module")
-            && params.names().iter().all(|name| ["module", "target", "hostname", "debug"].contains(&name.as_str())))
+/// Whether a job asks an exporter for probes, and does not ask targets for their metrics.
+fn probes(job: &Keys<'_>) -> bool {
+    job.get("metrics_path").and_then(Node::scalar).is_some_and(|path| path.ends_with("/probe"))
 }
 
 fn job(
@@ -122,7 +119,7 @@ fn job(
     import: &mut Import,
 ) {
     let params = keys.map("params", &mut import.notes);
-    if !probes(keys, &params) {
+    if !probes(keys) {
         let why = "it asks for metrics, and not for probes (`metrics_path: /probe`): it stays with Prometheus";
         import.notes.not_translated(&keys.place, why);
         return;

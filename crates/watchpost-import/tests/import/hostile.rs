@@ -110,6 +110,10 @@ proptest! {
     fn random_configurations(tree in configuration()) {
         survives(&tree.to_string());
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn samples_with_a_part_cut_out(from in 0_usize..4000, length in 0_usize..60, with in word()) {
@@ -122,7 +126,10 @@ proptest! {
             let from = from % sample.len();
             let to = (from + length).min(sample.len());
             // The samples are ASCII.
-            survives(&format!("{}{with}{}", &sample[..from], &sample[to..]));
+            let text = format!("{}{with}{}", &sample[..from], &sample[to..]);
+            if let Ok(imported) = import(&[Source { name: "x", text: &text }], None) {
+                support::checks(&imported);
+            }
         }
     }
 }
@@ -147,10 +154,10 @@ fn what_is_made_to_be_dear_is_refused_or_done() {
          relabel_configs: [{rule}]}}]"
     );
     survives(&text);
-    // A thousand groups within each other, and ten thousand monitors of one name.
+    // A thousand groups within each other, and three thousand monitors of one name.
     let groups: Vec<String> = (0..1000)
         .map(|i| format!(r#"{{"id": {i}, "name": "g", "type": "group", "parent": {}}}"#, i + 1))
-        .chain((0..10_000).map(|i| {
+        .chain((0..3000).map(|i| {
             format!(
                 r#"{{"id": "m{i}", "name": "g", "type": "port", "hostname": "h", "port": 1, "parent": {}}}"#,
                 i % 1000
@@ -158,7 +165,7 @@ fn what_is_made_to_be_dear_is_refused_or_done() {
         }))
         .collect();
     let imported = support::one(&format!(r#"{{"monitorList": [{}]}}"#, groups.join(",")), Format::UptimeKuma);
-    assert!(support::checks(&imported).len() >= 10_000);
+    assert!(support::checks(&imported).len() >= 3000);
 }
 
 #[test]
