@@ -218,10 +218,8 @@ fn without_targets(module: &blackbox::Module, notes: &mut Notes) -> Option<crate
         _ => "{{target.address}}",
     };
     let file = format!("{TARGETS_DIRECTORY}/{}.yaml", module.name.replace(['/', '*', '?'], "-"));
-    let why = format!(
-        "there are no targets: give Prometheus' file with the jobs as well, or write them to {file} as for its \
-         `file_sd_configs`, as `host:port`"
-    );
+    let why = "there are no targets: give Prometheus' file with the jobs as well, or write them to the file that the check \
+               names under `targets`, as for `file_sd_configs`, each as `host:port`";
     notes.not_translated(&module.place, why);
     let mut files = Fields::default();
     files.set("files", vec![Out::from(file)]);

@@ -38,19 +38,20 @@ fn request(keys: &Keys<'_>, module: &mut Module, notes: &mut Notes) {
         None => {}
         Some("identity") => settings.set("decompress", false),
         Some(algorithm) => {
-            headers
-                .0
-                .iter()
-                .any(|(name, _)| name.eq_ignore_ascii_case("accept-encoding"))
-                .then_some(())
-                .map_or_else(|| headers.set("Accept-Encoding", algorithm), drop);
+            if !headers.0.iter().any(|(name, _)| name.eq_ignore_ascii_case("accept-encoding")) {
+                headers.set("Accept-Encoding", algorithm);
+            }
             let why = "an answer that comes unpacked, or packed in another way, does not fail here";
             notes.changed(&keys.place_of("compression"), why);
         }
     }
     settings.set_map("headers", headers);
     settings.set_some("body", keys.some_text("body", notes));
-    settings.set_some("body_file", keys.some_text("body_file", notes));
+    if let Some(path) = keys.some_text("body_file", notes) {
+        let mut file = Fields::default();
+        file.set("file", path);
+        settings.set("body", file);
+    }
     if let Some(Login::Auth(auth)) = login {
         settings.set("auth", auth);
     }

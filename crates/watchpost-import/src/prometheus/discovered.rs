@@ -147,12 +147,8 @@ fn http(keys: &Keys<'_>, notes: &mut Notes) -> Vec<Fields> {
         keys.leave(key, "a source of targets is asked without it: see docs/targets.md", notes);
     }
     keys.leave_flag("proxy_from_environment", "a source of targets is asked without a proxy", notes);
-    // Redirects are followed there unless it says no, and by no source here.
-    if keys.flag("follow_redirects", notes) == Some(true) {
-        notes.not_translated(
-            &keys.place_of("follow_redirects"),
-            "redirects of a source are not followed: name where they lead",
-        );
+    if keys.flag("follow_redirects", notes) == Some(false) {
+        notes.changed(&keys.place_of("follow_redirects"), "redirects of a source are followed here");
     }
     keys.flag("enable_http2", notes);
     let mut targets = Fields::default();

@@ -270,7 +270,7 @@ fn of_prometheus() {
         "no_proxy: a",
         "proxy_from_environment: true",
         "http_headers: {a: {}}",
-        "follow_redirects: true",
+        "follow_redirects: false",
         "new_key: 1",
     ] {
         differs(&source, &with_source(&format!(", {more}")), more.split(':').next().unwrap());
