@@ -27,8 +27,9 @@ pub(crate) struct Draft {
     /// What its id is made of.
     pub(crate) names: Vec<String>,
     pub(crate) check_type: CheckType,
-    /// The settings of its type.
+    /// The settings of its type; of a flow nothing but its steps.
     pub(crate) settings: Fields,
+    pub(crate) steps: Vec<Out>,
     /// The short forms of what it expects.
     pub(crate) expect: Fields,
     /// The expressions that must hold, each with where it comes from.
@@ -46,6 +47,7 @@ impl Draft {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             check_type,
             settings: Fields::default(),
+            steps: Vec::new(),
             expect: Fields::default(),
             that: Vec::new(),
             targets: None,
@@ -94,17 +96,27 @@ struct Done {
 impl Import {
     /// Adds a check, unless it is none that we would run: then the refusal is told. Returns its id.
     pub(crate) fn add(&mut self, draft: Draft) -> Option<String> {
-        let Draft { place, names, check_type, settings, mut expect, that, targets, interval, timeout, scheduled } =
-            draft;
+        let Draft {
+            place,
+            names,
+            check_type,
+            settings,
+            steps,
+            mut expect,
+            that,
+            targets,
+            interval,
+            timeout,
+            scheduled,
+        } = draft;
         let that = valid_expressions(that, check_type, &mut self.notes);
         if !that.is_empty() {
             expect.set("that", one_or_many(that));
         }
         let mut body = Fields::default();
         body.set_some("targets", targets);
-        // Steps are a list, and no map.
-        let settings = match settings.0.as_slice() {
-            [(key, list)] if key.is_empty() => list.clone(),
+        let settings = match check_type {
+            CheckType::Steps => Out::List(steps),
             _ => Out::Map(settings),
         };
         body.set(check_type.as_str(), settings);

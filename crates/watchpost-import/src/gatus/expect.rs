@@ -2,9 +2,8 @@
 
 use watchpost_model::{CheckType, shorten};
 
-use super::condition::{Condition, Op, Operand, Step, regex_of};
+use super::condition::{Condition, Op, Operand, regex_of};
 use super::http::any_status;
-use super::json::expression;
 use crate::duration;
 use crate::keys::Keys;
 use crate::notes::{Notes, Place};
@@ -24,7 +23,7 @@ pub(super) struct Expected {
 }
 
 /// What is said of one condition.
-enum Said {
+pub(super) enum Said {
     /// It is among the expectations.
     Done,
     /// It cannot be said here, and why.
@@ -68,11 +67,11 @@ pub(super) fn read(keys: &Keys<'_>, check_type: CheckType, encrypted: bool, note
     Some(expected)
 }
 
-struct One<'a> {
+pub(super) struct One<'a> {
     check_type: CheckType,
     encrypted: bool,
     place: &'a Place,
-    expected: &'a mut Expected,
+    pub(super) expected: &'a mut Expected,
 }
 
 impl One<'_> {
@@ -107,7 +106,7 @@ impl One<'_> {
         }
     }
 
-    fn that(&mut self, expression: impl Into<Out>) -> Said {
+    pub(super) fn that(&mut self, expression: impl Into<Out>) -> Said {
         self.expected.that.push((self.place.clone(), expression.into()));
         Said::Done
     }
@@ -263,109 +262,15 @@ impl One<'_> {
             Some(_) => Said::Not("one pattern for what the peer says is there already: make one of both"),
         }
     }
-
-    fn body(&mut self, path: &[Step], op: Op, right: &Operand) -> Said {
-        if path.is_empty() {
-            return self.whole_body(op, right);
-        }
-        let place = expression(path);
-        let text = format!("string({place})");
-        let same = |left: &str, right: &str| (format!("{left} == {right}"), format!("{left} != {right}"));
-        let turned = |is: String| (is.clone(), format!("!({is})"));
-        let (is, is_not) = match right {
-            // What JSON has as a number or a truth value equals its text there.
-            Operand::Value(value) if is_number(value) || matches!(value.as_str(), "true" | "false") => {
-                same(&text, &literal(value))
-            }
-            Operand::Value(value) => same(&place, &literal(value)),
-            Operand::Any(values) => {
-                let list = values.iter().map(|value| literal(value)).collect::<Vec<_>>().join(", ");
-                turned(format!("{text} in [{list}]"))
-            }
-            Operand::Pat(pat) => {
-                let matches = format!("{text}.matches({})", pattern(&regex_of(pat)));
-                (matches.clone(), format!("!{matches}"))
-            }
-            Operand::Body(other) => same(&place, &expression(other)),
-            Operand::Context(name) => same(&text, &format!("captures.{}", name.replace('-', "_"))),
-            _ => return Said::Not("this cannot be compared with a place in the body"),
-        };
-        match (op, right) {
-            (Op::Eq, _) => self.that(is),
-            (Op::Ne, _) => self.that(format!("!has({place}) || {is_not}")),
-            (op, Operand::Value(value)) if is_number(value) => self.that(format!("{place} {} {value}", op.as_str())),
-            (op, Operand::Body(other)) => self.that(format!("{place} {} {}", op.as_str(), expression(other))),
-            _ => Said::Not("only numbers are less or greater"),
-        }
-    }
-
-    fn whole_body(&mut self, op: Op, right: &Operand) -> Said {
-        if let (Op::Eq, Operand::Pat(pat)) = (op, right)
-            && let Some(inner) = within(pat)
-        {
-            return self.add_short("body_contains", inner);
-        }
-        let regex = match right {
-            Operand::Value(value) => trimmed(&regex::escape(value)),
-            Operand::Any(values) => trimmed(&alternatives(values)),
-            Operand::Pat(pat) => regex_of(pat),
-            _ => return Said::Not("this cannot be compared with the body"),
-        };
-        match (op, right) {
-            (Op::Eq, _) => self.add_short("body_matches", &regex),
-            (Op::Ne, _) => self.that(format!("!body.text.matches({})", pattern(&regex))),
-            (op, Operand::Value(value)) if is_number(value) => {
-                self.that(format!("double(body.text) {} {value}", op.as_str()))
-            }
-            _ => Said::Not("only numbers are less or greater"),
-        }
-    }
-
-    /// Adds to a short form that is one text or a list of them.
-    fn add_short(&mut self, key: &str, text: &str) -> Said {
-        let mut all = match self.expected.expect.get(key) {
-            Some(Out::List(list)) => list.clone(),
-            Some(one) => vec![one.clone()],
-            None => Vec::new(),
-        };
-        all.push(text.into());
-        self.expected.expect.set(key, one_or_many(all));
-        Said::Done
-    }
-
-    fn length(&mut self, path: &[Step], op: Op, right: &Operand) -> Said {
-        let Operand::Value(value) = right else { return Said::Not("expected a number") };
-        let Ok(number) = value.parse::<u64>() else { return Said::Not("expected a number") };
-        let op = op.as_str();
-        if path.is_empty() {
-            return self
-                .that(format!("has(body.json) ? body.json.size() {op} {number} : body.text.size() {op} {number}"));
-        }
-        self.that(format!("{}.size() {op} {number}", expression(path)))
-    }
-
-    fn has(&mut self, path: &[Step], op: Op, right: &Operand) -> Said {
-        let wanted = match (op, right) {
-            (Op::Eq, Operand::Value(value)) => value == "true",
-            (Op::Ne, Operand::Value(value)) => value == "false",
-            _ => return Said::Not("expected `true` or `false`"),
-        };
-        let path = expression(path);
-        self.that(if wanted { format!("has({path})") } else { format!("!has({path})") })
-    }
-}
-
-fn is_number(value: &str) -> bool {
-    value.parse::<f64>().is_ok_and(f64::is_finite) && value.bytes().all(|b| b.is_ascii_digit() || b"-.".contains(&b))
 }
 
 /// What stands between two `*`, where there is no other pattern in it.
-fn within(pat: &str) -> Option<&str> {
+pub(super) fn within(pat: &str) -> Option<&str> {
     let inner = pat.strip_prefix('*')?.strip_suffix('*')?;
     (!inner.is_empty() && !inner.contains(['*', '?', '[', '\\'])).then_some(inner)
 }
 
-fn alternatives(values: &[String]) -> String {
+pub(super) fn alternatives(values: &[String]) -> String {
     format!("(?:{})", values.iter().map(|value| regex::escape(value)).collect::<Vec<_>>().join("|"))
 }
 
@@ -374,6 +279,6 @@ fn any_of(values: &[String]) -> String {
 }
 
 /// There, white space around a body does not count.
-fn trimmed(regex: &str) -> String {
+pub(super) fn trimmed(regex: &str) -> String {
     format!(r"^\s*{regex}\s*$")
 }

@@ -1,5 +1,6 @@
 //! Gatus.
 
+mod body;
 mod client;
 mod condition;
 mod endpoint;

@@ -56,8 +56,7 @@ pub(super) fn translate(keys: &Keys<'_>, notes: &mut Notes) -> Option<Draft> {
         );
         return None;
     }
-    // The steps are the settings themselves.
-    draft.settings.set("", steps);
+    draft.steps = steps;
     Some(draft)
 }
 
