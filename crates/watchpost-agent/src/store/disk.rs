@@ -42,7 +42,7 @@ pub(super) struct About {
     /// The generation of the configuration that was in force.
     pub(super) generation: u64,
     pub(super) synced_at: Option<Timestamp>,
-    entries: usize,
+    pub(super) entries: usize,
 }
 
 /// What stands before the bytes of a key.
