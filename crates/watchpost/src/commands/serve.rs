@@ -236,7 +236,7 @@ async fn connect(
     match NatsBus::connect(options.clone()).await {
         Ok(bus) => Ok(Arc::new(bus)),
         Err(error @ BusError::Connect { .. }) if stored > 0 => {
-            tracing::warn!(stored, "beginning without the bus, with the checks that are on disk: {error}");
+            tracing::warn!(stored, %error, "beginning without the bus, with the checks that are on disk");
             Ok(Arc::new(NatsBus::connect_in_background(options)?))
         }
         Err(error) => Err(error.into()),
