@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use watchpost_bus::{BusStats, SharedBus};
 use watchpost_model::{CheckType, Subjects};
-use watchpost_probe::{ProbeOptions, ProbeSet, Resolver, TargetFinder};
+use watchpost_probe::{ProbeSet, Resolver, TargetFinder};
 
 use crate::abandoned::RoleStop;
 use crate::checker::{self, CheckerContext};
@@ -45,8 +45,10 @@ pub struct Deps {
     pub bus: SharedBus,
     /// Where its time comes from.
     pub clock: Arc<dyn Clock>,
-    /// Resolves the names of checks that ask for all addresses, and those of sources of targets.
+    /// Resolves the names of checks that ask for all addresses.
     pub resolver: Resolver,
+    /// Looks out for the targets of checks that have a source of them.
+    pub finder: TargetFinder,
     /// What its Runner can check.
     pub probes: ProbeSet,
 }
@@ -131,7 +133,7 @@ impl Agent {
         let checker = match roles {
             Roles::Runner => None,
             Roles::Both | Roles::Checker => {
-                let finder = TargetFinder::new(&ProbeOptions::new(&deps.resolver));
+                let finder = deps.finder.clone();
                 let discovery = Discovery::new(finder, Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
                 let cx = CheckerContext {
                     settings: settings.clone(),
