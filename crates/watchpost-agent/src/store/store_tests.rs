@@ -13,7 +13,7 @@ use watchpost_model::{
     CheckDocument, CheckEvent, CheckEventKind, CheckId, CheckStored, DeleteCheck, ErrorCode, ErrorReply, Format,
     GetCheck, ListChecks, PauseCheck, PutCheck, Standing, StoreReport, V1, decode,
 };
-use watchpost_probe::{ProbeSet, Resolver};
+use watchpost_probe::{ProbeSet, Resolver, TargetFinder};
 
 use super::*;
 use crate::checker::Change;
@@ -150,6 +150,7 @@ impl Rig {
             bus: Arc::clone(&bus) as SharedBus,
             clock: Arc::new(SystemClock::default()),
             resolver: Resolver::system(),
+            finder: TargetFinder::standard(&Resolver::system()),
             probes: ProbeSet::default(),
         };
         Self { agent: Agent::start(settings, Roles::Checker, deps).await.unwrap(), bus }
