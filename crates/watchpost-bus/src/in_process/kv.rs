@@ -10,7 +10,9 @@ use tokio::sync::watch;
 
 use super::Shared;
 use crate::kv::{validate_bucket, validate_filter, validate_key};
-use crate::{BoxFuture, BusError, KeyValue, KvEntry, KvError, KvIdentity, KvLimits, KvUpdate, KvWatch, subject_matches};
+use crate::{
+    BoxFuture, BusError, KeyValue, KvEntry, KvError, KvIdentity, KvLimits, KvUpdate, KvWatch, subject_matches,
+};
 
 /// The buckets of one bus.
 #[derive(Debug, Default)]
@@ -109,13 +111,19 @@ impl Bucket {
     }
 }
 
+/// What a server would say. Nothing is timed by it.
+#[expect(clippy::disallowed_methods, reason = "it tells one bucket from another of the same name, as a server does")]
+fn made_at_us() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}
+
 impl KeyValue for LocalKeyValue {
     fn ensure(&self, limits: KvLimits) -> BoxFuture<'_, Result<KvIdentity, KvError>> {
         Box::pin(async move {
             let bus = self.open()?;
             let made = || {
                 Arc::new(Bucket {
-                    created_us: jiff::Timestamp::now().as_microsecond(),
+                    created_us: made_at_us(),
                     limits,
                     entries: Mutex::default(),
                     changed: watch::Sender::new(0),
@@ -136,7 +144,11 @@ impl KeyValue for LocalKeyValue {
             let bucket = self.bucket()?;
             let entries = bucket.entries.lock();
             let entry = entries.by_key.get(key);
-            Ok(entry.map(|(revision, value)| KvEntry { key: key.to_owned(), revision: *revision, value: value.clone() }))
+            Ok(entry.map(|(revision, value)| KvEntry {
+                key: key.to_owned(),
+                revision: *revision,
+                value: value.clone(),
+            }))
         })
     }
 
