@@ -119,7 +119,7 @@ impl KeyValue for Bucket {
 
     fn watch<'a>(&'a self, filters: &'a [String]) -> BoxFuture<'a, Result<KvWatch, KvError>> {
         Box::pin(async move {
-            let mut exchanges = self.behind.exchanges.subscribe();
+            let exchanges = self.behind.exchanges.subscribe();
             let inner = self.present().watch(filters).await?;
             Ok(KvWatch::new(futures_util::stream::unfold(inner, move |mut inner| {
                 let mut exchanges = exchanges.clone();
