@@ -14,12 +14,16 @@ use crate::discovery::Discovery;
 use crate::heartbeat;
 use crate::helpers::Helpers;
 use crate::runner::{Admissions, Runner, RunnerContext};
+use crate::store::{self, StoreContext, StoreHandle};
 use crate::{
     Abandoned, AgentError, AgentSettings, CheckerHandle, CheckerStatus, Clock, Counts, PoolSettings, PoolStatus, Stats,
 };
 
 /// The most of a stop's grace that is kept for the Runner after the Checker has stopped.
 const RUNNER_SHARE_MAX: Duration = Duration::from_millis(500);
+/// How much of a stop's grace the disk may take, and how long it may where there is none.
+const STORE_SHARE_MAX: Duration = Duration::from_secs(2);
+const STORE_SHARE_MIN: Duration = Duration::from_millis(100);
 /// How often it is looked whether every actor is there.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -63,6 +67,7 @@ pub(crate) struct Looked {
     pub(crate) stats: Arc<Stats>,
     helpers: Helpers,
     checker: Option<CheckerHandle>,
+    store: Option<StoreHandle>,
     runner: Option<Runner>,
 }
 
@@ -104,7 +109,8 @@ impl Agent {
     ///
     /// # Errors
     /// When a subscription or the timer's thread fails.
-    pub async fn start(settings: AgentSettings, roles: Roles, deps: Deps) -> Result<Self, AgentError> {
+    pub async fn start(mut settings: AgentSettings, roles: Roles, deps: Deps) -> Result<Self, AgentError> {
+        let to_store = settings.store.take();
         let stats = Arc::new(Stats::default());
         let helpers = Helpers::default();
         let subjects = Subjects::new(&settings.prefix, &settings.bastion);
@@ -131,7 +137,7 @@ impl Agent {
                 let discovery = Discovery::new(finder, Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
                 let cx = CheckerContext {
                     settings: settings.clone(),
-                    subjects,
+                    subjects: subjects.clone(),
                     clock: Arc::clone(&deps.clock),
                     bus: Arc::clone(&deps.bus),
                     resolver: deps.resolver.clone(),
@@ -142,7 +148,22 @@ impl Agent {
                 Some(checker::start(cx).await?)
             }
         };
-        let looked = Arc::new(Looked { settings, bus: deps.bus, clock: deps.clock, stats, helpers, checker, runner });
+        let store = match (&checker, to_store) {
+            (Some(checker), Some(to_store)) => {
+                let cx = StoreContext {
+                    settings: settings.clone(),
+                    subjects,
+                    bus: Arc::clone(&deps.bus),
+                    clock: Arc::clone(&deps.clock),
+                    checker: checker.clone(),
+                    helpers: helpers.clone(),
+                };
+                Some(store::start(cx, to_store).await?)
+            }
+            _ => None,
+        };
+        let Deps { bus, clock, .. } = deps;
+        let looked = Arc::new(Looked { settings, bus, clock, stats, helpers, checker, store, runner });
         let heartbeat = looked.helpers.spawn("heartbeat", heartbeat::beat(Arc::clone(&looked)));
         Ok(Self { looked, heartbeat })
     }
@@ -152,7 +173,12 @@ impl Agent {
         self.looked.checker.as_ref()
     }
 
-    /// The agent's settings.
+    /// Talks to the store of checks, where there is a Checker whose settings name one.
+    pub fn store(&self) -> Option<&StoreHandle> {
+        self.looked.store.as_ref()
+    }
+
+    /// The agent's settings, without what its store was to begin with.
     pub fn settings(&self) -> &AgentSettings {
         &self.looked.settings
     }
@@ -203,6 +229,13 @@ impl Agent {
         self.heartbeat.abort();
         let looked = &*self.looked;
         let begun = looked.clock.tick();
+        if let Some(store) = &looked.store {
+            // The disk may hang; then it has what was written a second before.
+            let limit = (grace / 4).clamp(STORE_SHARE_MIN, STORE_SHARE_MAX);
+            if tokio::time::timeout(limit, store.stop()).await.is_err() {
+                tracing::warn!(?limit, "the checks could not be kept on disk in time");
+            }
+        }
         let mut report = StopReport { abandoned: Vec::new(), flushed: true, gone: None };
         let mut add = |role: RoleStop| {
             report.flushed &= role.flushed;
@@ -212,7 +245,8 @@ impl Agent {
         if let Some(checker) = &looked.checker {
             // Some of the grace is the Runner's, whatever the Checker still waits for.
             let for_runner = if looked.runner.is_some() { (grace / 8).min(RUNNER_SHARE_MAX) } else { Duration::ZERO };
-            let stopped = checker.stop(grace - for_runner).await;
+            let left = grace.saturating_sub(looked.clock.tick().since(begun));
+            let stopped = checker.stop(left.saturating_sub(for_runner)).await;
             add(stopped.unwrap_or_else(|gone| RoleStop { gone: Some(gone), ..RoleStop::default() }));
         }
         if let Some(runner) = &looked.runner {
