@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use watchpost_bus::{Headers, Outgoing};
 use watchpost_model::{
-    BusReport, CheckType, Format, Heartbeat, Outcome, OutboxReport, PoolReport, ReasonCode, Role, StoreReport,
+    BusReport, CheckType, Format, Heartbeat, OutboxReport, Outcome, PoolReport, ReasonCode, Role, StoreReport,
     StoreState, Subjects, V1, encode, header,
 };
 

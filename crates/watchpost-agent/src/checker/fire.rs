@@ -78,7 +78,12 @@ impl Checker {
             self.let_pass();
         }
         self.draining = draining;
-        tracing::info!(draining, checks = self.checks.len(), outstanding = self.ledger.len(), "the Checker was told to drain or to go on");
+        tracing::info!(
+            draining,
+            checks = self.checks.len(),
+            outstanding = self.ledger.len(),
+            "the Checker was told to drain or to go on"
+        );
         if !draining {
             self.tell_all_news();
         }

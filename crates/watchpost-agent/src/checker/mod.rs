@@ -47,8 +47,8 @@ use crate::stats::Stats;
 
 pub use beats::BeatRefused;
 pub(crate) use handle::start;
-pub(crate) use last::Lasts;
 pub use handle::{CheckerHandle, CheckerStatus, ChecksChanged};
+pub(crate) use last::Lasts;
 use publish::Outbound;
 pub(crate) use publish::task_headers;
 use request::Request;

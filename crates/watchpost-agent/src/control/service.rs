@@ -121,8 +121,9 @@ async fn take(cx: &Arc<ControlContext>, message: Message, in_hand: &mut JoinSet<
             Err(error(ErrorCode::Unavailable, "carrying it out panicked, which is a defect of Watchpost"))
         });
         let refused = answered.as_ref().err();
-        if let Some(ErrorReply { code: ErrorCode::BadPayload | ErrorCode::TooLarge | ErrorCode::UnknownVersion, .. }) =
-            refused
+        if let Some(ErrorReply {
+            code: ErrorCode::BadPayload | ErrorCode::TooLarge | ErrorCode::UnknownVersion, ..
+        }) = refused
         {
             cx.looked.stats.payloads_refused.increment();
         }
@@ -150,7 +151,8 @@ async fn carry_out(cx: &Arc<ControlContext>, verb: Verb, message: &Message) -> R
         Verb::CheckTest => super::test::test(cx, message).await.map(|()| Said::Everything),
         Verb::TaskHold => super::hold::hold(cx, message).await.map(|()| Said::Everything),
         verb => {
-            let answered: Answered = match tokio::time::timeout(LIMIT, super::verbs::carry_out(cx, verb, message)).await {
+            let answered: Answered = match tokio::time::timeout(LIMIT, super::verbs::carry_out(cx, verb, message)).await
+            {
                 Ok(answered) => answered,
                 Err(_) => {
                     let told = format!("it took longer than {LIMIT:?}; whether it was carried out is not known");

@@ -36,7 +36,8 @@ pub(super) async fn test(cx: &ControlContext, message: &Message) -> Result<(), E
     let test: TestCheck = read(message, format)?;
     let name = name_of(message, &test)?.map(|name| (name, encode(&test, Format::MsgPack)));
     let (limit_ms, max_endpoints) = (test.limit_ms, test.max_endpoints.map(|max| max as usize));
-    let to = message.reply.clone().ok_or_else(|| error(ErrorCode::BadPayload, "it names no subject for the results"))?;
+    let to =
+        message.reply.clone().ok_or_else(|| error(ErrorCode::BadPayload, "it names no subject for the results"))?;
     if cx.looked.is_draining() {
         return Err(error(ErrorCode::Unavailable, "this bastion drains: it begins nothing new"));
     }
