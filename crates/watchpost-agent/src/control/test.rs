@@ -132,15 +132,15 @@ async fn plan(cx: &ControlContext, test: TestCheck) -> Result<Planned, ErrorRepl
         let check = family.first().map(Arc::clone).ok_or_else(|| unknown_check(&id))?;
         return Ok(Planned { item: RunItem::Configured(Arc::clone(&check)), check, family });
     }
-    let refused = |told: String| ErrorReply { field: Some("document".to_owned()), ..error(ErrorCode::Refused, told) };
-    let document = test.document.ok_or_else(|| refused("there is none".to_owned()))?;
-    let check = Check::try_from(*document).map_err(|invalid| refused(invalid.to_string()))?;
+    let refused = |code, told: String| ErrorReply { field: Some("document".to_owned()), ..error(code, told) };
+    let document = test.document.ok_or_else(|| refused(ErrorCode::BadPayload, "there is none".to_owned()))?;
+    let check = Check::try_from(*document).map_err(|bad| refused(ErrorCode::BadPayload, bad.to_string()))?;
     let mut family = Vec::new();
     if let Some(members) = check.group() {
         family = checker.family(members.to_vec()).await.map_err(unavailable)?;
         let others = family.iter().filter(|member| member.id() != check.id()).map(|member| Check::clone(member));
         let set: Vec<Check> = others.chain([check.clone()]).collect();
-        validate_set(&set).map_err(|misfit| refused(misfit.to_string()))?;
+        validate_set(&set).map_err(|misfit| refused(ErrorCode::Refused, misfit.to_string()))?;
     }
     Ok(Planned { item: RunItem::Check(Box::new(check.clone())), check: Arc::new(check), family })
 }
