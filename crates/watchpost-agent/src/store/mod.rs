@@ -151,3 +151,7 @@ fn restore(disk: &Disk, book: &mut Book, about: &mut About) {
         },
     }
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;
