@@ -263,10 +263,7 @@ async fn a_server_that_restarts_ends_watches_and_what_it_kept_is_there_again() {
         std::fs::remove_dir_all(server.folder().join("jetstream")).unwrap();
         server.restart_on_same_port();
         assert!(matches!(failure(&mut watch).await, KvError::Bus(BusError::Unavailable { .. })));
-        eventually("the bucket is missed", async || {
-            matches!(kv.identity().await, Err(KvError::NoBucket { .. }))
-        })
-        .await;
+        eventually("the bucket is missed", async || matches!(kv.identity().await, Err(KvError::NoBucket { .. }))).await;
         let again = kv.ensure(LIMITS).await.unwrap();
         assert!(again.created_us > made.created_us && again.revision == 0);
     })

@@ -97,10 +97,7 @@ fn checks_come_into_force_are_replaced_and_go() {
     let mut rig = Rig::new();
     rig.put("own.a", "a");
     rig.put("eu.b", "b");
-    assert_eq!(
-        rig.judge(),
-        (strings(&["a", "b"]), vec![], strings(&["Applied eu.b@2", "Applied own.a@1"]))
-    );
+    assert_eq!(rig.judge(), (strings(&["a", "b"]), vec![], strings(&["Applied eu.b@2", "Applied own.a@1"])));
     assert_eq!(rig.judge(), (vec![], vec![], vec![]));
     rig.put("own.a", "other");
     assert_eq!(rig.judge(), (strings(&["a"]), vec![], strings(&["Applied own.a@3"])));

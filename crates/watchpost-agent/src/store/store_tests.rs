@@ -52,7 +52,11 @@ impl Bus for Exchanged {
         self.bus.publish(message)
     }
 
-    fn subscribe<'a>(&'a self, filter: &'a str, queue: Option<&'a str>) -> BoxFuture<'a, Result<Subscription, BusError>> {
+    fn subscribe<'a>(
+        &'a self,
+        filter: &'a str,
+        queue: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Subscription, BusError>> {
         self.bus.subscribe(filter, queue)
     }
 
@@ -411,7 +415,8 @@ fn one_change_costs_the_checker_the_same_among_ten_thousand_checks_as_among_ten(
             checker.change(Change { set, ..Change::default() }).await.unwrap();
             let mut times = Vec::new();
             for n in 0..100 {
-                let set = vec![Arc::new(serde_json::from_str(&text("c7").replace(":9", &format!(":{}", n + 10))).unwrap())];
+                let set =
+                    vec![Arc::new(serde_json::from_str(&text("c7").replace(":9", &format!(":{}", n + 10))).unwrap())];
                 let begun = Instant::now();
                 let changed = checker.change(Change { set, ..Change::default() }).await.unwrap();
                 times.push(begun.elapsed());

@@ -32,9 +32,18 @@ pub(super) enum Ask {
     /// These are the checks of the file now. They fit together.
     SetFile(Vec<Check>, oneshot::Sender<Result<ChecksChanged, AgentError>>),
     /// What is known of a key, and what would become of a check there?
-    Look { key: Key, check: Option<Arc<Check>>, answer: oneshot::Sender<Looked> },
+    Look {
+        key: Key,
+        check: Option<Arc<Check>>,
+        answer: oneshot::Sender<Looked>,
+    },
     /// This was written just now.
-    Written { key: Key, revision: u64, value: Option<Bytes>, answer: oneshot::Sender<Stands> },
+    Written {
+        key: Key,
+        revision: u64,
+        value: Option<Bytes>,
+        answer: oneshot::Sender<Stands>,
+    },
     Get(CheckId, oneshot::Sender<Option<CheckShown>>),
     List(ListChecks, oneshot::Sender<CheckList>),
     Report(oneshot::Sender<StoreReport>),
@@ -213,7 +222,11 @@ impl Store {
             let counts = self.book.counts();
             match (state, &message) {
                 (StoreState::Following, _) => {
-                    tracing::info!(checks = counts.running, refused = counts.refused, "the store of checks is followed");
+                    tracing::info!(
+                        checks = counts.running,
+                        refused = counts.refused,
+                        "the store of checks is followed"
+                    );
                 }
                 (StoreState::Lost, Some(detail)) => tracing::error!(detail, "the store has lost checks that run"),
                 (_, Some(detail)) => {
