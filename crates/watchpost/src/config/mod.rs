@@ -5,8 +5,10 @@
 
 mod error;
 mod file;
+mod places;
 mod read;
 mod source;
+mod wording;
 
 pub use file::FileConfig;
 pub use read::{Loaded, load};
