@@ -2,6 +2,7 @@
 
 mod echo;
 mod failure;
+mod history;
 mod link;
 mod options;
 mod pump;
@@ -19,9 +20,10 @@ use tokio::time::timeout;
 use crate::counters::Losses;
 use crate::subject::validate_queue;
 use crate::{BoxFuture, Bus, BusError, BusStats, Headers, Outgoing, PAYLOAD_BYTES_MAX, Subscription, validate_filter};
+pub use history::StoredMessages;
 use link::{Link, Watcher, reconnect_delay};
 use options::Servers;
-pub use options::{NatsCredentials, NatsOptions};
+pub use options::{ClientFiles, NatsCredentials, NatsOptions};
 use pump::Pump;
 
 /// A connection to NATS that is kept up for as long as the bus lives.

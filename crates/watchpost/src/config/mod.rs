@@ -3,11 +3,16 @@
 //! Settings come from flags, then `WATCHPOST_*` environment, then the file, then defaults. This is
 //! the only place that reads the environment (besides clap's `env`).
 
+mod checks;
+mod contexts;
 mod error;
 mod file;
 mod read;
 mod source;
 
+pub use checks::{WrittenCheck, read_checks};
+pub use contexts::{Context, ContextName, Contexts};
 pub use file::FileConfig;
+use read::environment;
 pub use read::{Loaded, load};
 pub use source::FileSource;
