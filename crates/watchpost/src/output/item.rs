@@ -54,6 +54,11 @@ pub enum Heard {
     Result(Box<TaskResult>),
     /// How a whole run ended.
     Verdict(Box<RunVerdict>),
+    /// One of the things that were asked for is over.
+    Over {
+        /// Whether it passed.
+        passed: bool,
+    },
 }
 
 impl<'a> From<&'a Heard> for Item<'a> {
@@ -61,6 +66,7 @@ impl<'a> From<&'a Heard> for Item<'a> {
         match heard {
             Heard::Result(result) => Self::Result(result),
             Heard::Verdict(verdict) => Self::Verdict(verdict),
+            Heard::Over { passed } => Self::Over { passed: *passed },
         }
     }
 }

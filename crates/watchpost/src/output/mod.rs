@@ -4,6 +4,8 @@ mod detail;
 mod item;
 mod printer;
 mod row;
+mod table;
 
 pub use item::Heard;
 pub use printer::{Format, Printed, Printer, Tally};
+pub use table::{Cell, Table, Tone, print};
