@@ -25,6 +25,7 @@ mod runner;
 mod settings;
 mod source;
 mod stats;
+mod store;
 mod system;
 mod wake;
 
@@ -37,6 +38,7 @@ pub use runner::PoolStatus;
 pub use settings::{AgentSettings, PoolSettings};
 pub use source::{Configuration, ConfigurationSource, Fingerprint, follow};
 pub use stats::{Counts, Stats};
+pub use store::StoreHandle;
 pub use system::run_system;
 pub use watchpost_core::GroupPolicy;
 
