@@ -40,7 +40,7 @@ use std::time::Duration;
 pub use in_process::InProcessBus;
 pub use kv::{KeyValue, KvEntry, KvError, KvIdentity, KvLimits, KvUpdate, KvWatch};
 pub use message::{Headers, Message, Outgoing, Status};
-pub use nats::{ClientFiles, NatsBus, NatsCredentials, NatsOptions, StoredMessages};
+pub use nats::{ClientFiles, NatsBus, NatsCredentials, NatsOptions, StoredMessages, without_secrets};
 pub use request::{Replies, request, request_many};
 pub use streams::{ReadFrom, StoredMessage, StreamError, StreamReport, StreamSettings};
 pub use subject::{SubjectError, subject_matches, validate_filter, validate_subject};

@@ -23,7 +23,7 @@ use crate::{BoxFuture, Bus, BusError, BusStats, Headers, Outgoing, PAYLOAD_BYTES
 pub use history::StoredMessages;
 use link::{Link, Watcher, reconnect_delay};
 use options::Servers;
-pub use options::{ClientFiles, NatsCredentials, NatsOptions};
+pub use options::{ClientFiles, NatsCredentials, NatsOptions, without_secrets};
 use pump::Pump;
 
 /// A connection to NATS that is kept up for as long as the bus lives.

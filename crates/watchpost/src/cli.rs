@@ -69,6 +69,13 @@ pub enum Command {
     Man,
 }
 
+impl Command {
+    /// Whether it runs until it is stopped, and its log is how people follow it.
+    pub fn serves(&self) -> bool {
+        matches!(self, Self::Check(_) | Self::Up(_) | Self::Bastion(_) | Self::Checker(_) | Self::Runner(_))
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct LogArgs {
     /// What to log to stderr: error, warn, info, debug, trace, or a filter such as

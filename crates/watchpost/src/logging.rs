@@ -10,12 +10,15 @@ use crate::failure::Failure;
 /// What is logged where nothing else is said.
 const FILTER_DEFAULT: &str = "warn,watchpost=info,watchpost_agent=info,watchpost_bus=info,watchpost_console=info";
 
-/// Starts logging.
+/// What is logged by commands that ask something of the bus and end.
+const FILTER_BRIEF: &str = "warn";
+
+/// Starts logging; `serves` says whether the process is one that people follow by its log.
 ///
 /// # Errors
 /// When the filter cannot be read.
-pub fn start(args: &LogArgs) -> Result<(), Failure> {
-    let directives = args.log.as_deref().unwrap_or(FILTER_DEFAULT);
+pub fn start(args: &LogArgs, serves: bool) -> Result<(), Failure> {
+    let directives = args.log.as_deref().unwrap_or(if serves { FILTER_DEFAULT } else { FILTER_BRIEF });
     let filter = EnvFilter::builder().parse(directives).map_err(|e| {
         Failure::usage(format!(
             "--log `{directives}` cannot be read: {e}; expected for example `info` or `warn,watchpost_agent=debug`"

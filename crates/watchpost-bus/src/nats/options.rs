@@ -177,8 +177,8 @@ fn bare(address: ServerAddr) -> Option<ServerAddr> {
     ServerAddr::from_url(url).ok()
 }
 
-/// Works on whatever was given as a URL, also where it is not one: the error names it too.
-fn without_secrets(server: &str) -> String {
+/// The URL of a server as it may be shown. Works on whatever was given as one, also where it is not: the error names it too.
+pub fn without_secrets(server: &str) -> String {
     let (scheme, rest) = server.split_once("://").unwrap_or(("nats", server));
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     format!("{scheme}://{host}").chars().take(200).filter(|c| !c.is_control()).collect()

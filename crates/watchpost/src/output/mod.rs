@@ -8,4 +8,5 @@ mod table;
 
 pub use item::Heard;
 pub use printer::{Format, Printed, Printer, Tally};
-pub use table::{Cell, Table, Tone, print};
+pub use row::{Clock, Lead, duration, word};
+pub use table::{Cell, Table, Tone, print, print_objects};

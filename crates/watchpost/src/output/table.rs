@@ -124,6 +124,28 @@ pub fn print(text: &str) -> std::io::Result<()> {
     }
 }
 
+/// Prints objects as one JSON array, or one a line.
+///
+/// # Errors
+/// When stdout does not take them.
+pub fn print_objects(
+    objects: impl IntoIterator<Item = serde_json::Value>,
+    format: crate::cli::ListFormat,
+) -> std::io::Result<()> {
+    let mut text = String::new();
+    if format == crate::cli::ListFormat::Ndjson {
+        objects.into_iter().for_each(|object| text.push_str(&format!("{object}\n")));
+        return print(&text);
+    }
+    text.push('[');
+    for (i, object) in objects.into_iter().enumerate() {
+        text.push_str(if i == 0 { "\n" } else { ",\n" });
+        text.push_str(&object.to_string());
+    }
+    text.push_str(if text.len() > 1 { "\n]\n" } else { "]\n" });
+    print(&text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

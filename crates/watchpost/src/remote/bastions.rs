@@ -64,6 +64,16 @@ impl Bastion {
         self.processes.iter().map(|process| process.heard_at).max()
     }
 
+    /// What its Checker says of itself, where that answers.
+    pub fn checker(&self) -> Option<&Heartbeat> {
+        self.online().map(|process| &process.heartbeat).find(|heartbeat| heartbeat.roles.contains(&Role::Checker))
+    }
+
+    /// Whether it is online, and runs the checks of `group`.
+    pub fn runs(&self, group: &BastionGroup) -> bool {
+        self.checker().is_some_and(|checker| checker.groups.contains(group))
+    }
+
     /// Whether one of the processes that count plays that role: those that answer, or all where none does.
     pub fn has(&self, role: Role) -> bool {
         let online = self.is_online();
@@ -198,41 +208,12 @@ impl Remote {
         Ok((list.store, list.config_generation))
     }
 
-    /// The bastions that are online and have a Checker, with the groups that they belong to.
-    ///
-    /// # Errors
-    /// When the bus cannot carry the questions.
-    pub async fn checkers(self: &Arc<Self>) -> Result<Vec<(BastionId, StoreReport)>, Failure> {
-        let seen = self.bastions().await?;
-        let mut asked = JoinSet::new();
-        for bastion in seen.bastions {
-            if bastion.is_online() && bastion.has(Role::Checker) {
-                let remote = Arc::clone(self);
-                asked.spawn(async move {
-                    let store = remote.store_of(&bastion.id).await;
-                    (bastion.id, store)
-                });
-            }
-        }
-        let mut checkers = Vec::new();
-        while let Some(done) = asked.join_next().await {
-            match done {
-                Ok((id, Ok((store, _)))) => checkers.push((id, store)),
-                Ok((_, Err(Unanswered::Bus(error)))) => return Err(error.into()),
-                Ok((id, Err(error))) => tracing::warn!("{}", error.failure(&id, Verb::CheckList)),
-                Err(_) => {}
-            }
-        }
-        checkers.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(checkers)
-    }
-
-    /// Those of them that run the checks of `group`.
+    /// The ids of the bastions that are online, have a Checker, and run the checks of `group`.
     ///
     /// # Errors
     /// When the bus cannot carry the questions.
     pub async fn checkers_of(self: &Arc<Self>, group: &BastionGroup) -> Result<Vec<BastionId>, Failure> {
-        let checkers = self.checkers().await?.into_iter();
-        Ok(checkers.filter(|(_, store)| store.groups.contains(group)).map(|(id, _)| id).collect())
+        let bastions = self.bastions().await?.bastions;
+        Ok(bastions.into_iter().filter(|bastion| bastion.runs(group)).map(|bastion| bastion.id).collect())
     }
 }

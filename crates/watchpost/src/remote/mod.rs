@@ -7,10 +7,10 @@ mod past;
 mod store;
 mod streams;
 
-pub use answers::{Unanswered, told};
-pub use bastions::{Bastion, Process, Seen};
-pub use connection::{Connection, effective};
-pub use past::{Filter, PastQuery, Reported};
+pub use answers::{Limits, Unanswered, told};
+pub use bastions::{Bastion, Process};
+pub use connection::{Connection, effective, overlay};
+pub use past::{Filter, PastQuery, payload};
 pub use store::{BUCKET, StoredCheck, find, key, snapshot};
 pub use streams::{EVENTS, HEARTBEATS, RESULTS, wanted};
 
