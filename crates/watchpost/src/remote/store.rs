@@ -13,7 +13,7 @@ pub const BUCKET: &str = "WATCHPOST_CHECKS";
 
 /// The store on this bus.
 pub fn bucket(nats: &Arc<NatsBus>) -> Arc<dyn KeyValue> {
-    Arc::new(nats.bucket(BUCKET))
+    nats.key_value(BUCKET)
 }
 
 /// Where a check of a group is stored.

@@ -61,7 +61,8 @@ impl Page {
         self.runner(heartbeat);
         self.bus(heartbeat);
         for error in &heartbeat.last_errors {
-            self.item("error", &format!("{}: {}", second(error.at), error.message));
+            let times = if error.count > 1 { format!(" ({} times)", error.count) } else { String::new() };
+            self.item("error", &format!("{}: {}{times}", second(error.at), error.message));
         }
     }
 
@@ -128,7 +129,10 @@ impl Page {
             }
         }
         self.item("bus", &text);
-        let OutboxReport { .. } = &heartbeat.outbox;
+        let OutboxReport { waiting, dropped } = &heartbeat.outbox;
+        if waiting + dropped > 0 {
+            self.item("outbox", &format!("{waiting} wait to be published, {dropped} were given up"));
+        }
         if let Some(offset) = heartbeat.clock_offset_us {
             let (word, us) = if offset < 0 { ("behind", offset.unsigned_abs()) } else { ("ahead of", offset.unsigned_abs()) };
             self.item("clock", &format!("{} {word} the bus server's", duration(us)));
