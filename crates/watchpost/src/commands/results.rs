@@ -45,7 +45,7 @@ pub fn run(args: ResultsArgs) -> Result<Exit, Failure> {
                     None => Vec::new(),
                 };
                 let printer = printer(stream_format(output), verbose, true);
-                tail(&remote, Tail { past, live, limit, printer }, |message| filter.read(message)).await
+                tail(&remote, Tail { past, live, limit, printer }, move |message| filter.read(message)).await
             }
         }
     })

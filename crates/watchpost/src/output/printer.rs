@@ -51,6 +51,7 @@ pub struct Tally {
 impl Tally {
     fn add(&mut self, item: Item<'_>) {
         match item {
+            Item::Event(_) => {}
             Item::Result(result) => {
                 if let Some(i) = Outcome::ALL.iter().position(|o| *o == result.outcome) {
                     self.outcomes[i] += 1;

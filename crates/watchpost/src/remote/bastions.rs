@@ -14,8 +14,6 @@ use super::answers::{Limits, Unanswered, gather};
 use super::{HEARTBEATS, Remote, past};
 use crate::failure::Failure;
 
-/// How long a heartbeat vouches for a bastion that says nothing else: three of its intervals.
-pub const FRESH: Duration = Duration::from_secs(45);
 /// Where every bastion answers with its name.
 const PING: &str = "$SRV.PING.watchpost";
 /// How many bastions are asked at the same time.

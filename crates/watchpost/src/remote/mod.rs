@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchpost_agent::{Clock, SystemClock};
-use watchpost_bus::{Bus, KeyValue, NatsBus, SharedBus};
+use watchpost_bus::{KeyValue, NatsBus, SharedBus};
 use watchpost_model::{BastionGroup, SubjectPrefix, Timestamp};
 
 use crate::cli::ConnectArgs;

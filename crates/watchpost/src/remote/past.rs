@@ -50,7 +50,7 @@ impl Filter {
         let outcome = match &heard {
             Heard::Result(result) => result.outcome,
             Heard::Verdict(verdict) => verdict.outcome,
-            Heard::Over { .. } => return None,
+            Heard::Event(_) | Heard::Over { .. } => return None,
         };
         (self.outcomes.is_empty() || self.outcomes.contains(&outcome)).then_some(heard)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use watchpost_bus::{KeyValue, KvEntry, KvError, KvUpdate, NatsBus};
+use watchpost_bus::{Bus, KeyValue, KvEntry, KvError, KvUpdate, NatsBus};
 use watchpost_model::{BastionGroup, CheckDocument, CheckId, Format, decode};
 
 use super::Remote;

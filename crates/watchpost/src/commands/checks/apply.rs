@@ -167,11 +167,14 @@ impl Out<'_> {
         written: &BTreeMap<CheckId, Result<Goal, KvError>>,
         told: &[Told],
     ) -> Result<(), Failure> {
-        let of = |id: &CheckId| told.iter().filter(move |told| told.check == *id);
+        fn of<'t>(told: &'t [Told], id: &CheckId) -> Vec<&'t Told> {
+            told.iter().filter(|told| told.check == *id).collect()
+        }
+        let of = |id: &CheckId| of(told, id);
         if self.format == ListFormat::Table {
             let colour = std::io::stdout().is_terminal();
             for change in changes {
-                if change.is_news() || of(&change.check).next().is_some() {
+                if change.is_news() || !of(&change.check).is_empty() {
                     let row = self.row(change, written.get(&change.check), of(&change.check), colour)?;
                     print(&row).map_err(stdout)?;
                 }
@@ -193,11 +196,11 @@ impl Out<'_> {
         Ok(())
     }
 
-    fn row<'t>(
+    fn row(
         &self,
         change: &Change,
         written: Option<&Result<Goal, KvError>>,
-        told: impl Iterator<Item = &'t Told>,
+        told: Vec<&Told>,
         colour: bool,
     ) -> Result<String, Failure> {
         let (word, tone) = match (change.kind, written) {
@@ -226,13 +229,14 @@ impl Out<'_> {
         Ok(row)
     }
 
-    fn object<'t>(
+    fn object(
         &self,
         change: &Change,
         written: Option<&Result<Goal, KvError>>,
-        told: impl Iterator<Item = &'t Told>,
+        told: Vec<&Told>,
     ) -> serde_json::Value {
         let bastions: Vec<_> = told
+            .into_iter()
             .map(|Told { bastion, why, .. }| {
                 let (code, message) = why.words();
                 json!({"bastion": bastion, "code": code, "message": message})

@@ -10,19 +10,21 @@ use crate::failure::Failure;
 /// # Errors
 /// When it cannot be written, which is a defect.
 pub fn yaml(document: &CheckDocument) -> Result<String, Failure> {
-    let written = |options| {
+    let written = |quote_all| {
+        let mut options = SerializerOptions::default();
+        options.prefer_block_scalars = false;
+        options.quote_all = quote_all;
         serde_saphyr::to_string_with_options(document, options)
             .map_err(|e| Failure::stuck(format!("check `{}` cannot be written as YAML: {e}", document.id)))
     };
-    let options = || SerializerOptions { prefer_block_scalars: false, ..SerializerOptions::default() };
-    let mut text = written(options())?;
+    let mut text = written(false)?;
     if text.contains("${") {
         // Within quotes nothing is filled in from the environment of whoever reads it.
-        text = written(SerializerOptions { quote_all: true, ..options() })?;
+        text = written(true)?;
     }
     // There is one version, and files leave it out.
-    let text = text.strip_prefix("v: 1\n").map_or_else(|| text.clone(), str::to_owned);
-    Ok(text)
+    let version = ["v: 1\n", "\"v\": 1\n", "'v': 1\n"].into_iter().find(|version| text.starts_with(version));
+    Ok(text.split_off(version.map_or(0, str::len)))
 }
 
 /// Keys whose values no diff shows.
