@@ -1,25 +1,32 @@
 //! One agent: the roles that run in this process, from start to stop.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::fmt::Display;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use watchpost_bus::{BusStats, SharedBus};
-use watchpost_model::{CheckType, Subjects};
+use watchpost_core::Tick;
+use watchpost_model::{BastionId, CheckType, InstanceId, RunnerId, StoreReport, Subjects, Timestamp};
 use watchpost_probe::{ProbeOptions, ProbeSet, Resolver, TargetFinder};
 
 use crate::abandoned::RoleStop;
-use crate::checker::{self, CheckerContext};
+use crate::checker::{self, CheckerContext, Lasts};
+use crate::control::{Aiming, ClockOffset, Control, LogControl, Tally, follow_clock};
 use crate::discovery::Discovery;
 use crate::heartbeat;
 use crate::helpers::Helpers;
 use crate::runner::{Admissions, Runner, RunnerContext};
 use crate::{
     Abandoned, AgentError, AgentSettings, CheckerHandle, CheckerStatus, Clock, Counts, PoolSettings, PoolStatus, Stats,
+    StoreHandle,
 };
 
 /// The most of a stop's grace that is kept for the Runner after the Checker has stopped.
 const RUNNER_SHARE_MAX: Duration = Duration::from_millis(500);
+/// How long a stop waits for the answers to requests whose work is over.
+const ANSWERS_LIMIT: Duration = Duration::from_millis(500);
 /// How often it is looked whether every actor is there.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -50,7 +57,9 @@ pub struct Deps {
 /// The roles that run in this process. Lives inside of [`run_system`](crate::run_system).
 pub struct Agent {
     looked: Arc<Looked>,
-    heartbeat: tokio::task::JoinHandle<()>,
+    control: Control,
+    /// What looks at it from time to time.
+    watchers: [tokio::task::JoinHandle<()>; 2],
 }
 
 /// What there is to be looked at.
@@ -59,9 +68,22 @@ pub(crate) struct Looked {
     pub(crate) bus: SharedBus,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stats: Arc<Stats>,
-    helpers: Helpers,
+    pub(crate) helpers: Helpers,
+    /// This life of the process, and when it began.
+    pub(crate) instance: InstanceId,
+    pub(crate) started_at: Timestamp,
+    pub(crate) started: Tick,
+    /// Whether it was told to begin nothing new.
+    pub(crate) draining: AtomicBool,
+    /// The last results of each check.
+    pub(crate) lasts: Arc<Lasts>,
+    /// Held by whoever wants no task to be published for a moment.
+    pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) aiming: Aiming,
+    pub(crate) clock_offset: ClockOffset,
     checker: Option<CheckerHandle>,
     runner: Option<Runner>,
+    store: OnceLock<StoreHandle>,
 }
 
 /// How an agent stands.
@@ -106,6 +128,10 @@ impl Agent {
         let stats = Arc::new(Stats::default());
         let helpers = Helpers::default();
         let subjects = Subjects::new(&settings.prefix, &settings.bastion);
+        let (started_at, started) = (deps.clock.now(), deps.clock.tick());
+        let (tally, lasts, gate) = (Arc::<Tally>::default(), Arc::<Lasts>::default(), Arc::default());
+        let finder = TargetFinder::new(&ProbeOptions::new(&deps.resolver));
+        let discovery = Discovery::new(finder, Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
         // The Runner first, so that a Checker in the same process finds it listening.
         let runner = match roles {
             Roles::Checker => None,
@@ -118,6 +144,7 @@ impl Agent {
                     stats: Arc::clone(&stats),
                     admissions: Admissions::new(Arc::clone(&stats)),
                     helpers: helpers.clone(),
+                    tally: Arc::clone(&tally),
                 };
                 Some(Runner::start(cx, &deps.probes).await?)
             }
@@ -125,24 +152,56 @@ impl Agent {
         let checker = match roles {
             Roles::Runner => None,
             Roles::Both | Roles::Checker => {
-                let finder = TargetFinder::new(&ProbeOptions::new(&deps.resolver));
-                let discovery = Discovery::new(finder, Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
                 let cx = CheckerContext {
                     settings: settings.clone(),
                     subjects,
                     clock: Arc::clone(&deps.clock),
                     bus: Arc::clone(&deps.bus),
                     resolver: deps.resolver.clone(),
-                    discovery,
+                    discovery: discovery.clone(),
                     stats: Arc::clone(&stats),
                     helpers: helpers.clone(),
+                    lasts: Arc::clone(&lasts),
+                    gate: Arc::clone(&gate),
                 };
                 Some(checker::start(cx).await?)
             }
         };
-        let looked = Arc::new(Looked { settings, bus: deps.bus, clock: deps.clock, stats, helpers, checker, runner });
-        let heartbeat = looked.helpers.spawn("heartbeat", heartbeat::beat(Arc::clone(&looked)));
-        Ok(Self { looked, heartbeat })
+        let looked = Arc::new(Looked {
+            settings,
+            bus: deps.bus,
+            clock: deps.clock,
+            stats,
+            helpers,
+            instance: InstanceId::from_uuid(uuid::Uuid::now_v7()),
+            started_at,
+            started,
+            draining: AtomicBool::new(false),
+            lasts,
+            gate,
+            aiming: Aiming { resolver: deps.resolver, discovery },
+            clock_offset: ClockOffset::default(),
+            checker,
+            runner,
+            store: OnceLock::new(),
+        });
+        let control = Control::start(&looked, tally).await;
+        let watchers = [
+            looked.helpers.spawn("heartbeat", heartbeat::beat(Arc::clone(&looked))),
+            looked.helpers.spawn("clock offset", follow_clock(Arc::clone(&looked))),
+        ];
+        Ok(Self { looked, control, watchers })
+    }
+
+    /// Hands over what requests to log more or less act on. Without it they are refused.
+    pub fn set_log_control(&self, log: Arc<dyn LogControl>) {
+        self.control.set_log(log);
+    }
+
+    /// Hands over the store of checks. Without it requests that are about it are refused.
+    pub fn set_store(&self, store: StoreHandle) {
+        // The first one stays.
+        let _set = self.looked.store.set(store);
     }
 
     /// Talks to the Checker, where there is one.
@@ -198,7 +257,8 @@ impl Agent {
     /// Stops within `grace`: the Checker first, so that what it has sent can still be run, then the Runner.
     /// What is not there any more to be stopped keeps the rest from nothing, and is named.
     pub async fn stop(&self, grace: Duration) -> StopReport {
-        self.heartbeat.abort();
+        self.control.stop();
+        self.watchers.iter().for_each(tokio::task::JoinHandle::abort);
         let looked = &*self.looked;
         let begun = looked.clock.tick();
         let mut report = StopReport { abandoned: Vec::new(), flushed: true, gone: None };
@@ -217,6 +277,8 @@ impl Agent {
             let left = grace.saturating_sub(looked.clock.tick().since(begun));
             add(runner.stop(left).await);
         }
+        let left = grace.saturating_sub(looked.clock.tick().since(begun));
+        self.control.finished(left.min(ANSWERS_LIMIT)).await;
         // A task that both roles know of is named once, by the one who was to run it.
         let mut seen = std::collections::HashSet::new();
         report.abandoned.reverse();
@@ -227,12 +289,47 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // It holds what it looks at, and would keep that alive.
-        self.heartbeat.abort();
+        // They hold what they look at, and would keep that alive.
+        self.watchers.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 
 impl Looked {
+    pub(crate) fn checker(&self) -> Option<&CheckerHandle> {
+        self.checker.as_ref()
+    }
+
+    pub(crate) fn runner(&self) -> Option<&Runner> {
+        self.runner.as_ref()
+    }
+
+    pub(crate) fn store(&self) -> Option<&StoreHandle> {
+        self.store.get()
+    }
+
+    /// How the store stands, where there is one.
+    pub(crate) async fn store_report(&self) -> Option<StoreReport> {
+        match self.store.get() {
+            Some(store) => Some(store.report().await),
+            None => None,
+        }
+    }
+
+    /// What the bastion is called, and the process's Runner, where it has one.
+    pub(crate) fn names(&self) -> (BastionId, Option<RunnerId>) {
+        (self.settings.bastion.clone(), self.runner.as_ref().map(|_| self.settings.runner.clone()))
+    }
+
+    /// Whether this is the process of that Runner.
+    pub(crate) fn is_runner(&self, runner: &RunnerId) -> bool {
+        self.runner.is_some() && self.settings.runner == *runner
+    }
+
+    /// Something went wrong in the process itself.
+    pub(crate) fn trouble(&self, kind: &'static str, detail: &dyn Display) {
+        self.stats.troubles.note(self.clock.now(), kind, detail);
+    }
+
     pub(crate) async fn status(&self) -> Result<AgentStatus, AgentError> {
         let checker = match &self.checker {
             Some(checker) => Some(checker.status().await?),

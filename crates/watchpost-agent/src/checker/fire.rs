@@ -17,19 +17,21 @@ impl Checker {
     /// Everything that is due, however much it is.
     pub(super) fn fire_all_due(&mut self) {
         let now_us = self.cx.clock.now().as_microsecond();
-        while self.stopping.is_none() && self.schedule.next_due_us().is_some_and(|due_us| due_us <= now_us) {
+        while self.may_fire() && self.schedule.next_due_us().is_some_and(|due_us| due_us <= now_us) {
             self.fire_due();
         }
     }
 
     pub(super) fn fire_due(&mut self) {
-        if self.stopping.is_some() {
-            return;
+        if !self.may_fire() {
+            return self.let_pass();
         }
         for _ in 0..FIRE_BATCH {
             let now = self.cx.clock.now();
             let Some(due) = self.schedule.pop_due(now.as_microsecond()) else { return };
             let (check, skipped) = (Arc::clone(due.value), due.skipped);
+            let lag_us = now.as_microsecond().saturating_sub(due.scheduled_at_us);
+            self.cx.stats.lag.note(u64::try_from(lag_us).unwrap_or(0));
             let scheduled_at = timestamp_us(due.scheduled_at_us);
             let deadline = self.cx.clock.tick().after(check.timeout().get());
             let fired = Fired {
@@ -48,6 +50,37 @@ impl Checker {
             self.cx.stats.runs.increment();
             self.fire(fired);
             self.work_off();
+        }
+    }
+
+    /// Whether runs may be fired by themselves.
+    pub(super) fn may_fire(&self) -> bool {
+        self.stopping.is_none() && !self.draining
+    }
+
+    /// While it drains, slots pass as if there were none: what nobody wanted is not missed.
+    fn let_pass(&mut self) {
+        if self.draining && self.stopping.is_none() {
+            let now_us = self.cx.clock.now().as_microsecond();
+            while self.schedule.pop_due(now_us).is_some() {}
+        }
+    }
+
+    /// Fires nothing any more, or again. What was begun goes on either way.
+    pub(super) fn drain(&mut self, draining: bool) {
+        if draining == self.draining {
+            return;
+        }
+        if draining {
+            // A slot that has come by now is still kept.
+            self.fire_all_due();
+        } else {
+            self.let_pass();
+        }
+        self.draining = draining;
+        tracing::info!(draining, checks = self.checks.len(), outstanding = self.ledger.len(), "the Checker was told to drain or to go on");
+        if !draining {
+            self.tell_all_news();
         }
     }
 

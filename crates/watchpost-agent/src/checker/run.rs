@@ -16,7 +16,6 @@ use watchpost_model::{
 use super::Checker;
 use super::aim::Aim;
 use super::beats::heartbeat_of;
-use crate::adhoc::RUN_TASKS_MAX;
 
 /// A place in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -223,9 +222,11 @@ impl Checker {
             Members::Checks(checks) => checks.len(),
         };
         if let Some(request) = fired.request.and_then(|id| self.requests.get_mut(&id)) {
-            if request.tasks + count > RUN_TASKS_MAX {
-                let message =
-                    format!("one request may have {RUN_TASKS_MAX} tasks, and has {} without this check", request.tasks);
+            if request.tasks + count > request.tasks_max {
+                let message = format!(
+                    "this request may have {} tasks, and has {} without this check",
+                    request.tasks_max, request.tasks
+                );
                 let reason = Reason::new(ReasonCode::Overloaded, message);
                 return self.settle_whole_run(&fired, Outcome::Missed, reason);
             }
