@@ -130,6 +130,9 @@ pub struct CheckDocument {
     /// member of a group, or when somebody asks for it.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub scheduled: bool,
+    /// Whether it is paused: it does not run by itself, and groups leave it out; it runs when somebody asks for it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub paused: bool,
     /// What happens when a run is due while the previous one is still going: `skip` (default) or `allow`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub overlap: Overlap,
@@ -190,6 +193,7 @@ impl CheckDocument {
             interval: None,
             timeout: None,
             scheduled: true,
+            paused: false,
             overlap: Overlap::default(),
             addresses: Addresses::default(),
             targets: None,
@@ -247,6 +251,7 @@ fn valid(mut document: CheckDocument) -> Result<Check, String> {
         interval,
         timeout,
         scheduled,
+        paused,
         overlap,
         addresses,
         targets,
@@ -269,7 +274,7 @@ fn valid(mut document: CheckDocument) -> Result<Check, String> {
     };
     let rules = GroupRules { policy, verdict, parallel };
     validate_rules(&rules, &body)?;
-    Ok(Check { id, interval, timeout, scheduled, overlap, rules, body })
+    Ok(Check { id, interval, timeout, scheduled, paused, overlap, rules, body })
 }
 
 /// The settings of the only type that is given, if one is.
@@ -445,10 +450,11 @@ pub(crate) fn validate_size(settings: &ProbeSettings, expect: &Expect) -> Result
 
 impl From<Check> for CheckDocument {
     fn from(check: Check) -> Self {
-        let Check { id, interval, timeout, scheduled, overlap, rules, body } = check;
+        let Check { id, interval, timeout, scheduled, paused, overlap, rules, body } = check;
         let GroupRules { policy, verdict, parallel } = rules;
         let (interval, timeout) = (Some(interval), Some(timeout));
-        let mut document = Self { interval, timeout, scheduled, overlap, policy, verdict, parallel, ..Self::new(id) };
+        let mut document =
+            Self { interval, timeout, scheduled, paused, overlap, policy, verdict, parallel, ..Self::new(id) };
         match body {
             CheckBody::Group { members } => document.group = Some(GroupSettings { checks: members }),
             CheckBody::Probe(probe) => {
@@ -460,4 +466,9 @@ impl From<Check> for CheckDocument {
         }
         document
     }
+}
+
+impl crate::codec::Message for CheckDocument {
+    const NAME: &'static str = "check";
+    const BYTES_MAX: usize = crate::check::CHECK_BYTES_MAX;
 }
