@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
 use crate::beat::HeartbeatSettings;
-use crate::check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody, Templated};
-use crate::codec;
+use crate::check::{Check, CheckBody, ProbeBody, Templated};
 use crate::dns::DnsSettings;
 use crate::exec::ExecSettings;
 use crate::expect::Expect;
@@ -210,12 +209,6 @@ impl CheckDocument {
         settings.put_into(&mut document);
         document
     }
-}
-
-/// As it was written, valid or not: `Check` is what it is to become.
-impl codec::Message for CheckDocument {
-    const NAME: &'static str = "check";
-    const BYTES_MAX: usize = CHECK_BYTES_MAX;
 }
 
 fn yes() -> bool {
