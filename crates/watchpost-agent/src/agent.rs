@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use watchpost_bus::{BusStats, SharedBus};
@@ -18,15 +18,18 @@ use crate::discovery::Discovery;
 use crate::heartbeat;
 use crate::helpers::Helpers;
 use crate::runner::{Admissions, Runner, RunnerContext};
+use crate::store::{self, StoreContext, StoreHandle};
 use crate::{
     Abandoned, AgentError, AgentSettings, CheckerHandle, CheckerStatus, Clock, Counts, PoolSettings, PoolStatus, Stats,
-    StoreHandle,
 };
 
 /// The most of a stop's grace that is kept for the Runner after the Checker has stopped.
 const RUNNER_SHARE_MAX: Duration = Duration::from_millis(500);
 /// How long a stop waits for the answers to requests whose work is over.
 const ANSWERS_LIMIT: Duration = Duration::from_millis(500);
+/// How much of a stop's grace the disk may take, and how long it may where there is none.
+const STORE_SHARE_MAX: Duration = Duration::from_secs(2);
+const STORE_SHARE_MIN: Duration = Duration::from_millis(100);
 /// How often it is looked whether every actor is there.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -82,8 +85,8 @@ pub(crate) struct Looked {
     pub(crate) aiming: Aiming,
     pub(crate) clock_offset: ClockOffset,
     checker: Option<CheckerHandle>,
+    store: Option<StoreHandle>,
     runner: Option<Runner>,
-    store: OnceLock<StoreHandle>,
 }
 
 /// How an agent stands.
@@ -124,7 +127,8 @@ impl Agent {
     ///
     /// # Errors
     /// When a subscription or the timer's thread fails.
-    pub async fn start(settings: AgentSettings, roles: Roles, deps: Deps) -> Result<Self, AgentError> {
+    pub async fn start(mut settings: AgentSettings, roles: Roles, deps: Deps) -> Result<Self, AgentError> {
+        let to_store = settings.store.take();
         let stats = Arc::new(Stats::default());
         let helpers = Helpers::default();
         let subjects = Subjects::new(&settings.prefix, &settings.bastion);
@@ -154,7 +158,7 @@ impl Agent {
             Roles::Both | Roles::Checker => {
                 let cx = CheckerContext {
                     settings: settings.clone(),
-                    subjects,
+                    subjects: subjects.clone(),
                     clock: Arc::clone(&deps.clock),
                     bus: Arc::clone(&deps.bus),
                     resolver: deps.resolver.clone(),
@@ -166,6 +170,20 @@ impl Agent {
                 };
                 Some(checker::start(cx).await?)
             }
+        };
+        let store = match (&checker, to_store) {
+            (Some(checker), Some(to_store)) => {
+                let cx = StoreContext {
+                    settings: settings.clone(),
+                    subjects,
+                    bus: Arc::clone(&deps.bus),
+                    clock: Arc::clone(&deps.clock),
+                    checker: checker.clone(),
+                    helpers: helpers.clone(),
+                };
+                Some(store::start(cx, to_store).await?)
+            }
+            _ => None,
         };
         let looked = Arc::new(Looked {
             settings,
@@ -182,8 +200,8 @@ impl Agent {
             aiming: Aiming { resolver: deps.resolver, discovery },
             clock_offset: ClockOffset::default(),
             checker,
+            store,
             runner,
-            store: OnceLock::new(),
         });
         let control = Control::start(&looked, tally).await;
         let watchers = [
@@ -198,18 +216,17 @@ impl Agent {
         self.control.set_log(log);
     }
 
-    /// Hands over the store of checks. Without it requests that are about it are refused.
-    pub fn set_store(&self, store: StoreHandle) {
-        // The first one stays.
-        let _set = self.looked.store.set(store);
-    }
-
     /// Talks to the Checker, where there is one.
     pub fn checker(&self) -> Option<&CheckerHandle> {
         self.looked.checker.as_ref()
     }
 
-    /// The agent's settings.
+    /// Talks to the store of checks, where there is a Checker whose settings name one.
+    pub fn store(&self) -> Option<&StoreHandle> {
+        self.looked.store.as_ref()
+    }
+
+    /// The agent's settings, without what its store was to begin with.
     pub fn settings(&self) -> &AgentSettings {
         &self.looked.settings
     }
@@ -261,6 +278,13 @@ impl Agent {
         self.watchers.iter().for_each(tokio::task::JoinHandle::abort);
         let looked = &*self.looked;
         let begun = looked.clock.tick();
+        if let Some(store) = &looked.store {
+            // The disk may hang; then it has what was written a second before.
+            let limit = (grace / 4).clamp(STORE_SHARE_MIN, STORE_SHARE_MAX);
+            if tokio::time::timeout(limit, store.stop()).await.is_err() {
+                tracing::warn!(?limit, "the checks could not be kept on disk in time");
+            }
+        }
         let mut report = StopReport { abandoned: Vec::new(), flushed: true, gone: None };
         let mut add = |role: RoleStop| {
             report.flushed &= role.flushed;
@@ -270,7 +294,8 @@ impl Agent {
         if let Some(checker) = &looked.checker {
             // Some of the grace is the Runner's, whatever the Checker still waits for.
             let for_runner = if looked.runner.is_some() { (grace / 8).min(RUNNER_SHARE_MAX) } else { Duration::ZERO };
-            let stopped = checker.stop(grace - for_runner).await;
+            let left = grace.saturating_sub(looked.clock.tick().since(begun));
+            let stopped = checker.stop(left.saturating_sub(for_runner)).await;
             add(stopped.unwrap_or_else(|gone| RoleStop { gone: Some(gone), ..RoleStop::default() }));
         }
         if let Some(runner) = &looked.runner {
@@ -304,12 +329,12 @@ impl Looked {
     }
 
     pub(crate) fn store(&self) -> Option<&StoreHandle> {
-        self.store.get()
+        self.store.as_ref()
     }
 
     /// How the store stands, where there is one.
     pub(crate) async fn store_report(&self) -> Option<StoreReport> {
-        match self.store.get() {
+        match &self.store {
             Some(store) => Some(store.report().await),
             None => None,
         }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use watchpost_bus::{Headers, Outgoing};
 use watchpost_model::{
-    BusReport, CheckType, Format, Heartbeat, Outcome, OutboxReport, PoolReport, ReasonCode, Role, StoreReport,
+    BusReport, CheckType, Format, Heartbeat, OutboxReport, Outcome, PoolReport, ReasonCode, Role, StoreReport,
     StoreState, Subjects, V1, encode, header,
 };
 
@@ -92,8 +92,7 @@ fn heartbeat_with(
     let counted = Outcome::ALL.into_iter().zip(status.counts.outcomes).filter(|(_, n)| *n > 0);
     let unsent = looked.runner().map_or(0, |runner| runner.open_and_unsent().1);
     let waiting = status.checker.map_or(0, |checker| checker.unpublished) + unsent;
-    let mut groups = store.as_ref().map(|store| store.groups.clone()).unwrap_or_default();
-    groups.truncate(Heartbeat::LIST_MAX);
+    let groups = store.as_ref().map(|store| store.groups.clone()).unwrap_or_default();
     Heartbeat {
         v: V1,
         bastion: looked.settings.bastion.clone(),

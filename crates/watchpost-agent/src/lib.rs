@@ -42,7 +42,7 @@ pub use runner::PoolStatus;
 pub use settings::{AgentSettings, PoolSettings};
 pub use source::{Configuration, ConfigurationSource, Fingerprint, follow};
 pub use stats::{Counts, Stats};
-pub use store::StoreHandle;
+pub use store::{GROUPS_MAX, StoreHandle, StoreSettings, stored_checks};
 pub use system::run_system;
 pub use watchpost_core::GroupPolicy;
 
@@ -61,6 +61,15 @@ pub enum AgentError {
     /// The checks do not fit together.
     #[error("the checks do not fit together")]
     Checks(#[source] watchpost_model::SetError),
+    /// The directory where the checks are kept cannot be used.
+    #[error("the state directory {} cannot be used", path.display())]
+    StateDir {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// The thread of the timer could not be started.
     #[error("could not start the timer's thread")]
     Timer(#[source] std::io::Error),

@@ -23,10 +23,10 @@ use tokio::time::timeout;
 
 use crate::counters::Losses;
 use crate::subject::validate_queue;
-pub use history::StoredMessages;
 use crate::{
     BoxFuture, Bus, BusError, BusStats, Headers, KeyValue, Outgoing, PAYLOAD_BYTES_MAX, Subscription, validate_filter,
 };
+pub use history::StoredMessages;
 use kv::NatsKeyValue;
 use link::{Link, Watcher, reconnect_delay};
 use options::Servers;

@@ -181,8 +181,8 @@ impl Message for Heartbeat {
         bounded("version", self.version.len(), Self::VERSION_BYTES_MAX)?;
         bounded("roles", self.roles.len(), Self::LIST_MAX)?;
         bounded("pools", self.pools.len(), Self::LIST_MAX)?;
-        bounded("groups", self.groups.len(), Self::LIST_MAX)?;
-        bounded("store.groups", self.store.as_ref().map_or(0, |store| store.groups.len()), Self::LIST_MAX)?;
+        bounded("groups", self.groups.len(), Self::GROUPS_MAX)?;
+        bounded("store.groups", self.store.as_ref().map_or(0, |store| store.groups.len()), Self::GROUPS_MAX)?;
         bounded("last_errors", self.last_errors.len(), Self::ERRORS_MAX)?;
         let longest =
             self.last_errors.iter().map(|error| error.message.len()).chain(self.message.as_ref().map(String::len));
@@ -194,8 +194,10 @@ impl Message for Heartbeat {
 impl Heartbeat {
     /// The longest version, in bytes.
     pub const VERSION_BYTES_MAX: usize = 64;
-    /// The most roles, the most pools, and the most groups.
+    /// The most roles, and the most pools.
     pub const LIST_MAX: usize = 64;
+    /// The most groups: the bastion's own, and 64 others.
+    pub const GROUPS_MAX: usize = 65;
     /// The most errors.
     pub const ERRORS_MAX: usize = 8;
     /// The longest sentence, in bytes.

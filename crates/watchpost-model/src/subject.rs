@@ -176,7 +176,10 @@ mod tests {
         assert_eq!((beat.as_str(), subjects.check_of_beat(&beat)), ("watchpost.b1.beat.home", Some("home")));
         assert_eq!(subjects.check_of_result("watchpost.b2.result.home"), None);
         let put = subjects.control(Verb::CheckPut);
-        assert_eq!((put.as_str(), subjects.verb_of_control(&put)), ("watchpost.b1.control.check.put", Some("check.put")));
+        assert_eq!(
+            (put.as_str(), subjects.verb_of_control(&put)),
+            ("watchpost.b1.control.check.put", Some("check.put"))
+        );
     }
 
     #[test]

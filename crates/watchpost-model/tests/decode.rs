@@ -350,7 +350,7 @@ fn heartbeats_are_bounded_and_need_little() {
     assert!(refused(Heartbeat { pools: vec![heartbeat().pools[0]; 65], ..heartbeat() }));
     let shed = (0..257).map(|i| (ReasonCode::from(format!("r{i}").as_str()), 1)).collect();
     assert!(refused(Heartbeat { shed, ..heartbeat() }));
-    assert!(refused(Heartbeat { groups: vec!["g".parse().unwrap(); 65], ..heartbeat() }));
+    assert!(refused(Heartbeat { groups: vec!["g".parse().unwrap(); 66], ..heartbeat() }));
     assert!(refused(Heartbeat { last_errors: vec![heartbeat().last_errors[0].clone(); 9], ..heartbeat() }));
     assert!(refused(Heartbeat { message: Some("m".repeat(513)), ..heartbeat() }));
 }

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use watchpost_model::{Beat, BeatTaken, Check, CheckId, validate_set};
 
 use super::beats::BeatRefused;
-use super::{Checker, CheckerContext, Event, beat_intake, listen, publish};
+use super::{Change, Checker, CheckerContext, Event, beat_intake, listen, publish};
 use crate::AgentError;
 use crate::abandoned::RoleStop;
 use crate::adhoc::{RunOptions, RunReport, RunRequest};
@@ -70,6 +70,11 @@ impl CheckerHandle {
     pub async fn replace_checks(&self, checks: Vec<Check>) -> Result<ChecksChanged, AgentError> {
         validate_set(&checks).map_err(AgentError::Checks)?;
         self.ask(|changed| Event::Replace(checks, changed)).await
+    }
+
+    /// Changes the set of checks, which fit together afterwards.
+    pub(crate) async fn change(&self, change: Change) -> Result<ChecksChanged, AgentError> {
+        self.ask(|changed| Event::Change(change, changed)).await
     }
 
     /// Runs checks once, now. The channel yields one result for each task as it ends, the verdicts over

@@ -87,20 +87,16 @@ impl Lasts {
         self.kept.lock().checks.entry(check.clone()).or_default().verdict = Some((payload, format));
     }
 
-    /// Forgets the checks that are gone.
-    pub(crate) fn keep_only(&self, is_there: impl Fn(&CheckId) -> bool) {
+    /// Forgets checks that are gone.
+    pub(crate) fn forget<'a>(&self, gone: impl Iterator<Item = &'a CheckId>) {
         let mut kept = self.kept.lock();
         let Kept { checks, by_age, bytes, .. } = &mut *kept;
-        checks.retain(|id, of_check| {
-            if is_there(id) {
-                return true;
-            }
+        for of_check in gone.filter_map(|id| checks.remove(id)) {
             for last in &of_check.results {
                 by_age.remove(&last.number);
                 *bytes -= last.bytes();
             }
-            false
-        });
+        }
     }
 
     /// The last results of a check, the newest first, of which the bytes together are at most `bytes_max`; and its
@@ -184,7 +180,8 @@ mod tests {
             assert!(lasts.bytes() <= 5_000);
         }
         assert_eq!((of(&lasts, "c0").len(), of(&lasts, "c99").len()), (0, 1));
-        lasts.keep_only(|_| false);
+        let all: Vec<CheckId> = lasts.kept.lock().checks.keys().cloned().collect();
+        lasts.forget(all.iter());
         assert_eq!((lasts.bytes(), lasts.kept.lock().by_age.len()), (0, 0));
     }
 }

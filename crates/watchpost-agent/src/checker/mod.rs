@@ -7,6 +7,7 @@ mod aim;
 mod beat_intake;
 mod beats;
 mod cancel;
+mod change;
 mod family;
 mod fire;
 mod handle;
@@ -29,9 +30,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use watchpost_bus::SharedBus;
-use watchpost_core::{GroupStep, Ledger, Schedule, SlotId, Tick, phase};
+use watchpost_core::{GroupStep, Ledger, Schedule, SlotId, Tick};
 use watchpost_model::{
-    Beat, BeatTaken, CancelCause, Check, CheckId, Endpoint, ProbeBody, ProbeSettings, Reason, RunId, Subjects, TaskId,
+    Beat, BeatTaken, CancelCause, Check, CheckId, Endpoint, ProbeSettings, Reason, RunId, Subjects, TaskId,
     Timestamp,
 };
 use watchpost_probe::Resolver;
@@ -46,9 +47,10 @@ use crate::settings::AgentSettings;
 use crate::stats::Stats;
 
 pub use beats::BeatRefused;
+pub(crate) use change::Change;
 pub(crate) use handle::start;
-pub(crate) use last::Lasts;
 pub use handle::{CheckerHandle, CheckerStatus, ChecksChanged};
+pub(crate) use last::Lasts;
 use publish::Outbound;
 pub(crate) use publish::task_headers;
 use request::Request;
@@ -87,6 +89,8 @@ pub(crate) enum Event {
     Wake,
     /// Replaces the whole set of checks.
     Replace(Vec<Check>, oneshot::Sender<ChecksChanged>),
+    /// Changes the set of checks.
+    Change(Change, oneshot::Sender<ChecksChanged>),
     /// Runs checks once, now.
     RunNow(RunRequest, RunOptions, oneshot::Sender<mpsc::Receiver<RunReport>>),
     /// Which of these checks are there, with everything that they are made of?
@@ -202,10 +206,12 @@ impl Behaviour for Checker {
                 self.tell_all_news();
             }
             Event::Replace(checks, changed) => {
-                // A slot that is due and not fired yet would be lost with its timer.
-                self.fire_all_due();
+                let change = self.difference(checks);
                 // Whoever asked may have given up; here as below.
-                let _gone = changed.send(self.replace_checks(checks));
+                let _gone = changed.send(self.change_checks(change));
+            }
+            Event::Change(change, changed) => {
+                let _gone = changed.send(self.change_checks(change));
             }
             Event::RunNow(request, options, results) => {
                 let receiver = self.begin_request(request, options);
@@ -295,56 +301,6 @@ impl Checker {
             draining: false,
             stopping: None,
         }
-    }
-
-    /// Applies a set of checks. A check that is the same keeps its timer; one that differs gets a
-    /// new one in place of the old, and what still runs of the old one is cancelled.
-    fn replace_checks(&mut self, checks: Vec<Check>) -> ChecksChanged {
-        let mut changed = ChecksChanged::default();
-        let mut before = std::mem::take(&mut self.checks);
-        self.generation += 1;
-        let now_us = self.cx.clock.now().as_microsecond();
-        let mut over = BTreeSet::new();
-        for check in checks {
-            let id = check.id().clone();
-            let mut going = None;
-            match before.remove(&id) {
-                Some(same) if *same.check == check => {
-                    changed.unchanged += 1;
-                    self.checks.insert(id, same);
-                    continue;
-                }
-                Some(old) => {
-                    changed.replaced += 1;
-                    old.slot.map(|slot| self.schedule.remove(slot));
-                    going = old.going;
-                    over.insert(id.clone());
-                }
-                None => changed.added += 1,
-            }
-            let check = Arc::new(check);
-            let interval = check.interval().get();
-            let slot = check
-                .is_scheduled()
-                .then(|| self.schedule.insert(now_us, interval, phase(id.as_str(), interval), Arc::clone(&check)));
-            let targets = check.probe().and_then(ProbeBody::targets);
-            let source = targets.map(|targets| self.cx.discovery.source(targets));
-            self.checks.insert(id, Configured { check, slot, going, _source: source, aims: None });
-        }
-        for (id, old) in before {
-            changed.removed += 1;
-            old.slot.map(|slot| self.schedule.remove(slot));
-            over.insert(id);
-        }
-        if !over.is_empty() {
-            let ending = Ending::new(CancelCause::CheckChanged, member::CHANGED);
-            // Whoever asked for a run by itself named what to run.
-            self.cancel_runs(&ending, |run| run.fired.request.is_none() && over.contains(run.fired.check.id()));
-        }
-        self.follow_jobs();
-        self.cx.lasts.keep_only(|id| self.checks.contains_key(id));
-        changed.config_generation = self.generation;
-        changed
     }
 
     /// Sets the timer to the next moment at which something is due.

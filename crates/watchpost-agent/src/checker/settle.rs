@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use watchpost_core::{Expired, Settled, Verdict};
 use watchpost_model::{
-    CheckId, CheckType, Endpoint, ErrorReply, Format, Outcome, PhasesUs, ProbeBody, Reason, ReasonCode, RunId, TargetReport,
-    TaskId, TaskResult, Timestamp, V1,
+    CheckId, CheckType, Endpoint, ErrorReply, Format, Outcome, PhasesUs, ProbeBody, Reason, ReasonCode, RunId,
+    TargetReport, TaskId, TaskResult, Timestamp, V1,
 };
 
 use super::publish::Outbound;

@@ -88,7 +88,7 @@ impl Checker {
             reason,
             verdict: rule,
             of: if fired.check.group().is_some() { VerdictOf::Checks } else { VerdictOf::Endpoints },
-            needed: count(rule_of(rule).needed(counts.total)),
+            needed: count(rule_of(&fired.check, counts.total).needed(counts.total)),
             total: count(counts.total),
             passed: count(counts.passed),
             failed: count(counts.failed),

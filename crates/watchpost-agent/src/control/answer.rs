@@ -22,8 +22,7 @@ pub(crate) fn format_of(message: &Message) -> Format {
 
 /// Reads a request. No payload at all stands for one without any field.
 pub(super) fn read<M: ModelMessage>(message: &Message, format: Format) -> Result<M, ErrorReply> {
-    let read =
-        if message.payload.is_empty() { decode(b"{}", Format::Json) } else { decode(&message.payload, format) };
+    let read = if message.payload.is_empty() { decode(b"{}", Format::Json) } else { decode(&message.payload, format) };
     read.map_err(|error| error.to_reply())
 }
 

@@ -89,7 +89,8 @@ mod tests {
             while let Some(message) = asked.next().await {
                 let late = timestamp_us(SystemClock::default().now().as_microsecond() - 5_000_000);
                 let known = message.subject.ends_with("WATCHPOST_RESULTS");
-                let answer = if known { format!(r#"{{"ts": "{late}", "state": {{}}}}"#) } else { r#"{"error": {}}"#.into() };
+                let answer =
+                    if known { format!(r#"{{"ts": "{late}", "state": {{}}}}"#) } else { r#"{"error": {}}"#.into() };
                 server.publish(Outgoing::new(message.reply.unwrap(), answer)).await.unwrap();
             }
         });

@@ -34,10 +34,10 @@ impl Aiming {
     /// Cancel safe: nothing of it goes on.
     pub(super) async fn count(&self, check: &Arc<Check>, family: &[Arc<Check>], limit: Duration) -> Counted {
         let probes = family.iter().chain([check]).filter(|check| check.probe().is_some());
-        let counting = probes.map(|check| async move { (check.id().clone(), self.count_probe(check, limit).await) });
+        let counting: Vec<_> = probes.map(|check| self.count_probe(Arc::clone(check), limit)).collect();
         let counted: Vec<_> = futures_util::stream::iter(counting).buffer_unordered(AT_ONCE).collect().await;
         let (mut by_id, mut sources) = (HashMap::new(), Vec::new());
-        for (id, (endpoints, source)) in counted {
+        for (id, endpoints, source) in counted {
             by_id.insert(id, endpoints);
             sources.extend(source);
         }
@@ -45,8 +45,9 @@ impl Aiming {
         Counted { endpoints: sum(check, &family, &mut by_id), _sources: sources }
     }
 
-    async fn count_probe(&self, check: &Check, limit: Duration) -> (usize, Option<Arc<Source>>) {
-        let Some(probe) = check.probe() else { return (0, None) };
+    async fn count_probe(&self, check: Arc<Check>, limit: Duration) -> (CheckId, usize, Option<Arc<Source>>) {
+        let id = check.id().clone();
+        let Some(probe) = check.probe() else { return (id, 0, None) };
         if let Some(targets) = probe.targets() {
             let source = self.discovery.source(targets);
             let standing = match source.standing() {
@@ -57,9 +58,9 @@ impl Aiming {
                 Standing::Targets(found, _) => found.len(),
                 Standing::Nothing(..) | Standing::Silent => 0,
             };
-            return (found.max(1), Some(source));
+            return (id, found.max(1), Some(source));
         }
-        (self.count_addresses(probe, limit).await.max(1), None)
+        (id, self.count_addresses(probe, limit).await.max(1), None)
     }
 
     async fn count_addresses(&self, probe: &ProbeBody, limit: Duration) -> usize {
@@ -78,6 +79,8 @@ fn sum(check: &Check, family: &HashMap<&CheckId, &Arc<Check>>, known: &mut HashM
         return *endpoints;
     }
     let members = check.group().into_iter().flatten().filter_map(|id| family.get(id));
+    // A group leaves out what is paused.
+    let members = members.filter(|member| !member.is_paused());
     let endpoints = members.fold(0usize, |so_far, member| so_far.saturating_add(sum(member, family, known)));
     known.insert(check.id().clone(), endpoints);
     endpoints

@@ -17,7 +17,8 @@ pub(super) async fn hold(cx: &ControlContext, message: &Message) -> Result<(), E
     let format = format_of(message);
     let for_ms = read::<HoldTasks>(message, format)?.for_ms.unwrap_or(HoldTasks::FOR_MS_MAX);
     let to = message.reply.clone().ok_or_else(|| error(ErrorCode::BadPayload, "it names no subject for the answer"))?;
-    let _one_of_few = cx.holds.try_acquire().map_err(|_| error(ErrorCode::TooOften, "tasks are held already: try again"))?;
+    let _one_of_few =
+        cx.holds.try_acquire().map_err(|_| error(ErrorCode::TooOften, "tasks are held already: try again"))?;
     let bus = &cx.looked.bus;
     let away = |e: watchpost_bus::BusError| error(ErrorCode::Unavailable, e.to_string());
     let inbox = bus.new_inbox();

@@ -65,7 +65,10 @@ fn directives(filter: &LogFilter) -> Result<String, String> {
                     `watchpost_agent=debug`, with commas between";
     let level = |text: &str| {
         let lower = text.to_ascii_lowercase();
-        LEVELS.into_iter().find(|level| *level == lower).ok_or_else(|| format!("`{}` is not a level: {expected}", shown(text)))
+        LEVELS
+            .into_iter()
+            .find(|level| *level == lower)
+            .ok_or_else(|| format!("`{}` is not a level: {expected}", shown(text)))
     };
     let mut directives = Vec::new();
     for given in filter.as_str().split(',').map(str::trim) {
@@ -110,7 +113,17 @@ mod tests {
 
     #[test]
     fn what_could_show_secrets_or_is_no_filter_is_refused() {
-        for bad in ["", "loud", "h2=trace", "hyper::proto=debug", "watchpost_x=info", "watchpost_agent[span]=info", "info,", "watchpost=", "="] {
+        for bad in [
+            "",
+            "loud",
+            "h2=trace",
+            "hyper::proto=debug",
+            "watchpost_x=info",
+            "watchpost_agent[span]=info",
+            "info,",
+            "watchpost=",
+            "=",
+        ] {
             let error = read(bad).unwrap_err();
             assert!(error.contains("expected"), "{bad}: {error}");
         }

@@ -133,7 +133,8 @@ fn answer(cx: &ControlContext, asked: &str, schemas: Schemas) -> Option<Vec<u8>>
 
 fn identity(cx: &ControlContext, kind: &'static str) -> Identity {
     let (bastion, runner) = cx.looked.names();
-    let mut metadata = BTreeMap::from([("bastion", bastion.to_string()), ("prefix", cx.looked.settings.prefix.to_string())]);
+    let mut metadata =
+        BTreeMap::from([("bastion", bastion.to_string()), ("prefix", cx.looked.settings.prefix.to_string())]);
     metadata.extend(runner.map(|runner| ("runner", runner.to_string())));
     let id = cx.looked.instance.to_string();
     Identity { kind, name: NAME, id, version: env!("CARGO_PKG_VERSION"), metadata }

@@ -27,8 +27,8 @@ use tokio::task::JoinHandle;
 use watchpost_model::{Subjects, Verb};
 
 pub(crate) use answer::{format_of, send_answer};
-pub(crate) use count::Aiming;
 pub(crate) use clock_offset::{ClockOffset, follow_clock};
+pub(crate) use count::Aiming;
 pub use log::LogControl;
 pub(crate) use tally::Tally;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::task::JoinSet;
-use watchpost_bus::{Message, Subscription};
+use watchpost_bus::{BoxFuture, Message, Subscription};
 use watchpost_model::{AnsweredBy, ErrorCode, ErrorReply, Verb};
 
 use super::ControlContext;
@@ -94,23 +94,16 @@ pub(super) async fn serve(cx: Arc<ControlContext>, filter: String, subscription:
 /// Begins to carry out a request, unless it can be answered at once.
 async fn take(cx: &Arc<ControlContext>, message: Message, in_hand: &mut JoinSet<()>) {
     let format = format_of(&message);
-    let refuse = async |reply: &ErrorReply| {
-        cx.looked.stats.payloads_refused.increment();
-        tracing::debug!(subject = message.subject, code = %reply.code, reason = reply.message, "a request was refused");
-        if let Some(to) = message.reply.clone() {
-            send_answer(&*cx.looked.bus, to, format, Err(reply), None).await;
-        }
-    };
     let verb = match cx.subjects.verb_of_control(&message.subject).unwrap_or_default().parse::<Verb>() {
         // What is for others is theirs to answer.
         Ok(verb) if !cx.verbs.contains(&verb) || verb == Verb::TaskCancel => return,
         Ok(verb) => verb,
-        Err(unknown) => return refuse(&error(ErrorCode::UnknownVerb, unknown.to_string())).await,
+        Err(unknown) => return refuse(cx, message, &error(ErrorCode::UnknownVerb, unknown.to_string())).await,
     };
     let Ok(permit) = Arc::clone(&cx.in_hand).try_acquire_owned() else {
         let reply = error(ErrorCode::TooOften, "so many requests are in hand that this one was not taken: try again");
         cx.tally.note(verb, Duration::ZERO, Some(&reply));
-        return refuse(&reply).await;
+        return refuse(cx, message, &reply).await;
     };
     let cx = Arc::clone(cx);
     in_hand.spawn(async move {
@@ -121,8 +114,9 @@ async fn take(cx: &Arc<ControlContext>, message: Message, in_hand: &mut JoinSet<
             Err(error(ErrorCode::Unavailable, "carrying it out panicked, which is a defect of Watchpost"))
         });
         let refused = answered.as_ref().err();
-        if let Some(ErrorReply { code: ErrorCode::BadPayload | ErrorCode::TooLarge | ErrorCode::UnknownVersion, .. }) =
-            refused
+        if let Some(ErrorReply {
+            code: ErrorCode::BadPayload | ErrorCode::TooLarge | ErrorCode::UnknownVersion, ..
+        }) = refused
         {
             cx.looked.stats.payloads_refused.increment();
         }
@@ -135,6 +129,16 @@ async fn take(cx: &Arc<ControlContext>, message: Message, in_hand: &mut JoinSet<
     });
 }
 
+/// Answers what is not carried out.
+async fn refuse(cx: &ControlContext, message: Message, reply: &ErrorReply) {
+    cx.looked.stats.payloads_refused.increment();
+    tracing::debug!(subject = message.subject, code = %reply.code, reason = reply.message, "a request was refused");
+    let format = format_of(&message);
+    if let Some(to) = message.reply {
+        send_answer(&*cx.looked.bus, to, format, Err(reply), None).await;
+    }
+}
+
 /// What is to be said of a request.
 pub(super) enum Said {
     /// This.
@@ -145,12 +149,17 @@ pub(super) enum Said {
     Nothing,
 }
 
-async fn carry_out(cx: &Arc<ControlContext>, verb: Verb, message: &Message) -> Result<Said, ErrorReply> {
-    match verb {
+fn carry_out<'a>(
+    cx: &'a Arc<ControlContext>,
+    verb: Verb,
+    message: &'a Message,
+) -> BoxFuture<'a, Result<Said, ErrorReply>> {
+    Box::pin(async move { match verb {
         Verb::CheckTest => super::test::test(cx, message).await.map(|()| Said::Everything),
         Verb::TaskHold => super::hold::hold(cx, message).await.map(|()| Said::Everything),
         verb => {
-            let answered: Answered = match tokio::time::timeout(LIMIT, super::verbs::carry_out(cx, verb, message)).await {
+            let answered: Answered = match tokio::time::timeout(LIMIT, super::verbs::carry_out(cx, verb, message)).await
+            {
                 Ok(answered) => answered,
                 Err(_) => {
                     let told = format!("it took longer than {LIMIT:?}; whether it was carried out is not known");
@@ -159,7 +168,7 @@ async fn carry_out(cx: &Arc<ControlContext>, verb: Verb, message: &Message) -> R
             };
             answered.map(|answer| answer.map_or(Said::Nothing, Said::Answer))
         }
-    }
+    }})
 }
 
 async fn answer(

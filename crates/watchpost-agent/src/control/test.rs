@@ -36,7 +36,8 @@ pub(super) async fn test(cx: &ControlContext, message: &Message) -> Result<(), E
     let test: TestCheck = read(message, format)?;
     let name = name_of(message, &test)?.map(|name| (name, encode(&test, Format::MsgPack)));
     let (limit_ms, max_endpoints) = (test.limit_ms, test.max_endpoints.map(|max| max as usize));
-    let to = message.reply.clone().ok_or_else(|| error(ErrorCode::BadPayload, "it names no subject for the results"))?;
+    let to =
+        message.reply.clone().ok_or_else(|| error(ErrorCode::BadPayload, "it names no subject for the results"))?;
     if cx.looked.is_draining() {
         return Err(error(ErrorCode::Unavailable, "this bastion drains: it begins nothing new"));
     }
@@ -131,15 +132,15 @@ async fn plan(cx: &ControlContext, test: TestCheck) -> Result<Planned, ErrorRepl
         let check = family.first().map(Arc::clone).ok_or_else(|| unknown_check(&id))?;
         return Ok(Planned { item: RunItem::Configured(Arc::clone(&check)), check, family });
     }
-    let refused = |told: String| ErrorReply { field: Some("document".to_owned()), ..error(ErrorCode::Refused, told) };
-    let document = test.document.ok_or_else(|| refused("there is none".to_owned()))?;
-    let check = Check::try_from(*document).map_err(|invalid| refused(invalid.to_string()))?;
+    let refused = |code, told: String| ErrorReply { field: Some("document".to_owned()), ..error(code, told) };
+    let document = test.document.ok_or_else(|| refused(ErrorCode::BadPayload, "there is none".to_owned()))?;
+    let check = Check::try_from(*document).map_err(|bad| refused(ErrorCode::BadPayload, bad.to_string()))?;
     let mut family = Vec::new();
     if let Some(members) = check.group() {
         family = checker.family(members.to_vec()).await.map_err(unavailable)?;
         let others = family.iter().filter(|member| member.id() != check.id()).map(|member| Check::clone(member));
         let set: Vec<Check> = others.chain([check.clone()]).collect();
-        validate_set(&set).map_err(|misfit| refused(misfit.to_string()))?;
+        validate_set(&set).map_err(|misfit| refused(ErrorCode::Refused, misfit.to_string()))?;
     }
     Ok(Planned { item: RunItem::Check(Box::new(check.clone())), check: Arc::new(check), family })
 }

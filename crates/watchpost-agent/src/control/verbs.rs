@@ -5,8 +5,8 @@ use std::sync::Arc;
 use watchpost_bus::{Message, PAYLOAD_BYTES_MAX};
 use watchpost_model::{
     AskLast, AskStatus, CheckId, DeleteCheck, Drain, Drained, ErrorCode, ErrorReply, GetCheck, LastResults, ListChecks,
-    Message as ModelMessage, PauseCheck, PoolResized, PutCheck, RequestId, ResizePool, RunnerId, SetLogLevel, TaskResult,
-    V1, Verb, encode, header,
+    Message as ModelMessage, PauseCheck, PoolResized, PutCheck, RequestId, ResizePool, RunnerId, SetLogLevel,
+    TaskResult, V1, Verb, encode, header,
 };
 
 use super::ControlContext;
@@ -22,8 +22,12 @@ const LAST_BYTES_MAX: usize = PAYLOAD_BYTES_MAX / 2;
 pub(super) async fn carry_out(cx: &Arc<ControlContext>, verb: Verb, message: &Message) -> Answered {
     match verb {
         Verb::CheckPut => change(cx, verb, message, |put: PutCheck| async move { store(cx)?.put(put).await }).await,
-        Verb::CheckDelete => change(cx, verb, message, |delete: DeleteCheck| async move { store(cx)?.delete(delete).await }).await,
-        Verb::CheckPause => change(cx, verb, message, |pause: PauseCheck| async move { store(cx)?.pause(pause, true).await }).await,
+        Verb::CheckDelete => {
+            change(cx, verb, message, |delete: DeleteCheck| async move { store(cx)?.delete(delete).await }).await
+        }
+        Verb::CheckPause => {
+            change(cx, verb, message, |pause: PauseCheck| async move { store(cx)?.pause(pause, true).await }).await
+        }
         Verb::CheckResume => {
             change(cx, verb, message, |pause: PauseCheck| async move { store(cx)?.pause(pause, false).await }).await
         }

@@ -12,9 +12,9 @@ use watchpost_model::{
     Verb, decode, encode, header,
 };
 
-use super::{Intakes, RunnerContext};
 use super::dispatcher::{Address, Event};
 use super::report;
+use super::{Intakes, RunnerContext};
 use crate::control::{format_of, send_answer};
 
 /// How many messages are read at most before what was accepted goes to the Dispatcher: each message

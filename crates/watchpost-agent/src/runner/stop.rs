@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use watchpost_core::{Drain, DrainPhase};
 
-use super::{Intakes, Runner};
 use super::dispatcher::Event;
+use super::{Intakes, Runner};
 use crate::AgentError;
 use crate::abandoned::RoleStop;
 

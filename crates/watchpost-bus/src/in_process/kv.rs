@@ -10,7 +10,9 @@ use tokio::sync::watch;
 
 use super::Shared;
 use crate::kv::{validate_bucket, validate_filter, validate_key};
-use crate::{BoxFuture, BusError, KeyValue, KvEntry, KvError, KvIdentity, KvLimits, KvUpdate, KvWatch, subject_matches};
+use crate::{
+    BoxFuture, BusError, KeyValue, KvEntry, KvError, KvIdentity, KvLimits, KvUpdate, KvWatch, subject_matches,
+};
 
 /// The buckets of one bus.
 #[derive(Debug, Default)]
@@ -136,7 +138,11 @@ impl KeyValue for LocalKeyValue {
             let bucket = self.bucket()?;
             let entries = bucket.entries.lock();
             let entry = entries.by_key.get(key);
-            Ok(entry.map(|(revision, value)| KvEntry { key: key.to_owned(), revision: *revision, value: value.clone() }))
+            Ok(entry.map(|(revision, value)| KvEntry {
+                key: key.to_owned(),
+                revision: *revision,
+                value: value.clone(),
+            }))
         })
     }
 

@@ -190,8 +190,10 @@ impl NatsKeyValue {
     pub(super) async fn info(&self, link: &Link) -> Result<KvIdentity, KvError> {
         const WHAT: &str = "look at";
         let subject = format!("$JS.API.STREAM.INFO.{}", self.stream());
-        let info: StreamInfo =
-            self.call(link, WHAT, subject, serde_json::Value::Null).await?.map_err(|code| self.unexpected(WHAT, code))?;
+        let info: StreamInfo = self
+            .call(link, WHAT, subject, serde_json::Value::Null)
+            .await?
+            .map_err(|code| self.unexpected(WHAT, code))?;
         Ok(KvIdentity { created_us: info.created.as_microsecond(), revision: info.state.last_seq })
     }
 

@@ -166,7 +166,9 @@ impl Follower {
             self.link.client.publish(asks, Bytes::new()).await.map_err(|_| self.shared.unavailable())?;
         }
         match header("Nats-Last-Consumer").and_then(|last| last.parse::<u64>().ok()) {
-            Some(last) if last != self.last => Err(self.missed(format!("{} of its changes were lost", last - last.min(self.last)))),
+            Some(last) if last != self.last => {
+                Err(self.missed(format!("{} of its changes were lost", last - last.min(self.last))))
+            }
             _ => Ok(()),
         }
     }

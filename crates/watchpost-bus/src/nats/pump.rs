@@ -34,11 +34,7 @@ impl Pump {
     /// Runs until the bus closes, or until `stopped` yields whom to tell that the subscription has ended,
     /// or its sender is gone, which means that nobody reads any more. Without a `subscriber` it subscribes as soon as
     /// there is a client.
-    pub(super) async fn run(
-        self,
-        subscriber: Option<Subscriber>,
-        mut stopped: oneshot::Receiver<oneshot::Sender<()>>,
-    ) {
+    pub(super) async fn run(self, subscriber: Option<Subscriber>, mut stopped: oneshot::Receiver<oneshot::Sender<()>>) {
         let first = match subscriber {
             Some(subscriber) => Some(subscriber),
             None => self.next_subscriber(&mut stopped).await,
@@ -74,10 +70,7 @@ impl Pump {
     }
 
     /// On the next client; `None` once nobody waits for it any more.
-    async fn next_subscriber(
-        &self,
-        stopped: &mut oneshot::Receiver<oneshot::Sender<()>>,
-    ) -> Option<Subscriber> {
+    async fn next_subscriber(&self, stopped: &mut oneshot::Receiver<oneshot::Sender<()>>) -> Option<Subscriber> {
         tokio::select! {
             again = self.subscribe_again() => again,
             _ = stopped => None,
