@@ -74,6 +74,7 @@ pub fn write_event(row: &mut String, event: &CheckEvent, colour: bool, lead: Lea
         CheckEventKind::CheckApplied => ("applied", Tone::Good),
         CheckEventKind::CheckRefused => ("refused", Tone::Bad),
         CheckEventKind::CheckRemoved => ("removed", Tone::Doubtful),
+        CheckEventKind::CheckOrphaned => ("orphaned", Tone::Bad),
     };
     row.push_str(&tone.paint(&format!("{word:<EVENT_WIDTH$}"), colour));
     row.push(' ');
