@@ -32,8 +32,7 @@ use tokio::sync::{mpsc, oneshot};
 use watchpost_bus::SharedBus;
 use watchpost_core::{GroupStep, Ledger, Schedule, SlotId, Tick};
 use watchpost_model::{
-    Beat, BeatTaken, CancelCause, Check, CheckId, Endpoint, ProbeSettings, Reason, RunId, Subjects, TaskId,
-    Timestamp,
+    Beat, BeatTaken, CancelCause, Check, CheckId, Endpoint, ProbeSettings, Reason, RunId, Subjects, TaskId, Timestamp,
 };
 use watchpost_probe::Resolver;
 

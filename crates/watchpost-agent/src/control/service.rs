@@ -154,21 +154,24 @@ fn carry_out<'a>(
     verb: Verb,
     message: &'a Message,
 ) -> BoxFuture<'a, Result<Said, ErrorReply>> {
-    Box::pin(async move { match verb {
-        Verb::CheckTest => super::test::test(cx, message).await.map(|()| Said::Everything),
-        Verb::TaskHold => super::hold::hold(cx, message).await.map(|()| Said::Everything),
-        verb => {
-            let answered: Answered = match tokio::time::timeout(LIMIT, super::verbs::carry_out(cx, verb, message)).await
-            {
-                Ok(answered) => answered,
-                Err(_) => {
-                    let told = format!("it took longer than {LIMIT:?}; whether it was carried out is not known");
-                    Err(error(ErrorCode::Unavailable, told))
-                }
-            };
-            answered.map(|answer| answer.map_or(Said::Nothing, Said::Answer))
+    Box::pin(async move {
+        match verb {
+            Verb::CheckTest => super::test::test(cx, message).await.map(|()| Said::Everything),
+            Verb::TaskHold => super::hold::hold(cx, message).await.map(|()| Said::Everything),
+            verb => {
+                let answered: Answered = match tokio::time::timeout(LIMIT, super::verbs::carry_out(cx, verb, message))
+                    .await
+                {
+                    Ok(answered) => answered,
+                    Err(_) => {
+                        let told = format!("it took longer than {LIMIT:?}; whether it was carried out is not known");
+                        Err(error(ErrorCode::Unavailable, told))
+                    }
+                };
+                answered.map(|answer| answer.map_or(Said::Nothing, Said::Answer))
+            }
         }
-    }})
+    })
 }
 
 async fn answer(

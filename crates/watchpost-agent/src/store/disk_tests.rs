@@ -1,7 +1,8 @@
 use super::*;
 
 fn image() -> Image {
-    let written = |key: &Key, revision, text: &str| Written::read(key, revision, Bytes::copy_from_slice(text.as_bytes()));
+    let written =
+        |key: &Key, revision, text: &str| Written::read(key, revision, Bytes::copy_from_slice(text.as_bytes()));
     let web = Key::parse("site.web").unwrap();
     let db = Key::parse("eu.db").unwrap();
     let good = r#"{"id": "web", "tcp": {"address": "a:1"}}"#;
@@ -101,8 +102,14 @@ fn a_write_that_was_cut_off_leaves_the_file_before_it_whole() {
 #[test]
 fn lines_that_lie_about_lengths_and_counts_are_refused() {
     for (head, body) in [
-        (r#"{"revision":1,"generation":1,"entries":2}"#, "{\"group\":\"g\",\"check\":\"c\",\"revision\":1,\"bytes\":1}\nx\n"),
-        (r#"{"revision":1,"generation":1,"entries":1}"#, "{\"group\":\"g\",\"check\":\"c\",\"revision\":1,\"bytes\":9}\nx\n"),
+        (
+            r#"{"revision":1,"generation":1,"entries":2}"#,
+            "{\"group\":\"g\",\"check\":\"c\",\"revision\":1,\"bytes\":1}\nx\n",
+        ),
+        (
+            r#"{"revision":1,"generation":1,"entries":1}"#,
+            "{\"group\":\"g\",\"check\":\"c\",\"revision\":1,\"bytes\":9}\nx\n",
+        ),
         (
             r#"{"revision":1,"generation":1,"entries":1}"#,
             "{\"group\":\"g\",\"check\":\"c\",\"revision\":1,\"bytes\":18446744073709551615}\nx\n",

@@ -57,7 +57,8 @@ fn read_check(key: &Key, value: &[u8]) -> Result<Arc<Check>, Refusal> {
     let check = decode::<Check>(value, format_of(value))
         .map_err(|error| Refusal::new(RefusalCode::Invalid, &error.to_string()))?;
     if *check.id() != key.check {
-        let message = format!("it stands under the key `{key}` and calls itself `{}`: expected the same id", check.id());
+        let message =
+            format!("it stands under the key `{key}` and calls itself `{}`: expected the same id", check.id());
         return Err(Refusal::new(RefusalCode::WrongKey, &message));
     }
     Ok(Arc::new(check))
@@ -72,7 +73,10 @@ mod tests {
     #[test]
     fn a_key_names_a_group_and_a_check() {
         let key = Key::parse("eu-west.web").unwrap();
-        assert_eq!((key.group.as_str(), key.check.as_str(), key.to_string().as_str()), ("eu-west", "web", "eu-west.web"));
+        assert_eq!(
+            (key.group.as_str(), key.check.as_str(), key.to_string().as_str()),
+            ("eu-west", "web", "eu-west.web")
+        );
         for wrong in ["", "web", "a.b.c", "a.", ".b", "a.b=c", "a b.c"] {
             assert!(Key::parse(wrong).is_none(), "{wrong}");
         }

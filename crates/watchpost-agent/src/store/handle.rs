@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 use watchpost_bus::{BusError, KeyValue, KvEntry, KvError};
 use watchpost_model::{
     BastionGroup, Check, CheckDocument, CheckId, CheckList, CheckShown, CheckStored, DeleteCheck, ErrorCode,
-    ErrorReply, Format, GetCheck, ListChecks, PauseCheck, PutCheck, StoreReport, StoreState, V1, decode,
-    encode, validate_set,
+    ErrorReply, Format, GetCheck, ListChecks, PauseCheck, PutCheck, StoreReport, StoreState, V1, decode, encode,
+    validate_set,
 };
 
 use super::entry::{Key, format_of};

@@ -194,9 +194,8 @@ impl Book {
                 Some(before) if before.check == in_force.check => in_force.check = Arc::clone(&before.check),
                 _ => change.set.push(Arc::clone(&in_force.check)),
             }
-            let is_same = before.is_some_and(|before| {
-                before.from.is_none() && Arc::ptr_eq(&before.check, &in_force.check)
-            });
+            let is_same =
+                before.is_some_and(|before| before.from.is_none() && Arc::ptr_eq(&before.check, &in_force.check));
             if in_force.from.is_none() && !is_same {
                 news.push(News::of_file(CheckEventKind::CheckApplied, id));
             }

@@ -52,7 +52,9 @@ impl Keeper {
     /// Begins a write, if one is due.
     pub(super) fn step(&mut self, image: impl FnOnce() -> Image) {
         let is_due = self.written_at.is_none_or(|before| before.elapsed() >= EVERY);
-        let Some(disk) = self.disk.clone().filter(|_| self.is_dirty && is_due && self.writing.is_none()) else { return };
+        let Some(disk) = self.disk.clone().filter(|_| self.is_dirty && is_due && self.writing.is_none()) else {
+            return;
+        };
         self.is_dirty = false;
         self.written_at = Some(Instant::now());
         let image = image();

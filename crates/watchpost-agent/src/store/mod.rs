@@ -92,7 +92,9 @@ pub(crate) async fn start(cx: StoreContext, store: StoreSettings) -> Result<Stor
             Some(Arc::new(opened.map_err(|source| AgentError::StateDir { path: folder.clone(), source })?))
         }
         (None, Some(_)) => {
-            tracing::warn!("no state directory is given: after a restart without the bus no check of the store will run");
+            tracing::warn!(
+                "no state directory is given: after a restart without the bus no check of the store will run"
+            );
             None
         }
         (None, None) => None,
@@ -151,3 +153,7 @@ fn restore(disk: &Disk, book: &mut Book, about: &mut About) {
         },
     }
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

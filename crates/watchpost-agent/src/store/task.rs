@@ -32,9 +32,18 @@ pub(super) enum Ask {
     /// These are the checks of the file now. They fit together.
     SetFile(Vec<Check>, oneshot::Sender<Result<ChecksChanged, AgentError>>),
     /// What is known of a key, and what would become of a check there?
-    Look { key: Key, check: Option<Arc<Check>>, answer: oneshot::Sender<Looked> },
+    Look {
+        key: Key,
+        check: Option<Arc<Check>>,
+        answer: oneshot::Sender<Looked>,
+    },
     /// This was written just now.
-    Written { key: Key, revision: u64, value: Option<Bytes>, answer: oneshot::Sender<Stands> },
+    Written {
+        key: Key,
+        revision: u64,
+        value: Option<Bytes>,
+        answer: oneshot::Sender<Stands>,
+    },
     Get(CheckId, oneshot::Sender<Option<CheckShown>>),
     List(ListChecks, oneshot::Sender<CheckList>),
     Report(oneshot::Sender<StoreReport>),
@@ -210,15 +219,18 @@ impl Store {
 
     fn set_state(&mut self, state: StoreState, message: Option<String>) {
         if self.state != state {
-            let Self { book, .. } = self;
-            let counts = book.counts();
+            let counts = self.book.counts();
             match (state, &message) {
                 (StoreState::Following, _) => {
-                    tracing::info!(checks = counts.running, refused = counts.refused, "the store of checks is followed");
+                    tracing::info!(
+                        checks = counts.running,
+                        refused = counts.refused,
+                        "the store of checks is followed"
+                    );
                 }
-                (StoreState::Lost, Some(message)) => tracing::error!("{message}"),
-                (_, Some(message)) => {
-                    tracing::warn!(checks = counts.running, "the store of checks is not followed: {message}");
+                (StoreState::Lost, Some(detail)) => tracing::error!(detail, "the store has lost checks that run"),
+                (_, Some(detail)) => {
+                    tracing::warn!(checks = counts.running, detail, "the store of checks is not followed");
                 }
                 (_, None) => {}
             }
@@ -230,11 +242,7 @@ impl Store {
     async fn apply(&mut self) -> Result<ChecksChanged, AgentError> {
         let outcome = self.book.judge(false);
         let changed = match outcome.change {
-            Some(change) => {
-                let changed = self.bring_into_force(change).await?;
-                tracing::info!(%changed, "checks changed");
-                changed
-            }
+            Some(change) => self.bring_into_force(change).await?,
             None => ChecksChanged {
                 unchanged: self.book.in_force.len(),
                 config_generation: self.about.generation,
@@ -247,8 +255,11 @@ impl Store {
     }
 
     async fn applied(&mut self) {
-        if let Err(error) = self.apply().await {
-            tracing::error!(%error, "checks could not be brought into force");
+        let before = self.about.generation;
+        match self.apply().await {
+            Ok(changed) if changed.config_generation != before => tracing::info!(%changed, "checks changed"),
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "checks could not be brought into force"),
         }
     }
 

@@ -58,7 +58,8 @@ impl Book {
 
     /// The check of an id that is in force; where none is, the one that would be first.
     pub(super) fn shown(&self, id: &CheckId) -> Option<CheckShown> {
-        let shown = |report, document: Option<CheckDocument>| CheckShown { v: V1, report, document: document.map(Box::new) };
+        let shown =
+            |report, document: Option<CheckDocument>| CheckShown { v: V1, report, document: document.map(Box::new) };
         if let Some(check) = self.file.get(id) {
             let report = self.reports(id).into_iter().next()?;
             return Some(shown(report, Some(CheckDocument::from(Check::clone(check)))));
