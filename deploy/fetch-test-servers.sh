@@ -33,9 +33,9 @@ is_there() {
 
 # Servers that are Python packages stay in .tools/ (ignored by git). Another set of versions wants another
 # number, here and in tests/src/python_server.rs.
-packages=(grpcio==1.85.1 grpcio-health-checking==1.85.1 websockets==17.4)
+packages=(grpcio==1.85.1 grpcio-health-checking==1.85.1 websockets==17.4 nats-py==2.16.0 msgpack==1.2.4)
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-python=$root/.tools/python-1
+python=$root/.tools/python-2
 if [[ ! -d $python ]]; then
     say "fetching ${packages[*]}"
     mkdir -p "$root/.tools"

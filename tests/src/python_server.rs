@@ -7,7 +7,7 @@ use crate::server_process::{ServerProcess, accepts};
 use crate::tls_fixture::PemFiles;
 
 /// The folder that `deploy/fetch-test-servers.sh` makes.
-const PACKAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../.tools/python-1");
+const PACKAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../.tools/python-2");
 const GRPC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/grpc_server.py");
 const WEBSOCKET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/websocket_server.py");
 

@@ -87,10 +87,18 @@ impl ServerProcess {
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.folder.join("log")).unwrap_or_default()).into_owned()
     }
-}
 
-impl Drop for ServerProcess {
-    fn drop(&mut self) {
+    /// Asks it to end, which it does once it is done with its clients, and returns all that it has printed.
+    pub fn into_log(mut self) -> String {
+        self.end();
+        self.log()
+    }
+
+    /// Asks it to end, and kills it where it does not.
+    fn end(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         // Servers that are asked leave nothing behind, such as shared memory.
         Command::new("kill").arg(self.child.id().to_string()).stderr(Stdio::null()).status().ok();
         let until = Instant::now() + STOP_LIMIT;
@@ -100,6 +108,12 @@ impl Drop for ServerProcess {
         // Both fail only where it has ended already, which is what is wanted.
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        self.end();
         // A folder that stays behind in the temporary directory is no reason to fail a test.
         fs::remove_dir_all(&self.folder).ok();
     }

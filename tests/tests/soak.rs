@@ -15,7 +15,7 @@ use watchpost_agent::{
 };
 use watchpost_bus::{Bus, InProcessBus, NatsBus, NatsOptions};
 use watchpost_model::{CheckType, ProbeSettings, Task};
-use watchpost_probe::{BoxFuture, Probe, ProbeFactory, ProbeSet, Recorder, Resolver, Verdict};
+use watchpost_probe::{BoxFuture, Probe, ProbeFactory, ProbeSet, Recorder, Resolver, TargetFinder, Verdict};
 use watchpost_tests::http_fixture::HttpFixture;
 use watchpost_tests::nats_server::NatsServer;
 use watchpost_tests::process::{Launch, SOON, until};
@@ -58,7 +58,9 @@ async fn start(bus: Arc<dyn Bus>, roles: Roles) -> Agent {
     let size = AT_A_TIME * 2;
     let pool = PoolSettings { size, queue_max: AT_A_TIME * 2, per_check_max: Some(size) };
     settings.pools = [(CheckType::Http, pool)].into();
-    let deps = Deps { bus, clock: Arc::new(SystemClock::default()), resolver: Resolver::system(), probes: frail() };
+    let resolver = Resolver::system();
+    let finder = TargetFinder::standard(&resolver);
+    let deps = Deps { bus, clock: Arc::new(SystemClock::default()), resolver, finder, probes: frail() };
     Agent::start(settings, roles, deps).await.unwrap()
 }
 

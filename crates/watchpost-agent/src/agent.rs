@@ -9,7 +9,7 @@ use std::time::Duration;
 use watchpost_bus::{BusStats, SharedBus};
 use watchpost_core::Tick;
 use watchpost_model::{BastionId, CheckType, InstanceId, RunnerId, StoreReport, Subjects, Timestamp};
-use watchpost_probe::{ProbeOptions, ProbeSet, Resolver, TargetFinder};
+use watchpost_probe::{ProbeSet, Resolver, TargetFinder};
 
 use crate::abandoned::RoleStop;
 use crate::checker::{self, CheckerContext, Lasts};
@@ -51,8 +51,10 @@ pub struct Deps {
     pub bus: SharedBus,
     /// Where its time comes from.
     pub clock: Arc<dyn Clock>,
-    /// Resolves the names of checks that ask for all addresses, and those of sources of targets.
+    /// Resolves the names of checks that ask for all addresses.
     pub resolver: Resolver,
+    /// Looks out for the targets of checks that have a source of them.
+    pub finder: TargetFinder,
     /// What its Runner can check.
     pub probes: ProbeSet,
 }
@@ -134,8 +136,7 @@ impl Agent {
         let subjects = Subjects::new(&settings.prefix, &settings.bastion);
         let (started_at, started) = (deps.clock.now(), deps.clock.tick());
         let (tally, lasts, gate) = (Arc::<Tally>::default(), Arc::<Lasts>::default(), Arc::default());
-        let finder = TargetFinder::new(&ProbeOptions::new(&deps.resolver));
-        let discovery = Discovery::new(finder, Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
+        let discovery = Discovery::new(deps.finder.clone(), Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
         // The Runner first, so that a Checker in the same process finds it listening.
         let runner = match roles {
             Roles::Checker => None,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::{Semaphore, mpsc};
 use watchpost_bus::InProcessBus;
 use watchpost_model::{CheckType, Outcome, ReasonCode, Task, TaskResult};
-use watchpost_probe::{BoxFuture, Probe, Recorder, Verdict};
+use watchpost_probe::{BoxFuture, Probe, Recorder, TargetFinder, Verdict};
 
 use super::*;
 use crate::{GroupPolicy, RunItem, RunReport, RunRequest, SystemClock, run_system};
@@ -64,7 +64,8 @@ impl Rig {
             let pool = PoolSettings { size: WORKERS, per_check_max: Some(WORKERS), ..PoolSettings::default() };
             settings.pools.insert(*check_type, pool);
         }
-        let deps = Deps { bus, clock, resolver: Resolver::system(), probes };
+        let resolver = Resolver::system();
+        let deps = Deps { bus, clock, finder: TargetFinder::standard(&resolver), resolver, probes };
         let Gated { gate, started, poison } = gated;
         Self { agent: Agent::start(settings, roles, deps).await.unwrap(), gate, started, poison }
     }

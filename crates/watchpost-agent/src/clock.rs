@@ -73,6 +73,11 @@ pub(crate) fn timestamp_us(us: i64) -> Timestamp {
     Timestamp::from_microsecond(us).unwrap_or(Timestamp::MAX)
 }
 
+/// The time of day `earlier` before `at`.
+pub(crate) fn earlier(at: Timestamp, earlier: Duration) -> Timestamp {
+    timestamp_us(at.as_microsecond().saturating_sub(i64::try_from(earlier.as_micros()).unwrap_or(i64::MAX)))
+}
+
 /// The time of day `later` after `at`.
 pub(crate) fn later(at: Timestamp, later: Duration) -> Timestamp {
     timestamp_us(at.as_microsecond().saturating_add(i64::try_from(later.as_micros()).unwrap_or(i64::MAX)))

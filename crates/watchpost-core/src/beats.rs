@@ -89,10 +89,9 @@ impl<B> Beats<B> {
     pub fn admit(&mut self, now: Tick) -> bool {
         let refilled = now.since(self.counted_at).as_micros() / REFILL.as_micros();
         let refilled = u32::try_from(refilled).unwrap_or(u32::MAX);
-        if refilled > 0 {
-            self.left = self.left.saturating_add(refilled).min(BURST);
-            self.counted_at = now;
-        }
+        self.left = self.left.saturating_add(refilled).min(BURST);
+        // What is left over of the time counts for the next one.
+        self.counted_at = self.counted_at.after(REFILL * refilled);
         let may = self.left > 0;
         self.left = self.left.saturating_sub(1);
         may

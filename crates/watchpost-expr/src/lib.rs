@@ -58,5 +58,6 @@ mod value;
 pub use error::{CompileError, EvalError, EvalErrorKind, Position};
 pub use program::{Evaluation, Program, compile};
 pub use seen::{Redact, Seen};
+pub use text::similar;
 pub use types::{Environment, Field, RecordType, Type, Variable};
 pub use value::{Bindings, Entries, Items, Value, Values};

@@ -28,8 +28,9 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("`{}`", shortened(text, 40))
 }
 
-/// The name that is most like `wanted`, where one is so like it that it may be meant.
-pub(crate) fn similar<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+/// The name that is most like `wanted`, where one is so like it that it may be meant: at most a third of its letters
+/// differ, and one.
+pub fn similar<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let far = wanted.len().min(64) / 3 + 1;
     names
         .filter(|name| name.len().abs_diff(wanted.len()) <= far)

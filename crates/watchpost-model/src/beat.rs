@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Message;
+use crate::credentials::Token;
 use crate::id::CheckId;
 use crate::message::V1;
-use crate::password::Token;
 use crate::probe::TypeSettings;
 use crate::target::HostPort;
 use crate::text::text_type;
@@ -138,7 +138,8 @@ pub struct BeatTaken {
     pub v: V1,
     /// The check whose job has beaten.
     pub check: CheckId,
-    /// The job counts as silent if no other beat comes before this.
+    /// The job counts as silent if no other beat comes before this; in the past where a job that is silent says that
+    /// it begins, which is no beat.
     #[schemars(with = "String")]
     pub silent_at: Timestamp,
 }

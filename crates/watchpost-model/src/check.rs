@@ -99,7 +99,7 @@ impl ProbeBody {
             Some(templated) => templated.places.fill(target)?,
             None => (ProbeSettings::clone(&self.settings), Expect::clone(&self.expect)),
         };
-        crate::document::validate_size(&settings, &expect).map_err(Invalid::new)?;
+        crate::document::validate_size(&settings, &expect)?;
         let whole = Target { name: settings.target_name(), host_port: settings.host_port(), addresses: Addresses::Any };
         // Where a name is to be resolved, the Runner does so.
         let address = whole.static_endpoints().and_then(|endpoints| endpoints.first()?.address);

@@ -8,58 +8,14 @@ use watchpost_expr::{Field, Type};
 
 use crate::expect::compile_bounded;
 use crate::network::TlsSettings;
-use crate::references::{self, TextPart};
+use crate::payload::Payload;
+use crate::references::TextPart;
 use crate::text::text_type;
 
 /// The most steps of one dialogue.
 pub const STEPS_MAX: usize = 32;
 /// The most that is read for one expectation, in bytes.
 pub const ANSWER_BYTES_MAX: u32 = 64 * 1024;
-
-text_type!(
-    /// Text to send over a connection, at most 4 KiB.
-    Sent,
-    "the text to send",
-    4096,
-    |_| Ok(())
-);
-
-impl Sent {
-    /// The text with `${name}` told apart from the rest. `$${` stands for `${`.
-    ///
-    /// # Errors
-    /// What is wrong with a `${`.
-    pub fn parts(&self) -> Result<Vec<TextPart<'_>>, String> {
-        references::parts(self.as_str())
-    }
-}
-
-text_type!(
-    /// Bytes in hexadecimal, at most 4 KiB of them; white space between them counts for nothing.
-    SentHex,
-    "the bytes to send",
-    16 * 1024,
-    |text| hex(text).map(|_| ())
-);
-
-impl SentHex {
-    /// The bytes.
-    pub fn bytes(&self) -> Vec<u8> {
-        // Invariant: `hex` accepted this very text when the value was made.
-        hex(self.as_str()).unwrap_or_default()
-    }
-}
-
-fn hex(text: &str) -> Result<Vec<u8>, String> {
-    let digits: Option<Vec<u32>> = text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16)).collect();
-    let wrong = || format!("`{}` are not bytes in hexadecimal: expected for example `0d 0a`", crate::shorten(text, 40));
-    let digits = digits.filter(|digits| digits.len() % 2 == 0).ok_or_else(wrong)?;
-    if digits.len() > 2 * 4096 {
-        return Err(format!("there are {} bytes to send: expected at most 4096", digits.len() / 2));
-    }
-    let byte = |pair: &[u32]| pair.iter().fold(0, |byte, digit| byte << 4 | digit);
-    Ok(digits.chunks(2).filter_map(|pair| u8::try_from(byte(pair)).ok()).collect())
-}
 
 text_type!(
     /// A regular expression for a step: as elsewhere, but `^` and `$` match at the borders of lines as well.
@@ -99,12 +55,10 @@ pub(crate) const VARIABLES: &[Field] = &[
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DialogueStep {
-    /// Text to send. `${name}` is what the group of this name captured in an earlier step; `$${` stands for `${`.
+    /// What to send. In a text `${name}` is what the group of this name captured in an earlier step; `$${` stands for
+    /// `${`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub send: Option<Sent>,
-    /// Bytes to send, in hexadecimal, in place of `send`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub send_hex: Option<SentHex>,
+    pub send: Option<Payload>,
     /// A regular expression that what the peer sends must match. What it sent beyond the match stays for the next step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<LinePattern>,
@@ -124,7 +78,7 @@ impl fmt::Debug for DialogueStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |sends: bool| sends.then_some(if self.secret { "[redacted]" } else { "…" });
         f.debug_struct("DialogueStep")
-            .field("send", &shown(self.send.is_some() || self.send_hex.is_some()))
+            .field("send", &shown(self.send.is_some()))
             .field("expect", &self.expect)
             .field("max_bytes", &self.max_bytes)
             .field("starttls", &self.starttls)
@@ -158,16 +112,13 @@ pub(crate) fn validate(key: &str, steps: &[DialogueStep], is_simple: bool, mut i
     let mut known = HashSet::new();
     for (i, step) in steps.iter().enumerate() {
         let wrong = |what: &str| format!("step {} of `{key}.steps` {what}", i + 1);
-        if step.send.is_none() && step.send_hex.is_none() && step.expect.is_none() && step.starttls.is_none() {
-            return Err(wrong("does nothing: expected `send`, `send_hex`, `expect` or `starttls`"));
-        }
-        if step.send.is_some() && step.send_hex.is_some() {
-            return Err(wrong("has `send` and `send_hex`: expected one of them"));
+        if step.send.is_none() && step.expect.is_none() && step.starttls.is_none() {
+            return Err(wrong("does nothing: expected `send`, `expect` or `starttls`"));
         }
         if step.max_bytes.is_some() && step.expect.is_none() {
             return Err(wrong("has `max_bytes` without `expect`: expected both, or neither"));
         }
-        if let Some(send) = &step.send {
+        if let Some(Payload::Text(send)) = &step.send {
             for part in send.parts().map_err(|why| wrong(&format!("cannot be sent: {why}")))? {
                 if let TextPart::Captured(name) = part
                     && !known.contains(name)
@@ -194,13 +145,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_written_in_hexadecimal() {
-        assert_eq!("0d 0A\nff00".parse::<SentHex>().unwrap().bytes(), [13, 10, 255, 0]);
-        assert!("0d0".parse::<SentHex>().is_err() && "xx".parse::<SentHex>().is_err());
-        assert!("00".repeat(4096).parse::<SentHex>().is_ok() && "00".repeat(4097).parse::<SentHex>().is_err());
-    }
-
-    #[test]
     fn steps_that_make_no_sense_are_named() {
         let told = |steps: &str, is_tls| {
             let steps: Vec<DialogueStep> = serde_json::from_str(steps).unwrap();
@@ -212,7 +156,6 @@ mod tests {
             (r#"[{"expect": "x"}, {"send": "${a}"}]"#, false, "step 2 of `tcp.steps` sends `${a}`, which no earlier"),
             (r#"[{"send": "${a}", "expect": "(?P<a>x)"}]"#, false, "step 1 of `tcp.steps` sends `${a}`"),
             (r#"[{"send": "${a"}]"#, false, "cannot be sent: `${a` is no reference"),
-            (r#"[{"send": "a", "send_hex": "00"}]"#, false, "expected one of them"),
             (r#"[{"send": "a", "max_bytes": 1}]"#, false, "`max_bytes` without `expect`"),
             (r#"[{"starttls": {}}]"#, true, "begins TLS, which there is already"),
             (r#"[{"starttls": {}}, {"starttls": {}}]"#, false, "step 2 of `tcp.steps` begins TLS"),

@@ -100,30 +100,30 @@ impl Phase {
 pub enum TypeEvidence {
     /// Of an exchange of texts.
     Dialogue(DialogueEvidence),
-    /// Of a mail server.
-    Mail(MailEvidence),
-    /// Of a program that was run.
-    Exec(ExecEvidence),
-    /// Of a job that reports in by itself.
-    Heartbeat(HeartbeatEvidence),
     /// Of a name server.
     Dns(DnsEvidence),
+    /// Of echo requests.
+    Icmp(IcmpEvidence),
     /// Of a gRPC server.
     Grpc(GrpcEvidence),
     /// Of a WebSocket server.
     Websocket(WebsocketEvidence),
     /// Of an SSH server.
     Ssh(SshEvidence),
+    /// Of a mail server.
+    Mail(MailEvidence),
     /// Of a Redis server.
     Redis(RedisEvidence),
     /// Of a PostgreSQL server.
     Postgres(PostgresEvidence),
     /// Of a MySQL or MariaDB server.
     Mysql(MysqlEvidence),
-    /// Of echo requests.
-    Icmp(IcmpEvidence),
     /// Of a time server.
     Ntp(NtpEvidence),
+    /// Of a program that was run.
+    Exec(ExecEvidence),
+    /// Of a job that reports in by itself.
+    Heartbeat(HeartbeatEvidence),
     /// Of a flow of requests.
     Steps(StepsEvidence),
 }

@@ -85,6 +85,7 @@ macro_rules! name {
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 schemars::json_schema!({
                     "type": "string",
+                    "description": concat!("A ", $what, ": 1 to 64 of `A-Z a-z 0-9 _ -`."),
                     "pattern": "^[A-Za-z0-9_-]{1,64}$",
                 })
             }

@@ -86,6 +86,8 @@ impl Serialize for JsonExpect {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Present(present) => serializer.collect_map([("present", present)]),
+            // As a type of its own, so that it may be a template.
+            Self::Equals(Json::String(text)) => serializer.serialize_newtype_struct("JsonText", text),
             Self::Equals(value) => value.serialize(serializer),
             Self::Matches(pattern) => serializer.collect_map([("matches", pattern)]),
         }

@@ -24,6 +24,7 @@ mod beat;
 mod check;
 mod codec;
 mod control;
+mod credentials;
 mod dialogue;
 mod dns;
 mod document;
@@ -36,6 +37,7 @@ mod heartbeat;
 mod http;
 mod icmp;
 mod id;
+mod invalid;
 mod json_path;
 mod mail;
 mod message;
@@ -43,7 +45,7 @@ mod mysql;
 mod network;
 mod ntp;
 mod outcome;
-mod password;
+mod payload;
 mod postgres;
 mod probe;
 mod redis;
@@ -80,7 +82,8 @@ pub use control::{
     SetLogLevel, Standing, StoreReport, StoreState, TasksCancelled, TasksHeld, TestCheck, TestCutOff, TestEnd,
     TestReport, TestReportKind, Verb,
 };
-pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX, Sent, SentHex};
+pub use credentials::{Password, Token};
+pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX};
 pub use dns::{
     DnsExpect, DnsName, DnsSettings, DnsTransport, DohMethod, DohPath, DohSettings, FlagsExpect, Rcode, RecordData,
     RecordType, RecordsExpect,
@@ -96,11 +99,12 @@ pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, R
 pub use grpc::{GrpcSettings, ServiceName};
 pub use heartbeat::{BusReport, ErrorSeen, Heartbeat, OutboxReport, PoolReport, Role};
 pub use http::{
-    BODY_SENT_BYTES_MAX, Base64Text, BasicAuth, BasicUser, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl,
-    HttpVersion, Proxy, ProxyKind, ProxyUrl, REDIRECTS_MAX,
+    BasicAuth, BasicUser, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl, HttpVersion, Proxy, ProxyKind,
+    ProxyUrl, REDIRECTS_MAX,
 };
 pub use icmp::{ECHO_COUNT_MAX, IcmpSettings};
 pub use id::{BastionGroup, BastionId, CheckId, InstanceId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
+pub use invalid::Invalid;
 pub use json_path::{JsonExpect, JsonPath, compile_json_path};
 pub use mail::{HeloName, ImapSettings, MailLogin, MailUser, Pop3Settings, SmtpSettings, StartTls};
 pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
@@ -108,7 +112,7 @@ pub use mysql::MysqlSettings;
 pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
 pub use ntp::NtpSettings;
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
-pub use password::{Password, Token};
+pub use payload::{Base64, Hex, Payload, PayloadText};
 pub use postgres::PostgresSettings;
 pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
@@ -137,22 +141,13 @@ pub use time::{
     TIMEOUT_MAX, Timeout, Ttl, Wait, parse_duration,
 };
 pub use tls::{AlpnProtocol, TlsCheckSettings};
-pub use udp::{SentBase64, UdpSettings};
+pub use udp::{DATAGRAM_SENT_BYTES_MAX, UdpSettings};
 pub use unix::{SocketPath, UnixSettings};
 pub use value::{DatabaseName, ExpectedValue, LoginName, Query, TlsMode, ValueExpect};
 pub use verdict::{RunVerdict, VerdictOf};
-pub use websocket::{MessageText, Subprotocol, WebsocketSettings, WebsocketUrl};
+pub use websocket::{Subprotocol, WebsocketSettings, WebsocketUrl};
+
+pub use watchpost_expr::similar;
 
 /// A moment in UTC; on the wire an RFC 3339 text.
 pub use jiff::Timestamp;
-
-/// Why a value is not acceptable, in words that name what was expected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Invalid(String);
-
-impl Invalid {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
-    }
-}

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use watchpost_expr::{Field, Type};
 
+use crate::credentials::Password;
 use crate::network::{RouteSettings, TlsSettings};
-use crate::password::Password;
 use crate::probe::TypeSettings;
 use crate::target::HostPort;
 use crate::value::{DatabaseName, LoginName, Query, TlsMode, ValueExpect};

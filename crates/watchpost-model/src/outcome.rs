@@ -242,7 +242,7 @@ reason_codes! {
     FileUnusable = "file_unusable",
     /// This process may not do on this machine what the check needs.
     NotPermitted = "not_permitted",
-    /// This machine has no such address as the check is to connect from.
+    /// This machine has no such address as the check is to connect from, or the target has none of its kind.
     SourceAddressUnusable = "source_address_unusable",
     /// This machine has no certificate authorities, so no certificate can be verified.
     NoTrustRoots = "no_trust_roots",

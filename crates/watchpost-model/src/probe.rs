@@ -56,6 +56,14 @@ pub(crate) trait TypeSettings {
         Ok(())
     }
 
+    /// The same of types that are made of parts, with the part's key below the type's own.
+    ///
+    /// # Errors
+    /// What does not hold, and where.
+    fn validate_parts(&self) -> Result<(), Invalid> {
+        Ok(())
+    }
+
     /// Whether a certificate is held against the host that they name, so that the check cannot be
     /// pointed at other addresses where that host is an address itself.
     fn verifies_host(&self) -> bool {
@@ -146,26 +154,20 @@ check_types! {
     Http(HttpSettings) = http,
     /// A TCP connection, optionally with an exchange of text.
     Tcp(TcpSettings) = tcp,
-    /// A program that speaks the interface of Nagios plugins.
-    Exec(ExecSettings) = exec,
-    /// A job that reports in by itself; the Checker settles its runs, and no worker does.
-    Heartbeat(HeartbeatSettings) = heartbeat,
+    /// A TLS handshake, and the certificate that the server shows.
+    Tls(TlsCheckSettings) = tls,
     /// A question to a name server.
     Dns(DnsSettings) = dns,
+    /// Echo requests.
+    Icmp(IcmpSettings) = icmp,
     /// The health of a gRPC service.
     Grpc(GrpcSettings) = grpc,
     /// A WebSocket, optionally with an exchange of messages.
     Websocket(WebsocketSettings) = websocket,
+    /// A datagram, and optionally its answer.
+    Udp(UdpSettings) = udp,
     /// An SSH server.
     Ssh(SshSettings) = ssh,
-    /// A Redis server, or one that speaks its protocol.
-    Redis(RedisSettings) = redis,
-    /// A PostgreSQL server.
-    Postgres(PostgresSettings) = postgres,
-    /// A MySQL or MariaDB server.
-    Mysql(MysqlSettings) = mysql,
-    /// A TLS handshake, and the certificate that the server shows.
-    Tls(TlsCheckSettings) = tls,
     /// A connection to a socket in the file system, optionally with an exchange of text.
     Unix(UnixSettings) = unix,
     /// A visit to a mail server by SMTP.
@@ -174,12 +176,18 @@ check_types! {
     Imap(ImapSettings) = imap,
     /// A visit to a mail server by POP3.
     Pop3(Pop3Settings) = pop3,
-    /// Echo requests.
-    Icmp(IcmpSettings) = icmp,
-    /// A datagram, and optionally its answer.
-    Udp(UdpSettings) = udp,
+    /// A Redis server, or one that speaks its protocol.
+    Redis(RedisSettings) = redis,
+    /// A PostgreSQL server.
+    Postgres(PostgresSettings) = postgres,
+    /// A MySQL or MariaDB server.
+    Mysql(MysqlSettings) = mysql,
     /// A question to a time server.
     Ntp(NtpSettings) = ntp,
+    /// A program that speaks the interface of Nagios plugins.
+    Exec(ExecSettings) = exec,
+    /// A job that reports in by itself; the Checker settles its runs, and no worker does.
+    Heartbeat(HeartbeatSettings) = heartbeat,
     /// A flow of HTTP requests, with values carried from one to the next.
     Steps(StepsSettings) = steps,
 }
@@ -188,7 +196,7 @@ check_types! {
 trait Told {
     fn host_port(&self) -> Option<HostPort>;
     fn target_name(&self) -> String;
-    fn validate(&self) -> Result<(), String>;
+    fn validate(&self) -> Result<(), Invalid>;
     fn verifies_host(&self) -> bool;
 }
 
@@ -201,8 +209,9 @@ impl<T: TypeSettings> Told for T {
         TypeSettings::target_name(self)
     }
 
-    fn validate(&self) -> Result<(), String> {
-        TypeSettings::validate(self)
+    fn validate(&self) -> Result<(), Invalid> {
+        TypeSettings::validate(self).map_err(Invalid::new)?;
+        self.validate_parts()
     }
 
     fn verifies_host(&self) -> bool {
@@ -261,28 +270,40 @@ impl ProbeSettings {
 
     /// What holds between the parts, beyond what each part's own type guarantees.
     pub(crate) fn validate(&self, expect: &Expect) -> Result<(), Invalid> {
-        self.of_type().validate().map_err(Invalid::new)?;
         let check_type = self.check_type();
-        if let Some(key) = expect.first_key_that_is_not_of(check_type.expects()) {
-            return Err(Invalid::new(format!(
-                "`expect.{key}` has no meaning for a check of the type {check_type}: expected {} there",
-                keys(check_type)
-            )));
-        }
-        for expression in &expect.that.0 {
-            if let Err(error) = compile_expression(expression, check_type) {
-                let shown = crate::shorten(expression.as_str(), 200);
-                return Err(Invalid::new(format!("`expect.that`: in `{shown}`, {error}")));
-            }
-        }
-        if expect.assertion_count() > ASSERTIONS_MAX {
-            return Err(Invalid::new(format!(
-                "`expect` has {} assertions: expected at most {ASSERTIONS_MAX}",
-                expect.assertion_count()
-            )));
-        }
-        Ok(())
+        self.of_type().validate().map_err(|why| why.within(check_type.as_str()))?;
+        validate_expect(expect, check_type).map_err(|why| why.within("expect"))
     }
+}
+
+fn validate_expect(expect: &Expect, check_type: CheckType) -> Result<(), Invalid> {
+    if let Some(key) = expect.first_key_that_is_not_of(check_type.expects()) {
+        let message = format!(
+            "`expect.{key}` has no meaning for a check of the type {check_type}: expected {} there",
+            keys(check_type)
+        );
+        return Err(Invalid::new(message).at(key));
+    }
+    validate_expressions(expect, check_type)?;
+    if expect.assertion_count() > ASSERTIONS_MAX {
+        return Err(Invalid::new(format!(
+            "`expect` has {} assertions: expected at most {ASSERTIONS_MAX}",
+            expect.assertion_count()
+        )));
+    }
+    Ok(())
+}
+
+/// Whether each expression of `expect` can be compiled; keys are those below `expect`.
+pub(crate) fn validate_expressions(expect: &Expect, check_type: CheckType) -> Result<(), Invalid> {
+    for (i, expression) in expect.that.0.iter().enumerate() {
+        if let Err(error) = compile_expression(expression, check_type) {
+            let shown = crate::shorten(expression.as_str(), 200);
+            let message = format!("`expect.that`: in `{shown}`, {error}");
+            return Err(Invalid::new(message).at(format!("that[{i}]")).behind(error.position.offset));
+        }
+    }
+    Ok(())
 }
 
 /// Compiles an expression about an answer to a check of the type `check_type`.

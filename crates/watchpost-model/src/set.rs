@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::check::Check;
 use crate::id::CheckId;
+use crate::similar;
 
 /// How deep groups may nest: a group of plain checks is 1 deep.
 pub const GROUP_DEPTH_MAX: usize = 16;
@@ -221,15 +222,8 @@ impl Walk<'_> {
 
     /// The id that is most like `wanted`, where one is so like it that it may be meant.
     fn similar_to(&self, wanted: &CheckId) -> Option<CheckId> {
-        let far = wanted.as_str().len() / 3 + 1;
-        self.checks
-            .iter()
-            .map(Check::id)
-            .filter(|id| id.as_str().len().abs_diff(wanted.as_str().len()) <= far)
-            .map(|id| (distance(id.as_str().as_bytes(), wanted.as_str().as_bytes()), id))
-            .filter(|(distance, _)| *distance <= far)
-            .min_by_key(|(distance, _)| *distance)
-            .map(|(_, id)| id.clone())
+        let ids = self.checks.iter().map(|check| check.id().as_str());
+        similar(wanted.as_str(), ids).and_then(|id| id.parse().ok())
     }
 }
 
@@ -239,20 +233,4 @@ impl Step {
         self.sum.depth = self.sum.depth.max(part.depth);
         self.sum.runs += part.runs;
     }
-}
-
-/// How many letters must be put in, taken out or replaced to make `b` of `a` (Levenshtein's
-/// distance); upper and lower case count as the same.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    // Row `i` of the table: the distance of the first `i` letters of `a` from each beginning of `b`.
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(!x.eq_ignore_ascii_case(y));
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -15,9 +15,8 @@ use crate::template::first_template;
 use crate::{Invalid, Timestamp};
 
 /// One run of a check against one endpoint, on its way to a worker.
-///
-/// Not `Clone`: a task is moved from hand to hand, and whoever holds it is the only one who can
-/// run it. Its settings are shared, since nothing ever changes them.
+// Not `Clone`: a task is moved from hand to hand, and whoever holds it is the only one who can
+// run it. Its settings are shared, since nothing ever changes them.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Task {
     /// The protocol version, 1.

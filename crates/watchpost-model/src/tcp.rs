@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use watchpost_expr::Field;
 
-use crate::dialogue::{self, DialogueStep, Sent};
+use crate::dialogue::{self, DialogueStep};
 use crate::expect::Pattern;
 use crate::network::{RouteSettings, TlsSettings};
+use crate::payload::Payload;
 use crate::probe::TypeSettings;
 use crate::target::HostPort;
 
@@ -16,9 +17,9 @@ use crate::target::HostPort;
 pub struct TcpSettings {
     /// Where to connect: `host:port`.
     pub address: HostPort,
-    /// Text to send once connected.
+    /// What to send once connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub send: Option<Sent>,
+    pub send: Option<Payload>,
     /// A regular expression that what the peer sends must match; at most 64 KiB are read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Pattern>,

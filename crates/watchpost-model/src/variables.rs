@@ -48,6 +48,11 @@ static TLS: RecordType = RecordType {
     ],
 };
 
+static TARGET: RecordType = RecordType {
+    name: "record target",
+    fields: &[Field::new("labels", Type::Map(&Type::String), "the labels of the target, as results show them")],
+};
+
 /// What every check type has.
 pub(crate) const COMMON: &[Field] = &[
     Field::new("phases", Type::Record(&PHASES), "how long each phase took; of several hops, of the last"),
@@ -57,4 +62,5 @@ pub(crate) const COMMON: &[Field] = &[
         .absent_because("nothing was connected to"),
     Field::new("resolved", TEXTS, "the addresses that the name resolved to"),
     Field::new("metrics", Type::Map(&Type::Double), "the check's numbers by name"),
+    Field::new("target", Type::Record(&TARGET), "what is known of the target besides"),
 ];

@@ -10,6 +10,7 @@ use crate::HeaderName;
 use crate::expect::Pattern;
 use crate::http::{HeaderValue, HttpAuth};
 use crate::network::{RouteSettings, TlsSettings};
+use crate::payload::Payload;
 use crate::probe::TypeSettings;
 use crate::target::HostPort;
 use crate::text::text_type;
@@ -36,14 +37,6 @@ text_type!(
         Ok(_) => Ok(()),
         Err(_) => Err(format!("`{}` is not a subprotocol: expected for example `graphql-ws`", crate::shorten(text, 60))),
     }
-);
-
-text_type!(
-    /// A message to send, at most 4 KiB.
-    MessageText,
-    "the message to send",
-    4096,
-    |_| Ok(())
 );
 
 fn parse(text: &str) -> Result<url::Url, String> {
@@ -110,12 +103,9 @@ pub struct WebsocketSettings {
     /// The subprotocols to offer, best first; at most 16. The server must choose one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subprotocols: Vec<Subprotocol>,
-    /// A message to send once connected, at most 4 KiB.
+    /// A message to send once connected: a text, or bytes, which go out as a binary message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub send: Option<MessageText>,
-    /// Whether `send` goes out as a binary message; `false` if left out.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub binary: bool,
+    pub send: Option<Payload>,
     /// Whether the server must answer a ping; `false` if left out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ping: bool,
@@ -139,7 +129,6 @@ impl WebsocketSettings {
             auth: None,
             subprotocols: Vec::new(),
             send: None,
-            binary: false,
             ping: false,
             expect: None,
             tls: TlsSettings::default(),
@@ -191,9 +180,6 @@ impl TypeSettings for WebsocketSettings {
         }
         if self.auth.is_some() && self.headers.keys().any(|name| name.as_str() == "authorization") {
             return Err("`websocket.auth` and the header `authorization` say the same: expected one of them".into());
-        }
-        if self.binary && self.send.is_none() {
-            return Err("`websocket.binary` speaks of `websocket.send`, which is missing".into());
         }
         Ok(())
     }

@@ -2,32 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what cannot be read fails its test")]
 
+mod written;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
 
 use watchpost_expr::Variable;
 use watchpost_model::{CheckType, REASON_CODES};
-
-fn page(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)
-}
-
-/// What stands in `page` between `<!-- NAME -->` and `<!-- end -->` must be `expected`.
-fn holds(page_name: &str, name: &str, expected: &str) {
-    let path = page(page_name);
-    let text = std::fs::read_to_string(&path).unwrap();
-    let begin = format!("<!-- {name} -->\n");
-    let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{page_name} has no {begin}"));
-    let (listed, after) =
-        rest.split_once("<!-- end -->").unwrap_or_else(|| panic!("{page_name} has no end of {begin}"));
-    if listed == expected {
-        return;
-    }
-    let writes = std::env::var_os("WATCHPOST_WRITE_DOCS").is_some();
-    assert!(writes, "{page_name} is not what the model declares; run this with WATCHPOST_WRITE_DOCS=1:\n{expected}");
-    std::fs::write(&path, format!("{before}{begin}{expected}<!-- end -->{after}")).unwrap();
-}
+use written::{holds, page};
 
 fn table(variables: &[Variable]) -> String {
     let mut table = String::from("| variable | type | what it is |\n|---|---|---|\n");
@@ -52,7 +34,8 @@ fn the_page_on_expressions_lists_every_variable_of_every_type() {
         of(check_type).into_iter().for_each(|variable| *count.entry(variable.path).or_default() += 1);
     }
     let root = |path: &str| path.split(['.', '[']).next().unwrap_or_default().to_owned();
-    let common = |path: &str| ["phases", "tls", "address", "resolved", "metrics"].contains(&root(path).as_str());
+    let common =
+        |path: &str| ["phases", "tls", "address", "resolved", "metrics", "target"].contains(&root(path).as_str());
     let any = of(CheckType::ALL[0]);
     let everyone: Vec<Variable> = any.into_iter().filter(|variable| common(&variable.path)).collect();
     assert!(everyone.iter().all(|variable| count[&variable.path] == CheckType::ALL.len()), "{count:?}");

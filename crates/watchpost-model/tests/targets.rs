@@ -109,6 +109,61 @@ fn a_label_is_a_text_in_an_expression_whatever_it_holds() {
 }
 
 #[test]
+fn texts_of_every_type_can_be_filled_in_and_secrets_cannot() {
+    const KEY: &str = "SHA256:abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+    let server = target("10.0.0.7:25", &[("l", "label"), ("key", KEY)]);
+    for settings in [
+        r#""ssh": {"address": "{{target.address}}", "fingerprint": "{{target.labels.key}}"}"#,
+        r#""smtp": {"address": "{{target.address}}", "helo_name": "{{target.labels.l}}.example",
+            "auth": {"username": "{{target.labels.l}}", "password": "hunter2"}}"#,
+        r#""websocket": {"url": "ws://{{target.address}}/", "send": "{{target.labels.l}}",
+            "subprotocols": ["{{target.labels.l}}"]}"#,
+        r#""dns": {"name": "a", "server": "{{target.host}}", "transport": "https", "https": {"path": "/{{target.labels.l}}"}}"#,
+        r#""grpc": {"address": "{{target.address}}", "service": "{{target.labels.l}}"}"#,
+        r#""postgres": {"address": "{{target.address}}", "user": "{{target.labels.l}}", "database": "{{target.labels.l}}"}"#,
+        r#""redis": {"address": "{{target.address}}", "command": ["GET", "{{target.labels.l}}"]}"#,
+        r#""udp": {"address": "{{target.address}}", "send": "${{{target.labels.l}}}"}"#,
+        r#""ntp": {"server": "{{target.host}}"}"#,
+        r#""icmp": {"host": "{{target.host}}"}"#,
+        r#""http": {"url": "http://{{target.address}}/"}, "expect": {"json_path": {"$.a": "{{target.labels.l}}"}}"#,
+        r#""steps": [{"http": {"url": "http://{{target.address}}/{{target.labels.l}}"},
+            "expect": {"json_path": {"$.a": "{{target.labels.l}}"}}}]"#,
+    ] {
+        let check = listed(settings).unwrap_or_else(|error| panic!("{settings}: {error}"));
+        let (body, _) = aim(&check, &server).unwrap_or_else(|error| panic!("{settings}: {error}"));
+        let written = serde_json::to_string(&(&*body.settings, &*body.expect)).unwrap();
+        assert!(!written.contains("{{target.") && (written.contains("10.0.0.7")), "{written}");
+    }
+    for settings in [
+        r#""http": {"url": "http://{{target.address}}", "auth": {"bearer": "{{target.labels.l}}"}}"#,
+        r#""http": {"url": "http://{{target.address}}", "auth": {"basic": {"username": "a", "password": "{{target.labels.l}}"}}}"#,
+        r#""redis": {"address": "{{target.address}}", "password": "{{target.labels.l}}"}"#,
+        r#""postgres": {"address": "{{target.address}}", "user": "a", "query": "{{target.labels.l}}"}"#,
+    ] {
+        let error = listed(settings).unwrap_err();
+        assert!(error.contains("`{{target.labels.l}}` cannot be filled in here"), "{settings}: {error}");
+    }
+}
+
+/// A label comes from elsewhere, and must not learn what an answer held.
+#[test]
+fn a_label_makes_no_reference_to_what_a_check_captures() {
+    let steps = r#""steps": [{"http": {"url": "http://{{target.address}}/"}, "capture": {"token": {"json_path": "$.t"}}},
+        {"http": {"url": "http://{{target.address}}/", "headers": {"X-A": "${token} {{target.labels.l}}"}}}]"#;
+    let tcp = r#""tcp": {"address": "{{target.address}}", "steps": [{"expect": "(?P<token>.*)"}, {"send": "{{target.labels.l}}"}]}"#;
+    for settings in [steps, tcp] {
+        let check = listed(settings).unwrap();
+        assert!(aim(&check, &target("a:1", &[("l", "plain $5")])).is_ok());
+        for label in ["${token}", "$${token}"] {
+            let error = aim(&check, &target("a:1", &[("l", label)])).unwrap_err();
+            assert!(error.contains("would make a reference to a capture"), "{error}");
+        }
+    }
+    let http = listed(r#""http": {"url": "http://{{target.address}}/", "body": "{{target.labels.l}}"}"#).unwrap();
+    assert!(aim(&http, &target("a:1", &[("l", "${token}")])).is_ok());
+}
+
+#[test]
 fn a_check_with_templates_it_cannot_fill_in_is_refused() {
     for (json, told) in [
         (
@@ -141,7 +196,11 @@ fn a_check_with_templates_it_cannot_fill_in_is_refused() {
         (r#""http": {"url": "{{target.address}}"}"#, "with values filled in, "),
         (
             r#""http": {"url": "http://{{target.address}}", "body": "{{target.nothing}}"}"#,
-            "`http.body`: `{{target.nothing}}`",
+            "`{{target.nothing}}` cannot be filled in: there is no `target.nothing`",
+        ),
+        (
+            r#""http": {"url": "http://{{target.address}}", "body": {"file": "/{{target.host}}"}}"#,
+            "cannot be filled in here",
         ),
         (r#""http": {"url": "http://{{target.address}}", "method": "{{target.port}}"}"#, "cannot be filled in here"),
         (

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value as Json, json};
 use watchpost_expr::{Value, Values};
-use watchpost_model::{PhasesUs, TlsEvidence};
+use watchpost_model::{Labels, PhasesUs, TlsEvidence};
 
 use crate::recorder::Seen;
 
@@ -12,17 +12,20 @@ pub(crate) struct Facts<'a> {
     of_type: &'a dyn Values,
     phases: Record,
     tls: Option<Record>,
+    target: Record,
     rest: Json,
 }
 
 impl<'a> Facts<'a> {
-    pub(crate) fn new(of_type: &'a dyn Values, seen: &Seen) -> Self {
+    pub(crate) fn new(of_type: &'a dyn Values, seen: &Seen, labels: &Labels) -> Self {
         let rest = json!({
             "address": seen.address.map(|address| address.to_string()),
             "resolved": seen.resolved,
             "metrics": seen.metrics,
         });
-        Self { of_type, phases: phases(&seen.phases), tls: seen.tls.as_ref().map(|tls| self::tls(tls, seen)), rest }
+        let target = Record(Map::from_iter([("labels".to_owned(), json!(labels))]));
+        let tls = seen.tls.as_ref().map(|tls| self::tls(tls, seen));
+        Self { of_type, phases: phases(&seen.phases), tls, target, rest }
     }
 }
 
@@ -31,6 +34,7 @@ impl Values for Facts<'_> {
         match name {
             "phases" => Some(Value::Record(&self.phases)),
             "tls" => self.tls.as_ref().map(|tls| Value::Record(tls)),
+            "target" => Some(Value::Record(&self.target)),
             name => self.of_type.get(name).or_else(|| present(&self.rest, name)),
         }
     }
@@ -95,7 +99,8 @@ mod tests {
     fn holds(expression: &str, seen: &Seen, of_type: &Json) -> Result<bool, String> {
         let program = compile_expression(&expression.parse().unwrap(), CheckType::Http).unwrap();
         let fields = Fields(of_type);
-        program.evaluate(&Facts::new(&fields, seen)).map(|e| e.holds).map_err(|e| e.message)
+        let labels = Labels::new([("env".to_owned(), "prod".to_owned())]).unwrap();
+        program.evaluate(&Facts::new(&fields, seen, &labels)).map(|e| e.holds).map_err(|e| e.message)
     }
 
     #[test]
@@ -121,6 +126,8 @@ mod tests {
             ("address.startsWith('10.0.0.1:') && resolved == ['10.0.0.1']", Ok(true)),
             ("metrics['n'] == 2 && !('m' in metrics)", Ok(true)),
             ("status == 200", Ok(true)),
+            ("target.labels.env == 'prod' && !('team' in target.labels)", Ok(true)),
+            ("target.labels['env'].startsWith('x')", Ok(false)),
         ] {
             assert_eq!(holds(expression, &seen, &none), expected.map_err(str::to_owned), "{expression}");
         }

@@ -1,11 +1,12 @@
 //! Files that a check names, on the machine that runs it. They are read anew for each check: whoever
 //! changes them need not tell anybody.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-use watchpost_model::{FilePath, Reason, ReasonCode};
+use watchpost_model::{FilePath, Payload, Reason, ReasonCode};
 
 use crate::{Verdict, failure};
 
@@ -25,6 +26,17 @@ pub(crate) async fn read(file: &FilePath) -> Result<Vec<u8>, Verdict> {
         Ok(Ok(_)) => Err(unusable(file, &format!("has more than {FILE_BYTES_MAX} bytes"))),
         Ok(Err(error)) => Err(unusable(file, &format!("cannot be read: {}", failure::plain(&error)))),
         Err(_) => Err(unusable(file, "cannot be read")),
+    }
+}
+
+/// What `payload` says is to be sent.
+///
+/// # Errors
+/// The verdict on a file that cannot be read, or is too large.
+pub(crate) async fn payload(payload: &Payload) -> Result<Cow<'_, [u8]>, Verdict> {
+    match payload.bytes() {
+        Ok(bytes) => Ok(bytes),
+        Err(file) => read(file).await.map(Cow::Owned),
     }
 }
 

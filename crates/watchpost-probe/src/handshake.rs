@@ -34,12 +34,7 @@ impl TlsProbe {
             return failure::bad_task();
         };
         recorder.hop(settings.address.to_string());
-        let to = Destination {
-            host: settings.address.host(),
-            port: settings.address.port(),
-            endpoint: task.endpoint.address,
-            route: &settings.route,
-        };
+        let to = Destination::of(task, &settings.address, &settings.route);
         let offered: Vec<&[u8]> = settings.alpn.iter().map(|protocol| protocol.as_str().as_bytes()).collect();
         let handshake = match self.context.tls.prepare(to.host, &settings.tls, &offered).await {
             Ok(handshake) => handshake,

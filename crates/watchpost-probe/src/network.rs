@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpSocket, TcpStream};
-use watchpost_model::{IpPreference, Reason, ReasonCode, RouteSettings, shown_address};
+use watchpost_model::{HostPort, IpPreference, Reason, ReasonCode, RouteSettings, Task, shown_address};
 
 use crate::recorder::{Recorder, Stage};
 use crate::resolver::Resolver;
@@ -35,7 +35,12 @@ pub(crate) struct Destination<'a> {
     pub(crate) route: &'a RouteSettings,
 }
 
-impl Destination<'_> {
+impl<'a> Destination<'a> {
+    /// Where `task` goes whose settings name `address`.
+    pub(crate) fn of(task: &Task, address: &'a HostPort, route: &'a RouteSettings) -> Self {
+        Self { host: address.host(), port: address.port(), endpoint: task.endpoint.address, route }
+    }
+
     /// The peer as sentences call it: the address, and the name where that is another.
     pub(crate) fn whom(&self, address: Option<SocketAddr>) -> String {
         let is_name = self.host.parse::<IpAddr>().is_err();
@@ -113,7 +118,7 @@ impl Network {
         if let Some(source) = to.route.source_address {
             has_source(source)?;
         }
-        let addresses = self.addresses(to, recorder).await?;
+        let addresses = of_the_source(to, self.addresses(to, recorder).await?)?;
         recorder.enter(Stage::Connect);
         let Some(preferred) = addresses.first().copied() else { return Err(failure::bad_task()) };
         recorder.connected_to(preferred);
@@ -169,6 +174,21 @@ fn has_source(source: IpAddr) -> Result<(), Verdict> {
     let Err(error) = std::net::UdpSocket::bind((source, 0)) else { return Ok(()) };
     let message = format!("the check is to connect from {source}, and this machine cannot: {}", failure::plain(&error));
     Err(Verdict::cancelled(Reason::new(ReasonCode::SourceAddressUnusable, message)))
+}
+
+/// Those of `addresses` that can be reached from the address that the check is to connect from.
+///
+/// # Errors
+/// The verdict where there is none, which says nothing about the target.
+fn of_the_source(to: Destination<'_>, mut addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Verdict> {
+    let Some(source) = to.route.source_address else { return Ok(addresses) };
+    addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
+    if addresses.is_empty() {
+        let kind = if source.is_ipv4() { "IPv4" } else { "IPv6" };
+        let message = format!("the check is to connect from {source}, and {} has no {kind} address", to.host);
+        return Err(Verdict::cancelled(Reason::new(ReasonCode::SourceAddressUnusable, message)));
+    }
+    Ok(addresses)
 }
 
 async fn dial(address: SocketAddr, route: &RouteSettings) -> io::Result<TcpStream> {

@@ -8,7 +8,7 @@ use regex::bytes::Regex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
-use watchpost_model::{HeaderName, Pattern, Reason, Task, compile_pattern};
+use watchpost_model::{HeaderName, Labels, Pattern, Reason, Task, compile_pattern};
 
 use crate::recorder::{Evidence, Recorder};
 use crate::secret::REDACTED;
@@ -90,7 +90,17 @@ impl Redaction {
         }
     }
 
-    fn hide_in(&self, text: &mut String) {
+    /// Hides what is to be hidden in what a source said of a target.
+    pub(crate) fn hide_in_labels(&self, labels: &Labels) -> Labels {
+        let hidden = |value: &str| {
+            let mut text = value.to_owned();
+            self.hide_in(&mut text);
+            (text != value).then_some(text)
+        };
+        if self.is_empty() { labels.clone() } else { labels.changed(hidden) }
+    }
+
+    pub(crate) fn hide_in(&self, text: &mut String) {
         let Some(rules) = &self.0 else { return };
         for pattern in &rules.patterns {
             if let Cow::Owned(hidden) =

@@ -26,12 +26,7 @@ impl TcpProbe {
             return Err(failure::bad_task());
         };
         recorder.hop(settings.address.to_string());
-        let to = Destination {
-            host: settings.address.host(),
-            port: settings.address.port(),
-            endpoint: task.endpoint.address,
-            route: &settings.route,
-        };
+        let to = Destination::of(task, &settings.address, &settings.route);
         let script = Script {
             send: settings.send.as_ref(),
             expect: settings.expect.as_ref(),

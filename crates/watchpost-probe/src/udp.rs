@@ -1,10 +1,14 @@
 //! The `udp` check type: a datagram, and optionally its answer.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use regex::bytes::Regex;
 use tokio::time::Instant;
-use watchpost_model::{DialogueEvidence, Pattern, ProbeSettings, ReasonCode, Side, Task, TypeEvidence, UdpSettings};
+use watchpost_model::{
+    DATAGRAM_SENT_BYTES_MAX, DialogueEvidence, Pattern, Payload, ProbeSettings, ReasonCode, Side, Task, TypeEvidence,
+    UdpSettings,
+};
 
 use crate::assertions::{Findings, conclude, excerpt, slashed};
 use crate::context::ProbeContext;
@@ -12,7 +16,7 @@ use crate::network::Destination;
 use crate::network::datagram::{DATAGRAM_BYTES_MAX, Datagrams};
 use crate::recorder::{Recorder, Spent, Stage};
 use crate::transcript::Transcript;
-use crate::{BoxFuture, Probe, Verdict, failure};
+use crate::{BoxFuture, Probe, Verdict, failure, files};
 
 /// How much of what a group captured is kept.
 const SHOWN_BYTES_MAX: usize = 2 * 1024;
@@ -44,11 +48,10 @@ impl UdpProbe {
             return failure::bad_task();
         };
         recorder.hop(settings.address.to_string());
-        let to = Destination {
-            host: settings.address.host(),
-            port: settings.address.port(),
-            endpoint: task.endpoint.address,
-            route: &settings.route,
+        let to = Destination::of(task, &settings.address, &settings.route);
+        let payload = match payload(settings).await {
+            Ok(payload) => payload,
+            Err(verdict) => return verdict,
         };
         let datagrams = match self.context.network.datagrams(to, recorder).await {
             Ok(datagrams) => datagrams,
@@ -57,7 +60,7 @@ impl UdpProbe {
         let whom = to.whom(Some(datagrams.peer()));
         recorder.awaits(ReasonCode::NoReply, format!("no answer from {whom}"));
         let compiled = settings.expect.as_ref().map(|pattern| self.context.patterns.compiled(pattern));
-        let answer = match exchange(&datagrams, settings, compiled.as_deref(), recorder).await {
+        let answer = match exchange(&datagrams, &payload, settings, compiled.as_deref(), recorder).await {
             Ok(answer) => answer,
             Err(error) => return failure::of_datagrams(&error, &whom, &recorder.position()),
         };
@@ -82,19 +85,36 @@ impl Probe for UdpProbe {
     }
 }
 
+/// What the datagram carries.
+///
+/// # Errors
+/// The verdict on a file that is of no use.
+async fn payload(settings: &UdpSettings) -> Result<Cow<'_, [u8]>, Verdict> {
+    let Some(send) = &settings.send else { return Ok(Cow::Borrowed(&[])) };
+    let bytes = files::payload(send).await?;
+    match send {
+        // The model sees to the length of what is no file.
+        Payload::File(file) if bytes.len() > DATAGRAM_SENT_BYTES_MAX => {
+            let why = format!("has {} bytes: a datagram carries at most {DATAGRAM_SENT_BYTES_MAX}", bytes.len());
+            Err(files::unusable(file, &why))
+        }
+        _ => Ok(bytes),
+    }
+}
+
 /// Sends, and listens until there is nothing left to wait for. Where an answer is expected, only the check's
 /// deadline ends the wait for the first one.
 async fn exchange(
     datagrams: &Datagrams,
+    payload: &[u8],
     settings: &UdpSettings,
     expected: Option<&Regex>,
     recorder: &Recorder,
 ) -> std::io::Result<Answer> {
     recorder.of_type(TypeEvidence::Dialogue(DialogueEvidence::default()));
     recorder.enter(Stage::Send);
-    let payload = settings.payload();
-    recorder.transcript(|transcript| transcript.said(Side::Check, &payload));
-    datagrams.send(&payload).await?;
+    recorder.transcript(|transcript| transcript.said(Side::Check, payload));
+    datagrams.send(payload).await?;
     recorder.enter(Stage::FirstByte);
     let mut answer = Answer::default();
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];

@@ -77,6 +77,7 @@ impl Command {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Logging")]
 pub struct LogArgs {
     /// What to log to stderr: error, warn, info, debug, trace, or a filter such as
     /// `info,watchpost_agent=debug`
@@ -109,6 +110,9 @@ pub enum OutputFormat {
 
 #[derive(Debug, Args)]
 #[command(after_help = crate::target::FORMS)]
+#[command(
+    override_usage = "watchpost check [OPTIONS] TARGET...\n       watchpost check [OPTIONS] --config FILE\n       watchpost check [OPTIONS] --from FILE"
+)]
 pub struct CheckArgs {
     /// What to check
     #[arg(value_name = "TARGET", required_unless_present_any = ["config", "from"])]

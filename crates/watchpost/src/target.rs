@@ -14,13 +14,15 @@ use watchpost_model::{
 pub const FORMS: &str = "\
 Targets:
   http://HOST[:PORT]/PATH, https://HOST[:PORT]/PATH
-  tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH
+  tcp://HOST:PORT, tls://HOST:PORT
   dns://NAME?type=TYPE&server=HOST[:PORT]&transport=udp|tcp|tls|https
-  icmp://HOST, udp://HOST:PORT, ntp://HOST[:PORT]
+  icmp://HOST
   grpc://HOST:PORT[/SERVICE], grpcs://…, ws://HOST[:PORT]/PATH, wss://…
+  udp://HOST:PORT, ssh://HOST[:PORT], unix:///PATH
   smtp://HOST[:PORT], imap://HOST[:PORT], pop3://HOST[:PORT], or smtps, imaps, pop3s
-  ssh://HOST[:PORT], redis://HOST[:PORT], rediss://HOST[:PORT]
+  redis://HOST[:PORT], rediss://HOST[:PORT]
   postgres://[USER@]HOST[:PORT][/DATABASE], mysql://USER@HOST[:PORT][/DATABASE]
+  ntp://HOST[:PORT]
   exec:/PATH ARGUMENT… (with --exec-dir)";
 
 /// What to run for `text`, the `number`th target. A text that is no target becomes an item that
@@ -68,12 +70,12 @@ fn settings(text: &str) -> Result<ProbeSettings, String> {
         "grpc" | "grpcs" => server::grpc(rest, scheme == "grpcs"),
         "ws" | "wss" => Ok(ProbeSettings::Websocket(WebsocketSettings::connect(parsed(text)?))),
         "udp" => Ok(ProbeSettings::Udp(UdpSettings::send(parsed(rest.trim_end_matches('/'))?))),
+        "ssh" => server::ssh(rest),
         "unix" => Ok(ProbeSettings::Unix(UnixSettings::connect(parsed(rest)?))),
         "smtp" | "smtps" | "imap" | "imaps" | "pop3" | "pop3s" => server::mail(scheme, rest),
-        "mysql" | "mariadb" => server::mysql(rest),
-        "postgres" | "postgresql" => server::postgres(rest),
-        "ssh" => server::ssh(rest),
         "redis" | "rediss" => server::redis(rest, scheme == "rediss"),
+        "postgres" | "postgresql" => server::postgres(rest),
+        "mysql" | "mariadb" => server::mysql(rest),
         "ntp" => Ok(ProbeSettings::Ntp(NtpSettings::ask(parsed(rest.trim_end_matches('/'))?))),
         other => {
             Err(format!("there is no check for `{other}://`: `watchpost check --help` lists the forms of targets"))

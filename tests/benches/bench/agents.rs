@@ -13,7 +13,7 @@ use watchpost_model::{
     Check, CheckType, Endpoint, Firing, Format, Outcome, RunId, Subjects, Task, TaskClass, TaskResult, decode, encode,
     header,
 };
-use watchpost_probe::{BoxFuture, Probe, ProbeSet, Recorder, Resolver, Verdict};
+use watchpost_probe::{BoxFuture, Probe, ProbeSet, Recorder, Resolver, TargetFinder, Verdict};
 
 /// Whose checks these are.
 pub const BASTION: &str = "bench";
@@ -87,7 +87,8 @@ pub async fn start(roles: Roles, bus: &SharedBus, probes: ProbeSet, workers: usi
     settings.pools = CheckType::ALL.map(|check_type| (check_type, pool)).into();
     settings.wait_max = LOAD_LIMIT;
     let resolver = Resolver::system();
-    let deps = Deps { bus: Arc::clone(bus), clock: Arc::new(SystemClock::default()), resolver, probes };
+    let finder = TargetFinder::standard(&resolver);
+    let deps = Deps { bus: Arc::clone(bus), clock: Arc::new(SystemClock::default()), resolver, finder, probes };
     Agent::start(settings, roles, deps).await.expect("the agent starts")
 }
 

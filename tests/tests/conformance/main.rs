@@ -62,7 +62,7 @@ mod words;
 use std::collections::BTreeSet;
 
 /// How many rows there are at least; to be raised as they grow.
-const ROWS_MIN: usize = 641;
+const ROWS_MIN: usize = 719;
 
 macro_rules! row_files {
     ($($file:ident,)*) => {
@@ -81,6 +81,7 @@ macro_rules! row_files {
 
 row_files! {
     exec,
+    databases,
     datagrams,
     dialogues,
     dns_type,
@@ -101,7 +102,9 @@ row_files! {
     names,
     packed_bodies,
     refused,
+    services,
     steps,
+    targets,
     tcp,
     tls,
     tls_type,

@@ -29,6 +29,8 @@ pub enum Dns {
     Alias(&'static str, Vec<IpAddr>),
     /// It is another name for itself.
     AliasOfItself,
+    /// An alias of a name that the same answer says does not exist.
+    AliasOfMissing(&'static str),
     /// Another name server is said to know, which is no use to a client.
     Lame,
     /// The answer does not fit into a datagram; over TCP it is these addresses.
@@ -74,6 +76,11 @@ fn replied(zone: &Zone, question: &[u8], over: Over) -> Option<Reply> {
             let target = Name::from_ascii(target).ok()?;
             message.add_answer(Record::from_rdata(name, TTL_S, RData::CNAME(CNAME(target.clone()))));
             add(&mut message, &target, kind, addresses);
+        }
+        Dns::AliasOfMissing(target) => {
+            let target = Name::from_ascii(target).ok()?;
+            message.metadata.response_code = ResponseCode::NXDomain;
+            message.add_answer(Record::from_rdata(name, TTL_S, RData::CNAME(CNAME(target))));
         }
         Dns::AliasOfItself => {
             message.add_answer(Record::from_rdata(name.clone(), TTL_S, RData::CNAME(CNAME(name))));

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// What each word stands for. `{addr}` in a text becomes what `addr` stands for; braces around anything
-/// but letters, digits, `_` and `.`, the first of them a letter, are left alone, and so are those after a `$`.
+/// but letters, digits, `_` and `.`, the first of them a letter, are left alone, and so are those after a `$`
+/// and `{target.…}`.
 #[derive(Debug, Clone, Default)]
 pub struct Words(BTreeMap<String, String>);
 
@@ -36,8 +37,8 @@ impl Words {
             let (before, after) = rest.split_at(start);
             filled.push_str(before);
             let word = after[1..].split_once('}').map(|(word, _)| word).filter(|word| is_word(word));
-            // What a check refers to is the check's.
-            let word = word.filter(|_| !before.ends_with('$'));
+            // What a check refers to is the check's, and so is what is filled in for its targets.
+            let word = word.filter(|word| !before.ends_with('$') && !word.starts_with("target."));
             match word {
                 None => filled.push('{'),
                 Some(word) => {

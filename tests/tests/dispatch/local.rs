@@ -11,7 +11,7 @@ use watchpost_agent::{
 };
 use watchpost_bus::Bus;
 use watchpost_model::{Check, CheckType, Format, Message, Reason, ReasonCode, RunVerdict, Task, TaskResult, decode};
-use watchpost_probe::{BoxFuture, Probe, ProbeSet, Recorder, Resolver, Stage, Verdict};
+use watchpost_probe::{BoxFuture, Probe, ProbeSet, Recorder, Resolver, Stage, TargetFinder, Verdict};
 use watchpost_tests::process::{SOON, until};
 
 use crate::faulty_bus::FaultyBus;
@@ -69,6 +69,7 @@ impl Setup {
         let deps = Deps {
             bus: Arc::clone(&bus) as Arc<dyn Bus>,
             clock: Arc::clone(&clock) as Arc<dyn watchpost_agent::Clock>,
+            finder: TargetFinder::standard(&resolver),
             resolver,
             probes,
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use watchpost_agent::{Agent, AgentSettings, Deps, GroupPolicy, Roles, RunItem, RunRequest, SystemClock};
 use watchpost_bus::{Bus, NatsBus, NatsOptions};
-use watchpost_probe::{ProbeSet, Resolver};
+use watchpost_probe::{ProbeSet, Resolver, TargetFinder};
 use watchpost_tests::nats_server::NatsServer;
 use watchpost_tests::observer::Observer;
 use watchpost_tests::process::{Launch, SOON, until};
@@ -60,6 +60,7 @@ fn a_checker_hears_that_no_runner_listens_while_somebody_else_listens_to_results
             bus: connect().await,
             clock: Arc::new(SystemClock::default()),
             resolver: Resolver::system(),
+            finder: TargetFinder::standard(&Resolver::system()),
             probes: ProbeSet::default(),
         };
         let settings = AgentSettings::new("b1".parse().unwrap(), "r1".parse().unwrap());

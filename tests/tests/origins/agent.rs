@@ -9,7 +9,7 @@ use watchpost_agent::{
 };
 use watchpost_bus::InProcessBus;
 use watchpost_model::{Check, CheckType, TaskResult};
-use watchpost_probe::{ProbeSet, Resolver};
+use watchpost_probe::{ProbeSet, Resolver, TargetFinder};
 
 /// Runs `test` where an agent can live, and fails if it has not come to its end after a while.
 pub fn in_system(test: impl Future<Output = ()>) {
@@ -28,6 +28,7 @@ pub async fn start(probes: ProbeSet, size: usize, queue_max: usize) -> Agent {
         bus: Arc::new(InProcessBus::new()),
         clock: Arc::new(SystemClock::default()),
         resolver: Resolver::system(),
+        finder: TargetFinder::standard(&Resolver::system()),
         probes,
     };
     Agent::start(settings, Roles::Both, deps).await.unwrap()

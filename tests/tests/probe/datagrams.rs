@@ -42,7 +42,7 @@ fn time(ran: &Ran) -> &NtpEvidence {
 #[tokio::test]
 async fn a_datagram_that_matches_passes_at_once() {
     let echo = peer(|datagram| vec![datagram.to_vec()]).await;
-    let more = r#", "send_hex": "00 ff 70 69 6e 67", "expect": "(?P<word>ping)$""#;
+    let more = r#", "send": {"hex": "00 ff 70 69 6e 67"}, "expect": "(?P<word>ping)$""#;
     let json = udp(echo.address(), more).replacen('{', r#"{"expect": {"that": "captures['word'] == 'ping'"}, "#, 1);
     let ran = Bench::new().run(&json, None).await;
     ran.assert_passed();

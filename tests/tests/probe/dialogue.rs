@@ -101,7 +101,7 @@ async fn each_step_sends_and_expects_with_what_earlier_ones_captured() {
     ];
     let json = steps(
         r#"{"expect": "^220 (?P<host>\\S+) "}, {"send": "HELLO ${host} $1 $${x}\r\n", "expect": "^250-code (?<code>\\d+) "},
-        {"expect": "^250 \\w+$"}, {"send_hex": "00 01"}, {"send": "${code}", "expect": "BYE$"}"#,
+        {"expect": "^250 \\w+$"}, {"send": {"hex": "00 01"}}, {"send": "${code}", "expect": "BYE$"}"#,
     );
     let ran = against(script, &json).await;
     ran.assert_passed();
@@ -144,7 +144,7 @@ async fn a_step_that_hangs_or_breaks_is_named() {
     let json = steps(r#"{"expect": "^220"}, {"send": "EHLO a\r\n", "expect": "^250"}"#);
     let mute = Behaviour::Says(b"220 hello\r\n".to_vec()).start(loopback(1)).await.unwrap();
     let limit = std::time::Duration::from_millis(200);
-    let ran = Bench::new().run_within(limit, &json, mute.address()).await;
+    let ran = Bench::new().run_until("receive_timeout", limit, &json, mute.address()).await;
     ran.assert_ended(Outcome::Timeout, "receive_timeout");
     assert!(ran.message().starts_with("step 2: the answer was not complete within 200ms: "), "{}", ran.message());
     assert!(ran.message().ends_with(r#"the peer said last "220 hello\r\n""#), "{}", ran.message());

@@ -4,9 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::{A, CNAME};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use watchpost_model::Outcome;
 use watchpost_probe::{Resolver, TlsRoots};
-use watchpost_tests::dns_server::DnsServer;
+use watchpost_tests::dns_server::{DnsServer, Over, Reply, response_to};
 use watchpost_tests::http_fixture::HttpFixture;
 
 use crate::{Bench, closed_port, loopback};
@@ -83,6 +85,79 @@ async fn each_failure_has_its_code_and_names_who_was_asked() {
         let reason = asking(server).lookup(host).await.unwrap_err().reason();
         assert_eq!(reason.code.as_str(), code, "{}", reason.message);
         assert!(reason.message.starts_with(told), "{}", reason.message);
+    }
+}
+
+/// The answer of a server that knows `a.example` to be an alias of `gone.example`, which has no address, or does not
+/// exist at all.
+fn about_an_alias(question: &[u8], code: ResponseCode) -> Reply {
+    let mut message = response_to(question).unwrap();
+    let name = message.queries[0].name().clone();
+    if name.to_ascii().starts_with("a.") {
+        let gone = CNAME(Name::from_ascii("gone.example.").unwrap());
+        message.add_answer(Record::from_rdata(name, 60, RData::CNAME(gone)));
+    }
+    message.metadata.response_code = code;
+    Reply::Says(message.to_vec().unwrap())
+}
+
+#[tokio::test]
+async fn of_an_alias_that_leads_nowhere_both_names_are_told() {
+    for (rcode, code, told) in [
+        (ResponseCode::NXDomain, "dns_nxdomain", "name does not exist: gone.example, which a.example is an alias of ("),
+        (
+            ResponseCode::NoError,
+            "dns_no_address",
+            "name has no address: gone.example, which a.example is an alias of (",
+        ),
+    ] {
+        let server = DnsServer::answering(move |question, _| about_an_alias(question, rcode)).await.unwrap();
+        // What is kept of the first lookup says the same.
+        let resolver = asking(&server);
+        for _ in 0..2 {
+            let reason = resolver.lookup("A.example").await.unwrap_err().reason();
+            assert_eq!(reason.code.as_str(), code, "{}", reason.message);
+            assert!(reason.message.to_lowercase().starts_with(told), "{}", reason.message);
+        }
+        let reason = asking(&server).lookup("gone.example").await.unwrap_err().reason();
+        assert!(!reason.message.contains("alias"), "{}", reason.message);
+    }
+}
+
+/// Where answers do not fit into a datagram, all names are asked for over one connection.
+#[tokio::test]
+async fn a_connection_that_one_name_ends_costs_the_others_no_answer() {
+    let server = DnsServer::answering(|question, over| {
+        let mut message = response_to(question).unwrap();
+        let query = message.queries[0].clone();
+        match over {
+            Over::Udp => message.metadata.truncation = true,
+            Over::Tcp if query.name().to_ascii().starts_with("bad") => return Reply::Closes,
+            Over::Tcp if query.query_type() == RecordType::A => {
+                let address = RData::A(A::new(10, 0, 0, 1));
+                message.add_answer(Record::from_rdata(query.name().clone(), 60, address));
+            }
+            Over::Tcp => {}
+        }
+        match over {
+            Over::Udp => Reply::Says(message.to_vec().unwrap()),
+            Over::Tcp => Reply::Later(Duration::from_millis(50), message.to_vec().unwrap()),
+        }
+    })
+    .await
+    .unwrap();
+    let resolver = asking(&server);
+    let bad = async {
+        // Again and again, so that each of the others is cut off more than once.
+        for i in 0..20 {
+            let reason = resolver.lookup(&format!("bad{i}.example")).await.unwrap_err().reason();
+            assert_eq!(reason.code.as_str(), "dns_error", "{}", reason.message);
+        }
+    };
+    let names: Vec<String> = (0..16).map(|i| format!("good{i}.example")).collect();
+    let good = futures_util::future::join_all(names.iter().map(|name| resolver.lookup(name)));
+    for found in futures_util::future::join(bad, good).await.1 {
+        assert_eq!(found.unwrap(), [ip("10.0.0.1")]);
     }
 }
 

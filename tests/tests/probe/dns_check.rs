@@ -192,6 +192,16 @@ async fn referrals_and_aliases_are_told_from_answers() {
     let ran = Bench::new().run(&dns(dangling.address(), ""), None).await;
     ran.assert_ended(Outcome::Fail, "dns_no_answer");
     assert!(ran.message().contains("is an alias of b.example, and has no A record for that"), "{}", ran.message());
+    let gone = alias("b.example.");
+    let gone = answering(move |message, _| {
+        message.metadata.response_code = ResponseCode::NXDomain;
+        message.add_answer(gone.clone());
+    })
+    .await;
+    let ran = Bench::new().run(&dns(gone.address(), ""), None).await;
+    ran.assert_ended(Outcome::Fail, "dns_nxdomain");
+    let told = "answers nxdomain to A a.example, for b.example, which a.example is an alias of, expected noerror";
+    assert!(ran.message().ends_with(told), "{}", ran.message());
     let whole = answering(move |message, _| {
         message.add_answer(a("b.example.", 1)).add_answer(whole.clone()).add_answer(a("stranger.example.", 9));
     })

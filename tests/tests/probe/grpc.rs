@@ -221,7 +221,7 @@ async fn connections_that_come_to_nothing() {
         [(Behaviour::Silent, "first_byte_timeout"), (Behaviour::Says(settings.to_vec()), "first_byte_timeout")]
     {
         let server = behaviour.start(loopback(1)).await.unwrap();
-        let ran = Bench::new().run_within(limit, &grpc(""), server.address()).await;
+        let ran = Bench::new().run_until(code, limit, &grpc(""), server.address()).await;
         ran.assert_ended(Outcome::Timeout, code);
         eventually("the server is alone", || server.counts().open() == 0).await;
     }

@@ -30,6 +30,13 @@ const ROUTER: &str = "
         ip route add blackhole 10.6.0.0/16 && ip route add 10.8.0.0/24 via 10.9.0.3
     '";
 
+/// The router answers every other echo request, and the first of a check twice.
+const LOSSY: &str = "
+    nsenter --target $router --net sh -c 'echo 1 > /proc/sys/net/ipv4/icmp_echo_ignore_all && exec python3 $0 $1' \
+        $icmp_peer $dir/peer &
+    peer=$!
+    until [ -s $dir/peer ]; do :; done";
+
 /// Runs `checks` in a namespace in which `setup` was done, `how` they are to be run; their results by their names.
 fn results(setup: &str, how: &str, checks: &[(&str, &str)]) -> BTreeMap<String, Value> {
     let folder = std::env::temp_dir().join(format!("watchpost-icmp-{}", uuid()));
@@ -40,13 +47,14 @@ fn results(setup: &str, how: &str, checks: &[(&str, &str)]) -> BTreeMap<String, 
     std::fs::write(&file, format!("checks:\n{yaml}")).unwrap();
     let script = format!(
         "set -e\nip link set lo up\n{setup}\nif {how} {} check -c {} --timeout 30s -o ndjson\nthen :; else [ $? = 1 ]; fi\n\
-         [ -z \"$router\" ] || kill $router",
+         [ -z \"$peer\" ] || kill $peer\n[ -z \"$router\" ] || kill $router",
         binary().display(),
         file.display()
     );
     let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "--net", "sh", "-c", &script])
         .env("dir", &folder)
+        .env("icmp_peer", concat!(env!("CARGO_MANIFEST_DIR"), "/src/icmp_peer.py"))
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -136,5 +144,30 @@ fn what_routers_say_is_told_and_silence_is_no_reply() {
         assert_ended(&results["silence"], "error", "no_reply", sentence);
         assert_eq!(results["silence"]["evidence"]["icmp"]["loss_percent"], 100.0);
         assert_ended(&results["out-of-time"], "timeout", "no_reply", "no reply from 10.6.0.2 to ");
+    }
+}
+
+#[test]
+fn what_is_lost_is_counted_and_held_against_what_may_be() {
+    let lossy = "host: 10.9.0.2, count: 4, interval: 10ms, wait: 3s";
+    let allowed = |max_loss: &str| format!("icmp: {{{lossy}{max_loss}}}");
+    let (too_much, enough, any) = (allowed(", max_loss: 49"), allowed(", max_loss: 50"), allowed(""));
+    let checks = [("too-much", too_much.as_str()), ("enough", &enough), ("any", &any)];
+    for (setup, how) in [(PRIVILEGED, ""), (EVERYBODY, WITHOUT)] {
+        let results = results(&format!("{setup}\n{ROUTER}\n{LOSSY}"), how, &checks);
+        let sentence = "10.9.0.2 answered 2 of 4 echo requests: 50.0% are lost, expected at most 49%";
+        assert_ended(&results["too-much"], "fail", "packet_loss", sentence);
+        for id in ["enough", "any"] {
+            assert_eq!(results[id]["outcome"], "pass", "{:#}", results[id]);
+        }
+        for result in results.values() {
+            let evidence = &result["evidence"]["icmp"];
+            let counted = ["sent", "received", "duplicates"].map(|name| evidence[name].as_u64());
+            assert_eq!(counted, [Some(4), Some(2), Some(1)], "{evidence}");
+            assert_eq!(
+                (&evidence["loss_percent"], &result["metrics"]["icmp_loss_percent"]),
+                (&50.0.into(), &50.0.into())
+            );
+        }
     }
 }

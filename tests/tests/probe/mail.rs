@@ -137,7 +137,7 @@ async fn dovecot_is_visited_by_both_of_its_protocols() {
         bench.run(&check(check_type, &implicit), address).await.assert_passed();
         // One that waits for TLS says nothing to who does not begin it.
         let limit = Duration::from_millis(300);
-        let ran = bench.run_within(limit, &check(check_type, ""), address).await;
+        let ran = bench.run_until("first_byte_timeout", limit, &check(check_type, ""), address).await;
         ran.assert_ended(Outcome::Timeout, "first_byte_timeout");
         assert!(ran.message().starts_with("greeting: no first byte within 300ms"), "{}", ran.message());
     }

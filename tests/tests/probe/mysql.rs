@@ -1,9 +1,12 @@
 //! `mysql` checks, against a real MariaDB server and such as misbehave.
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use watchpost_model::{Outcome, TypeEvidence};
 use watchpost_probe::{Resolver, TlsRoots};
 use watchpost_tests::mariadb_server;
@@ -79,6 +82,22 @@ async fn a_real_server_without_tls() {
     }
     let ran = bench.run(&login("ann", r#", "tls_mode": "require""#), at).await;
     ran.assert_ended(Outcome::Error, "tls_not_offered");
+    assert_left_in_peace(&bench, at).await;
+}
+
+/// Nobody who was logged in may have gone without a farewell: the server counts those.
+async fn assert_left_in_peace(bench: &Bench, at: SocketAddr) {
+    let status = |name: &str| {
+        let query =
+            format!("SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = '{name}'");
+        login("ann", &format!(r#", "query": "{query}"}}, "expect": {{"that": "number < 2.0""#))
+    };
+    let until = Instant::now() + Duration::from_secs(20);
+    while bench.run(&status("THREADS_CONNECTED"), at).await.outcome != Outcome::Pass {
+        assert!(Instant::now() < until, "the server is not alone");
+    }
+    let ran = bench.run(&status("ABORTED_CLIENTS").replace("number < 2.0", "number == 0.0"), at).await;
+    ran.assert_passed();
 }
 
 #[tokio::test]
@@ -103,6 +122,8 @@ async fn a_real_server_with_tls() {
         ran.assert_ended(Outcome::Fail, "auth_failed");
         assert!(ran.message().ends_with("without TLS, which the server offers and may insist on"), "{}", ran.message());
     }
+    stranger.run(&login("ann", r#", "query": "oops""#), at).await.assert_ended(Outcome::Fail, "query_failed");
+    assert_left_in_peace(&stranger, at).await;
 }
 
 fn packet(number: u8, payload: &[u8]) -> Vec<u8> {
@@ -165,6 +186,60 @@ async fn the_password_of_mysql_8_is_proved_and_not_sent() {
     let clear = answering(vec![greeting(), packet(2, b"\xfemysql_clear_password\0\0"), ok(4)]).await;
     let ran = Bench::new().run(&login("ann", ""), clear.address()).await;
     ran.assert_ended(Outcome::Fail, "tls_required");
+}
+
+/// A server that upgrades to TLS after its greeting, and then does the same; what it heard by TLS goes to `heard`.
+async fn upgrading(authority: &Authority, answers: Vec<Vec<u8>>, heard: Arc<Mutex<Vec<Vec<u8>>>>) -> Server {
+    let config = authority.server_config(Certificate::Valid, "svc.example").unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let handle = move |mut stream: TcpStream| {
+        let (acceptor, answers, heard) = (acceptor.clone(), answers.clone(), Arc::clone(&heard));
+        async move {
+            let mut greeting = greeting();
+            // The flag of TLS among the capabilities.
+            let capabilities = greeting.windows(2).position(|pair| pair == b"\0\x82").unwrap();
+            greeting[capabilities + 1] |= 0x08;
+            stream.write_all(&greeting).await.ok();
+            stream.read_exact(&mut [0; 36]).await.unwrap();
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            for answer in answers {
+                let mut head = [0; 4];
+                if stream.read_exact(&mut head).await.is_err() {
+                    return;
+                }
+                let mut payload = vec![0; usize::from(head[0])];
+                stream.read_exact(&mut payload).await.unwrap();
+                heard.lock().unwrap().push(payload);
+                stream.write_all(&answer).await.ok();
+            }
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.ok();
+        }
+    };
+    Server::start(loopback(1), handle).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_password_itself_goes_only_by_tls_that_is_verified() {
+    let authority = Authority::new().unwrap();
+    let trusting = Bench::with(&Resolver::with_nameservers(Vec::new()), &TlsRoots::only([authority.der()]));
+    let ok = |number| packet(number, &[0, 0, 0, 2, 0, 0, 0]);
+    let by_caching_sha2 = packet(3, &[1, 4]);
+    let by_clear_text = packet(3, b"\xfemysql_clear_password\0\0");
+    for asks in [by_caching_sha2, by_clear_text] {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let server = upgrading(&authority, vec![asks, ok(5), ok(1)], Arc::clone(&heard)).await;
+        let ran = trusting.run(&login("ann", ""), server.address()).await;
+        ran.assert_ended(Outcome::Fail, "tls_required");
+        let told = |text: &[u8]| {
+            heard.lock().unwrap().iter().any(|packet| packet.windows(text.len()).any(|part| part == text))
+        };
+        assert!(told(b"ann") && !told(b"secret"), "{heard:?}");
+        heard.lock().unwrap().clear();
+        let ran = trusting.run(&login("ann", r#", "tls_mode": "require""#), server.address()).await;
+        ran.assert_passed();
+        assert_eq!(heard.lock().unwrap()[1], b"ann-secret\0");
+        eventually("the server is alone", || server.counts().open() == 0).await;
+    }
 }
 
 #[tokio::test]
@@ -230,7 +305,9 @@ async fn what_is_no_mysql_server_is_told_apart() {
         eventually("the server is alone", || server.counts().open() == 0).await;
     }
     let silent = Behaviour::Silent.start(loopback(1)).await.unwrap();
-    let ran = Bench::new().run_within(Duration::from_millis(150), &login("ann", ""), silent.address()).await;
+    let ran = Bench::new()
+        .run_until("first_byte_timeout", Duration::from_millis(150), &login("ann", ""), silent.address())
+        .await;
     ran.assert_ended(Outcome::Timeout, "first_byte_timeout");
     eventually("the server is alone", || silent.counts().open() == 0).await;
 }

@@ -160,11 +160,11 @@ async fn what_is_no_redis_server_is_told_apart() {
     Bench::new().run(&redis(""), slow.address()).await.assert_passed();
     let limit = Duration::from_millis(150);
     let silent = server(Behaviour::Silent).await;
-    let ran = Bench::new().run_within(limit, &redis(""), silent.address()).await;
+    let ran = Bench::new().run_until("first_byte_timeout", limit, &redis(""), silent.address()).await;
     ran.assert_ended(Outcome::Timeout, "first_byte_timeout");
     eventually("the server is alone", || silent.counts().open() == 0).await;
     let mumbling = server(Behaviour::Says(b"+PON".to_vec())).await;
-    let ran = Bench::new().run_within(limit, &redis(""), mumbling.address()).await;
+    let ran = Bench::new().run_until("receive_timeout", limit, &redis(""), mumbling.address()).await;
     ran.assert_ended(Outcome::Timeout, "receive_timeout");
 }
 

@@ -42,16 +42,14 @@ async fn a_body_comes_from_text_base64_or_a_file() {
     let server = HttpFixture::start("a").await.unwrap();
     let file = Scratch::new("body", "häh?".as_bytes());
     let path = quoted(file.0.to_str().unwrap());
-    for body in
-        [r#""body": "häh?""#.to_owned(), r#""body_base64": "aMOkaD8=""#.to_owned(), format!(r#""body_file": {path}"#)]
-    {
-        let settings = format!(r#", "method": "POST", {body}"#);
+    for body in [r#""häh?""#.to_owned(), r#"{"base64": "aMOkaD8="}"#.to_owned(), format!(r#"{{"file": {path}}}"#)] {
+        let settings = format!(r#", "method": "POST", "body": {body}"#);
         let expect = r#", "expect": {"body_contains": ["\"body\":\"häh?\"", "\"content-length\":\"5\""]}"#;
         Bench::new().run(&http("/echo", &settings, expect), server.address()).await.assert_passed();
     }
     let bytes = http(
         "/echo",
-        r#", "method": "POST", "body_base64": "AAH/""#,
+        r#", "method": "POST", "body": {"base64": "AAH/"}"#,
         r#", "expect": {"body_contains": "\\u0001\ufffd"}"#,
     );
     Bench::new().run(&bytes, server.address()).await.assert_passed();
@@ -64,7 +62,7 @@ async fn a_body_of_a_file_may_be_large_and_is_bounded() {
     let path = quoted(file.0.to_str().unwrap());
     let json = http(
         "/echo",
-        &format!(r#", "method": "POST", "body_file": {path}"#),
+        &format!(r#", "method": "POST", "body": {{"file": {path}}}"#),
         r#", "expect": {"status": 200, "header": {"Content-Length": {"matches": "^200[0-9]{3}$"}}}"#,
     );
     let ran = Bench::new().run(&json, server.address()).await;
@@ -72,7 +70,7 @@ async fn a_body_of_a_file_may_be_large_and_is_bounded() {
     assert!(ran.evidence.phases.send.is_some());
     let (gone, larger) = ("/does/not/exist", Scratch::new("larger", &vec![b'x'; 1024 * 1024 + 1]));
     for (path, told) in [(gone, "cannot be read"), (larger.0.to_str().unwrap(), "has more than 1048576 bytes")] {
-        let json = http("/echo", &format!(r#", "method": "POST", "body_file": {}"#, quoted(path)), "");
+        let json = http("/echo", &format!(r#", "method": "POST", "body": {{"file": {}}}"#, quoted(path)), "");
         let before = server.counts().accepted();
         let ran = Bench::new().run(&json, server.address()).await;
         ran.assert_ended(Outcome::Cancelled, "file_unusable");
@@ -88,7 +86,7 @@ async fn a_body_is_not_read_from_a_pipe() {
     let path = std::env::temp_dir().join(format!("watchpost-{}-pipe", std::process::id()));
     let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
     assert!(made.success());
-    let json = http("/echo", &format!(r#", "body_file": {}"#, quoted(path.to_str().unwrap())), "");
+    let json = http("/echo", &format!(r#", "body": {{"file": {}}}"#, quoted(path.to_str().unwrap())), "");
     let ran = Bench::new().run(&json, server.address()).await;
     std::fs::remove_file(&path).unwrap();
     ran.assert_ended(Outcome::Cancelled, "file_unusable");

@@ -182,7 +182,7 @@ async fn what_is_no_ssh_server_is_told_apart() {
         (Behaviour::Says(b"SSH-2.0-x".to_vec()), "receive_timeout"),
     ] {
         let server = behaviour.start(loopback(1)).await.unwrap();
-        let ran = Bench::new().run_within(limit, &ssh(""), server.address()).await;
+        let ran = Bench::new().run_until(code, limit, &ssh(""), server.address()).await;
         ran.assert_ended(Outcome::Timeout, code);
         eventually("the server is alone", || server.counts().open() == 0).await;
     }

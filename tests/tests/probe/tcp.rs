@@ -110,11 +110,11 @@ async fn what_goes_wrong_has_its_code() {
 
     let silent = server(Behaviour::Silent).await;
     let limit = Duration::from_millis(150);
-    let ran = Bench::new().run_within(limit, &tcp(r#", "expect": "y""#), silent.address()).await;
+    let ran = Bench::new().run_until("first_byte_timeout", limit, &tcp(r#", "expect": "y""#), silent.address()).await;
     ran.assert_ended(Outcome::Timeout, "first_byte_timeout");
 
     let mumbling = server(Behaviour::Says(b"mumble".to_vec())).await;
-    let ran = Bench::new().run_within(limit, &tcp(r#", "expect": "y""#), mumbling.address()).await;
+    let ran = Bench::new().run_until("receive_timeout", limit, &tcp(r#", "expect": "y""#), mumbling.address()).await;
     ran.assert_ended(Outcome::Timeout, "receive_timeout");
     assert!(ran.message().ends_with("6 bytes read"), "{}", ran.message());
 }

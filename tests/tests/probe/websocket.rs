@@ -40,7 +40,7 @@ async fn messages_are_exchanged_with_a_real_server() {
         ("a message matches /^marco$/", "\"marco\"")
     );
     bench
-        .run(&ws("/", r#", "send": "marco", "binary": true, "expect": "marco""#), server.address())
+        .run(&ws("/", r#", "send": {"base64": "bWFyY28="}, "expect": "marco""#), server.address())
         .await
         .assert_passed();
     let ran = bench.run(&ws("/greeting", r#", "expect": "^ready""#), server.address()).await;
@@ -99,7 +99,8 @@ async fn tls_is_spoken_where_the_url_asks_for_it() {
     Bench::new().run(&wss, server.address()).await.assert_ended(Outcome::Error, "tls_unknown_issuer");
 }
 
-/// A server that answers the handshake with `answer`, in which `{accept}` is what the key asks for.
+/// A server that answers the handshake with `answer`, in which `{accept}` is what the key asks for, and `{a thousand
+/// messages}` are those.
 async fn answering(answer: &'static str) -> Server {
     let handle = move |mut stream: TcpStream| async move {
         let mut head = Vec::new();
@@ -112,6 +113,7 @@ async fn answering(answer: &'static str) -> Server {
         let head = String::from_utf8(head).unwrap();
         let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
         let answer = answer.replace("{accept}", &accept(key));
+        let answer = answer.replace("{a thousand messages}", &"\u{81}\u{1}x".repeat(1_000));
         // Its text stands for bytes.
         let bytes: Vec<u8> = answer.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
         stream.write_all(&bytes).await.ok();
@@ -204,6 +206,12 @@ async fn what_comes_instead_of_the_message_is_told() {
     ran.assert_ended(Outcome::Error, "connection_closed");
     assert!(ran.message().ends_with("closed the WebSocket with 1011 before it answered the ping"), "{}", ran.message());
 
+    // However much else comes, it is no answer to the ping.
+    let talking = answering(opened!("\r\n{a thousand messages}")).await;
+    let ran = Bench::new().run(&ws("/", r#", "ping": true"#), talking.address()).await;
+    ran.assert_ended(Outcome::Error, "connection_closed");
+    assert_eq!(evidence(&ran).messages, 1_000);
+
     let expect = r#", "expect": "ready""#;
     for (answer, code, told) in [
         (opened!("\r\n\u{81}\u{2}hi"), "connection_closed", "closed the connection"),
@@ -222,10 +230,12 @@ async fn what_comes_instead_of_the_message_is_told() {
     }
     let limit = Duration::from_millis(150);
     let silent = Behaviour::Silent.start(loopback(1)).await.unwrap();
-    let ran = Bench::new().run_within(limit, &ws("/", ""), silent.address()).await;
+    let ran = Bench::new().run_until("first_byte_timeout", limit, &ws("/", ""), silent.address()).await;
     ran.assert_ended(Outcome::Timeout, "first_byte_timeout");
     eventually("the server is alone", || silent.counts().open() == 0).await;
     let quiet = python_server::websocket();
-    let ran = Bench::new().run_within(Duration::from_millis(800), &ws("/", expect), quiet.address()).await;
+    let ran = Bench::new()
+        .run_until("first_byte_timeout", Duration::from_millis(800), &ws("/", expect), quiet.address())
+        .await;
     ran.assert_ended(Outcome::Timeout, "first_byte_timeout");
 }

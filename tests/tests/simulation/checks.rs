@@ -7,11 +7,15 @@ use watchpost_model::{Check, validate_set};
 
 use super::rng::Rng;
 
+/// The heartbeat checks that there may be.
+pub const JOBS: [&str; 2] = ["h0", "h1"];
+
 /// A set of checks that changes from one version to the next.
 pub struct Checks {
     /// What each check is made of, by its name.
     probes: BTreeMap<String, u64>,
     groups: BTreeMap<String, u64>,
+    jobs: BTreeMap<String, u64>,
     /// Whether checks may be due more often, and take longer.
     pub busy: bool,
 }
@@ -20,12 +24,15 @@ impl Checks {
     pub fn new(rng: &mut Rng, busy: bool) -> Self {
         let probes = (0..rng.range(1, 8)).map(|i| (format!("c{i}"), rng.next())).collect();
         let groups = (0..rng.range(0, 3)).map(|i| (format!("g{i}"), rng.next())).collect();
-        Self { probes, groups, busy }
+        let jobs = JOBS.into_iter().map(|id| (id.to_owned(), rng.next()));
+        let jobs: Vec<_> = jobs.collect();
+        let jobs = jobs.into_iter().filter(|_| rng.chance(700)).collect();
+        Self { probes, groups, jobs, busy }
     }
 
     /// Changes some of them, takes some out, adds some.
     pub fn change(&mut self, rng: &mut Rng) {
-        for version in self.probes.values_mut().chain(self.groups.values_mut()) {
+        for version in self.probes.values_mut().chain(self.groups.values_mut()).chain(self.jobs.values_mut()) {
             if rng.chance(300) {
                 *version = rng.next();
             }
@@ -35,6 +42,13 @@ impl Checks {
         }
         if rng.chance(400) && self.probes.len() > 1 {
             self.probes.remove(&format!("c{}", rng.range(0, 9)));
+        }
+        for id in JOBS {
+            if rng.chance(150) {
+                self.jobs.remove(id);
+            } else if rng.chance(150) {
+                self.jobs.entry(id.to_owned()).or_insert_with(|| rng.next());
+            }
         }
         if rng.chance(200) {
             self.groups.remove(&format!("g{}", rng.range(0, 2)));
@@ -46,6 +60,9 @@ impl Checks {
         let mut made = Vec::new();
         for (id, version) in &self.probes {
             made.push(read(probe(id, &mut Rng::new(*version), self.busy)));
+        }
+        for (id, version) in &self.jobs {
+            made.push(read(job(id, &mut Rng::new(*version), self.busy)));
         }
         // A group contains what comes before it, so none contains itself.
         for (id, version) in &self.groups {
@@ -84,6 +101,15 @@ fn probe(id: &str, rng: &mut Rng, busy: bool) -> Value {
     } else {
         with(check, json!({ "tcp": { "address": format!("{host}:8081") } }))
     }
+}
+
+/// A check of a job that reports in: silence is told at its slots, or between them.
+fn job(id: &str, rng: &mut Rng, busy: bool) -> Value {
+    let mut heartbeat = json!({ "grace": format!("{}ms", rng.range(0, 1_500)) });
+    if rng.chance(700) {
+        heartbeat = with(heartbeat, json!({ "every": format!("{}ms", rng.range(1_000, 3_000)) }));
+    }
+    with(common(id, rng, 1, busy), json!({ "heartbeat": heartbeat }))
 }
 
 /// What checks of every kind have. `count` is how many endpoints or members it has, 0 where that is not known.

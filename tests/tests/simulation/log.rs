@@ -5,7 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use watchpost_agent::{AgentStatus, Roles};
 use watchpost_model::{
-    CancelTasks, CheckId, Outcome, RunId, RunVerdict, Task, TaskClass, TaskId, TaskResult, Timestamp,
+    BeatStatus, BeatTaken, CancelTasks, CheckId, ErrorCode, Outcome, RunId, RunVerdict, Task, TaskClass, TaskId,
+    TaskResult, Timestamp,
 };
 
 /// A moment of simulated time, in µs since the simulation's start.
@@ -58,6 +59,12 @@ pub enum Event {
     Answered(ResultNote),
     Verdict(Box<RunVerdict>),
     CancelHeard(CancelTasks),
+    /// A Checker's answer to a beat, which took no time.
+    Beat {
+        check: CheckId,
+        status: BeatStatus,
+        answer: Result<BeatTaken, ErrorCode>,
+    },
     ProbeBegan {
         worker: u64,
         task: TaskId,

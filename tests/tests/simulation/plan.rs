@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use watchpost_agent::{GroupPolicy, PoolSettings, Roles};
-use watchpost_model::{Check, CheckType};
+use watchpost_model::{BeatStatus, Check, CheckId, CheckType};
 
-use super::checks::{Checks, for_request};
+use super::checks::{Checks, JOBS, for_request};
 use super::log::Us;
 use super::network::{Line, Weather};
 use super::probes::Fates;
@@ -47,6 +47,12 @@ pub enum Action {
         pools: BTreeMap<CheckType, PoolSettings>,
     },
     Request(Request),
+    /// A job reports in, so many times at once.
+    Beat {
+        check: CheckId,
+        status: BeatStatus,
+        times: u32,
+    },
     Kill {
         place: usize,
         noticed_after: Us,
@@ -116,6 +122,7 @@ impl Plan {
             let at = plan.align(rng.range(S, works_for));
             plan.add(rng, at, works_for, &mut checks);
         }
+        plan.beat(rng, works_for);
         plan.rolling_restart(rng, works_for);
         plan.finish(works_for);
         plan
@@ -152,6 +159,25 @@ impl Plan {
             }
         };
         self.actions.push((at, action));
+    }
+
+    /// Jobs report in, some of them too late or much too often.
+    fn beat(&mut self, rng: &mut Rng, works_for: Us) {
+        for job in JOBS {
+            let check: CheckId = job.parse().unwrap();
+            let far = *rng.pick(&[500 * MS, 2 * S, 6 * S]);
+            let mut at = rng.range(0, far);
+            while at < works_for {
+                let status = match rng.range(0, 9) {
+                    0..=2 => BeatStatus::Fail,
+                    3 => BeatStatus::Start,
+                    _ => BeatStatus::Ok,
+                };
+                let times = if rng.chance(100) { 30 } else { 1 };
+                self.actions.push((self.align(at), Action::Beat { check: check.clone(), status, times }));
+                at += rng.range(20 * MS, far);
+            }
+        }
     }
 
     fn request(&self, rng: &mut Rng, works_for: Us) -> Request {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use watchpost_agent::{Agent, AgentSettings, Deps, PoolSettings, Roles, RunItem, RunReport, RunRequest};
-use watchpost_model::CheckType;
-use watchpost_probe::Resolver;
+use watchpost_model::{Beat, CheckType};
+use watchpost_probe::{Resolver, TargetFinder};
 
 use super::bus::{SharedWorld, SimBus, World, read_arrived};
 use super::host::{Host, HostTime, SimClock};
@@ -123,6 +123,18 @@ impl<'a> Simulation<'a> {
                 let request = request.clone();
                 self.ask(0, move |agent, note| ask_for(agent, note, request));
             }
+            Action::Beat { check, status, times } => {
+                let (check, status, times) = (check.clone(), *status, *times);
+                self.ask(0, move |agent, note| async move {
+                    let Some(checker) = agent.checker() else { return };
+                    for _ in 0..times {
+                        let beat = Beat { status, ..Beat::default() };
+                        let Some(answer) = note.hear(checker.beat(check.clone(), beat).await) else { return };
+                        let answer = answer.map_err(|refused| refused.code);
+                        note.note(Event::Beat { check: check.clone(), status, answer });
+                    }
+                });
+            }
             Action::Stop { place, grace } => {
                 let grace = *grace;
                 let Some(process) = &self.places[*place].process else { return };
@@ -204,6 +216,7 @@ impl<'a> Simulation<'a> {
             clock: Arc::new(SimClock { time: time.clone(), day_offset_us: Arc::clone(day_offset_us) }),
             // One that knows this machine, and nobody to ask for more.
             resolver: Resolver::with_nameservers(Vec::new()),
+            finder: TargetFinder::standard(&Resolver::with_nameservers(Vec::new())),
             probes: probes(&workers),
         };
         let agent = Rc::<OnceCell<Rc<Agent>>>::default();

@@ -123,3 +123,32 @@ async fn a_server_that_is_not_there_refuses_and_one_behind_tls_needs_a_good_cert
     std::fs::remove_file(file).unwrap();
     assert!(error.contains("is no list of targets"), "{error}");
 }
+
+#[tokio::test]
+async fn redirects_are_followed_so_far_and_other_servers_get_no_headers() {
+    let (first, second) = (Says::start().await, Says::start().await);
+    let redirect = |server: &Says, to: &str| {
+        let head = format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
+        *server.answer.lock().unwrap() = head.into_bytes();
+    };
+    redirect(&first, &format!("http://{}/other", second.server.address()));
+    second.set(200, r#"[{"targets": ["a:1"]}]"#);
+    let mut lookout = first.look_out();
+    let found = lookout.next().await.unwrap();
+    assert!(found[0].labels().get("__meta_url").unwrap().contains(&first.server.address().to_string()));
+    let asked = second.requests.lock().unwrap()[0].to_ascii_lowercase();
+    assert!(asked.starts_with("get /other http/1.1") && asked.contains("accept: application/json"), "{asked}");
+    assert!(!asked.contains("x-scope") && !asked.contains("hunter2"), "{asked}");
+
+    for (to, told) in [
+        ("?token=hunter2", "too_many_redirects: status 302 Found of 127.0.0.1 would be redirect 11, allowed are 10"),
+        (
+            "ftp://a/?token=hunter2",
+            "bad_redirect: the redirect 302 Found of 127.0.0.1 leads to `ftp://a/?token=[redacted]`",
+        ),
+    ] {
+        redirect(&first, to);
+        let error = next(&mut lookout).await.unwrap_err();
+        assert!(error.starts_with(told) && !error.contains("hunter2"), "{error}\nlacks {told}");
+    }
+}

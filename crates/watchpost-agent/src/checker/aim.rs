@@ -79,16 +79,17 @@ async fn aims(source: &Source, check: &Check, standing: Standing, limit: Duratio
     let Some(probe) = check.probe() else {
         return Err((Outcome::Error, Reason::new(ReasonCode::NoEndpoints, "the check has no target")));
     };
-    let mut aims = Vec::with_capacity(found.len());
+    let (finder, mut aims) = (source.finder(), Vec::with_capacity(found.len()));
     for (i, (name, target)) in found.iter().enumerate() {
         if i % AT_ONCE == AT_ONCE - 1 {
             tokio::task::yield_now().await;
         }
         aims.push(match probe.aim(name, target) {
-            Ok((body, endpoint)) => Aim { endpoint, body: Ok(Arc::new(body)) },
+            // Labels are hidden after they were filled in: what is sent is what the source says.
+            Ok((body, endpoint)) => Aim { endpoint: finder.shown(endpoint), body: Ok(Arc::new(body)) },
             Err(error) => Aim {
-                endpoint: Endpoint { labels: target.labels().clone(), ..Endpoint::named(name) },
-                body: Err(Reason::new(ReasonCode::InvalidTarget, error.to_string())),
+                endpoint: finder.shown(Endpoint { labels: target.labels().clone(), ..Endpoint::named(name) }),
+                body: Err(finder.shown_reason(Reason::new(ReasonCode::InvalidTarget, error.to_string()))),
             },
         });
     }

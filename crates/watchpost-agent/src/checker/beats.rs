@@ -13,7 +13,7 @@ use watchpost_model::{
 use super::Checker;
 use super::run::{Fired, Trouble, verdict_of};
 use super::settle::Origin;
-use crate::clock::later;
+use crate::clock::{earlier, later};
 
 /// How much of a job's message a reason quotes.
 const QUOTED_CHARS_MAX: usize = 300;
@@ -133,7 +133,12 @@ impl Checker {
             let beat = Beat { token: None, ..beat };
             job.beats.beat(now, failed, Heard { beat, at: self.cx.clock.now(), took });
         }
-        let silent_at = later(self.cx.clock.now(), job.beats.silent_at().since(now));
+        let (day, silent_at) = (self.cx.clock.now(), job.beats.silent_at());
+        let silent_at = match silent_at < now {
+            // It is silent, and only begins.
+            true => earlier(day, now.since(silent_at)),
+            false => later(day, silent_at.since(now)),
+        };
         self.tell_news(id);
         Ok(BeatTaken { v: V1, check: id.clone(), silent_at })
     }

@@ -19,6 +19,7 @@ mod request;
 mod requester;
 mod resolve;
 mod run;
+mod set_clock;
 mod settle;
 mod stop;
 mod tree;
@@ -55,6 +56,7 @@ pub(crate) use publish::task_headers;
 use request::Request;
 use resolve::Endpoints;
 use run::{Ending, Node, Run};
+use set_clock::clock_offset_us;
 use settle::Answer;
 use stop::Stopping;
 
@@ -62,9 +64,6 @@ use stop::Stopping;
 const FIRE_BATCH: usize = 512;
 /// How long the timer sleeps at most: by then a clock that was set is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
-/// How far the time of day may drift from the monotonic clock before it counts as set. NTP slews
-/// by at most 500 ppm, which is far less in [`SLEEP_MAX`].
-const CLOCK_STEP_MIN_US: i64 = 250_000;
 
 /// What everything that belongs to one Checker shares.
 pub(crate) struct CheckerContext {
@@ -319,33 +318,4 @@ impl Checker {
         }
         self.alarm.set(sleep);
     }
-
-    /// Whether the clock was set back or forward, or the machine slept: the schedule moves with it.
-    fn notice_set_clock(&mut self) {
-        let offset_us = clock_offset_us(&*self.cx.clock);
-        let step_us = offset_us - self.clock_offset_us;
-        self.clock_offset_us = offset_us;
-        if step_us.abs() < CLOCK_STEP_MIN_US {
-            return;
-        }
-        tracing::warn!(step_ms = step_us / 1000, "the time of day was set; the schedule follows it");
-        self.schedule.realign(self.cx.clock.now().as_microsecond());
-    }
-}
-
-/// Time of day less monotonic clock, in µs. A thread that is held up between the two readings would
-/// see a step where there is none, so it looks again until it was not.
-fn clock_offset_us(clock: &dyn Clock) -> i64 {
-    const TRIES: usize = 5;
-    const HELD_UP: Duration = Duration::from_millis(10);
-    let mut offset_us = 0;
-    for _ in 0..TRIES {
-        let before = clock.tick();
-        let now = clock.now();
-        offset_us = now.as_microsecond().saturating_sub(i64::try_from(before.as_micros()).unwrap_or(i64::MAX));
-        if clock.tick().since(before) < HELD_UP {
-            break;
-        }
-    }
-    offset_us
 }

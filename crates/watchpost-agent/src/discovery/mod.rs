@@ -44,6 +44,7 @@ pub(crate) struct Source {
     targets: Arc<Targets>,
     known: watch::Receiver<Known>,
     asking: Option<AbortHandle>,
+    finder: TargetFinder,
     clock: Arc<dyn Clock>,
 }
 
@@ -74,22 +75,22 @@ impl Discovery {
 
 impl Inner {
     fn start(&self, targets: &Arc<Targets>) -> Source {
-        let (clock, targets) = (Arc::clone(&self.clock), Arc::clone(targets));
+        let (clock, targets, finder) = (Arc::clone(&self.clock), Arc::clone(targets), self.finder.clone());
         if let Some(listed) = targets.known() {
             let mut known = Known::default();
             known.found(clock.tick(), listed);
-            return Source { targets, known: watch::channel(known).1, asking: None, clock };
+            return Source { targets, known: watch::channel(known).1, asking: None, finder, clock };
         }
         let (sender, known) = watch::channel(Known::default());
         let asker = Asker {
-            finder: self.finder.clone(),
+            finder: finder.clone(),
             clock: Arc::clone(&clock),
             stats: Arc::clone(&self.stats),
             targets: Arc::clone(&targets),
             name: targets.name(),
         };
         let asking = self.helpers.spawn("targets", asker.ask(sender)).abort_handle();
-        Source { targets, known, asking: Some(asking), clock }
+        Source { targets, known, asking: Some(asking), finder, clock }
     }
 }
 
@@ -112,6 +113,11 @@ impl Source {
         let mut known = self.known.clone();
         let told = tokio::time::timeout(limit, known.wait_for(|known| !known.is_silent())).await;
         told.is_ok_and(|told| told.is_ok()).then(|| self.standing())
+    }
+
+    /// Knows what of its targets results show.
+    pub(crate) fn finder(&self) -> &TargetFinder {
+        &self.finder
     }
 
     /// How it is called.
@@ -187,7 +193,7 @@ fn counts(known: &Known) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
-    use watchpost_probe::{ProbeOptions, Resolver};
+    use watchpost_probe::Resolver;
 
     use super::*;
     use crate::clock::SystemClock;
@@ -195,7 +201,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(30);
 
     fn discovery() -> Discovery {
-        let finder = TargetFinder::new(&ProbeOptions::new(&Resolver::with_nameservers(Vec::new())));
+        let finder = TargetFinder::standard(&Resolver::with_nameservers(Vec::new()));
         Discovery::new(finder, Arc::new(SystemClock::default()), Arc::default(), Helpers::default())
     }
 

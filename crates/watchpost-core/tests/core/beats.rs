@@ -75,6 +75,17 @@ fn news_are_apart_however_often_a_job_changes_its_mind() {
 }
 
 #[test]
+fn silence_soon_after_news_is_told_when_the_next_may_be() {
+    let limits = BeatLimits { period: Duration::from_millis(400), grace: Duration::ZERO };
+    let mut beats = Beats::new(limits, at(9));
+    beats.beat(at(10), true, ());
+    beats.tell(at(10), true);
+    assert_eq!(beats.next_news(at(10)), Some(at(11)));
+    let silent = at(10).after(limits.period);
+    assert_eq!((beats.pulse(silent), beats.is_news(silent), beats.is_news(at(11))), (Pulse::Silent, false, true));
+}
+
+#[test]
 fn a_job_that_begins_has_not_beaten() {
     let mut beats = Beats::new(LIMITS, at(0));
     beats.begin(at(5));
@@ -90,6 +101,7 @@ fn other_limits_hold_for_what_was_heard() {
     beats.beat(at(0), false, ());
     beats.tell(at(0), true);
     beats.set_limits(BeatLimits { period: MINUTE, grace: Duration::ZERO });
+    assert_eq!(beats.limits().period, MINUTE);
     assert_eq!((beats.pulse(at(59)), beats.pulse(at(60))), (Pulse::Beating, Pulse::Silent));
     assert_eq!(beats.next_news(at(59)), Some(at(60)));
 }
@@ -103,6 +115,9 @@ fn beats_are_bounded_in_number() {
     let admitted = (1..=100u64).filter(|tenth| beats.admit(at(0).after(Duration::from_millis(100 * tenth)))).count();
     assert_eq!(admitted, 50);
     assert_eq!((0..100).filter(|_| beats.admit(at(3_600))).count(), 20);
+    // However the time between them is cut up.
+    let every_150_ms = |n: u64| at(3_600).after(Duration::from_millis(150 * n));
+    assert_eq!((1..=40u64).filter(|n| beats.admit(every_150_ms(*n))).count(), 30);
 }
 
 proptest! {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::password::{Password, Token};
+use crate::credentials::{Password, Token};
 use crate::text::text_type;
 
 text_type!(

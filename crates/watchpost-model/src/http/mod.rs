@@ -1,7 +1,6 @@
 //! Settings of the `http` check type.
 
 mod auth;
-mod body;
 mod proxy;
 mod url;
 mod version;
@@ -12,20 +11,18 @@ use serde::{Deserialize, Serialize};
 use watchpost_expr::{Field, RecordType, Type};
 
 pub use self::auth::{BasicAuth, BasicUser, HttpAuth};
-pub use self::body::Base64Text;
 pub use self::proxy::{Proxy, ProxyKind, ProxyUrl};
 pub use self::url::{HeaderValue, HttpMethod, HttpUrl};
 pub use self::version::HttpVersion;
 use crate::HeaderName;
-use crate::network::{FilePath, RouteSettings, TlsSettings};
+use crate::network::{RouteSettings, TlsSettings};
+use crate::payload::Payload;
 use crate::probe::TypeSettings;
 use crate::target::HostPort;
 use crate::variables::TEXTS;
 
 /// The most redirects that a check may follow.
 pub const REDIRECTS_MAX: u8 = 10;
-/// The largest body that a check sends, in bytes.
-pub const BODY_SENT_BYTES_MAX: usize = 64 * 1024;
 /// The most headers that a check sends.
 const HEADERS_MAX: usize = 64;
 
@@ -41,21 +38,9 @@ pub struct HttpSettings {
     /// Headers to send, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<HeaderName, HeaderValue>,
-    /// The body to send, as text; at most 64 KiB.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "body::text",
-        serialize_with = "body::write"
-    )]
-    pub body: Option<String>,
-    /// The body to send, in base64; at most 64 KiB of bytes.
+    /// The body to send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body_base64: Option<Base64Text>,
-    /// A file on the machine that runs the check, whose content is the body to send; at most 1 MiB. It is read
-    /// anew for each check.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body_file: Option<FilePath>,
+    pub body: Option<Payload>,
     /// How the check shows who it is. It is sent to the origin of the URL only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<HttpAuth>,
@@ -91,8 +76,6 @@ impl HttpSettings {
             method: HttpMethod::default(),
             headers: BTreeMap::new(),
             body: None,
-            body_base64: None,
-            body_file: None,
             auth: None,
             version: None,
             decompress: true,
@@ -149,10 +132,6 @@ impl TypeSettings for HttpSettings {
                 return Err(format!("`http.headers` sets `{reserved}`, which the request itself decides: remove it"));
             }
         }
-        let bodies = [self.body.is_some(), self.body_base64.is_some(), self.body_file.is_some()];
-        if bodies.iter().filter(|given| **given).count() > 1 {
-            return Err("`http` has several bodies: expected one of `body`, `body_base64` and `body_file`".into());
-        }
         if let Some(auth) = &self.auth {
             if self.headers.keys().any(|name| name.as_str() == "authorization") {
                 return Err("`http.headers` sets `authorization`, and so does `http.auth`: expected one of them".into());
@@ -199,19 +178,11 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_body_and_one_way_to_log_in() {
-        for more in [
-            r#""body": "x""#,
-            r#""body_base64": "eA==""#,
-            r#""body_file": "/etc/body""#,
-            r#""auth": {"basic": {"username": "u"}}"#,
-            r#""auth": {"bearer": "abc.def"}"#,
-        ] {
+    fn there_is_one_way_to_log_in() {
+        for more in [r#""auth": {"basic": {"username": "u"}}"#, r#""auth": {"bearer": "abc.def"}"#] {
             validated(&format!(r#"{{"url": "http://a", {more}}}"#)).unwrap();
         }
         for (more, told) in [
-            (r#""body": "", "body_base64": """#, "expected one of `body`, `body_base64` and `body_file`"),
-            (r#""body_base64": "", "body_file": "a""#, "expected one of"),
             (r#""auth": {"bearer": "hunter2"}, "headers": {"Authorization": "x"}"#, "`authorization`"),
             (r#""auth": {"bearer": ""}"#, "the token is empty"),
             (r#""auth": {"bearer": "hunter2 hunter2"}"#, "expected visible ASCII"),

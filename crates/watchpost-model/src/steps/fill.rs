@@ -6,8 +6,9 @@ use serde_json::Value as Json;
 
 use super::{CaptureName, FlowStep};
 use crate::expect::{Expect, HeaderExpect};
-use crate::http::{BODY_SENT_BYTES_MAX, HttpAuth, HttpSettings, HttpUrl};
+use crate::http::{HttpAuth, HttpSettings, HttpUrl};
 use crate::json_path::JsonExpect;
+use crate::payload::Payload;
 use crate::references::{TextPart, parts};
 
 /// What was captured so far: texts, numbers, `true` and `false`.
@@ -130,15 +131,10 @@ impl FlowStep {
                 }
             }
         }
-        if let Some(body) = &mut http.body {
+        if let Some(Payload::Text(body)) = &mut http.body {
             let content_type = self.http.headers.iter().find(|(name, _)| name.as_str() == "content-type");
             let place = Place::in_body(content_type.map(|(_, value)| value.as_str()));
-            let filled = fill.text("http.body", body, place)?;
-            if filled.len() > BODY_SENT_BYTES_MAX {
-                let why = format!("`http.body` has {} bytes: expected at most {BODY_SENT_BYTES_MAX}", filled.len());
-                return Err(Unfillable { names: names(body), why });
-            }
-            *body = filled;
+            *body = fill.parsed_in("http.body", body.as_str(), place)?;
         }
         Ok((http, fill.expect(&self.expect)?))
     }
@@ -171,7 +167,17 @@ impl Filling<'_> {
 
     /// The text as it is, read anew as what it is to be.
     fn parsed<T: std::str::FromStr<Err = crate::Invalid>>(&self, key: &str, text: &str) -> Result<T, Unfillable> {
-        let filled = self.text(key, text, Place::Text)?;
+        self.parsed_in(key, text, Place::Text)
+    }
+
+    /// The text with values as they stand in `place`, read anew as what it is to be.
+    fn parsed_in<T: std::str::FromStr<Err = crate::Invalid>>(
+        &self,
+        key: &str,
+        text: &str,
+        place: Place,
+    ) -> Result<T, Unfillable> {
+        let filled = self.text(key, text, place)?;
         filled.parse().map_err(|error: T::Err| Unfillable { names: names(text), why: format!("`{key}`: {error}") })
     }
 
@@ -313,7 +319,7 @@ mod tests {
                 r#"{{"http": {{"url": "http://a/", "headers": {{"Content-Type": "{content_type}"}}, "body": "-${{x}}-"}}}}"#
             );
             let (http, _) = filled(&step, r#"{"x": "a\"b&c=d +\n"}"#).unwrap();
-            assert_eq!(http.body.as_deref(), Some(becomes), "{content_type}");
+            assert_eq!(http.body, Some(Payload::Text(becomes.parse().unwrap())), "{content_type}");
         }
         let step = format!(r#"{{"http": {{"url": "http://a/", "body": "{}"}}}}"#, "${x}".repeat(10));
         let value = serde_json::json!({ "x": "a".repeat(8000) }).to_string();

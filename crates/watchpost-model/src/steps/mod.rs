@@ -14,10 +14,10 @@ pub use self::fill::{Captured, Unfillable, text_of, written_forms};
 use crate::dialogue::STEPS_MAX;
 use crate::expect::{ASSERTIONS_MAX, Expect};
 use crate::http::HttpSettings;
-use crate::probe::{CheckType, TypeSettings, compile_expression};
+use crate::probe::{CheckType, TypeSettings, validate_expressions};
 use crate::target::HostPort;
 use crate::text::text_type;
-use crate::variables;
+use crate::{Invalid, variables};
 
 /// The most values that a flow captures.
 pub const CAPTURES_MAX: usize = 64;
@@ -72,21 +72,18 @@ impl FlowStep {
     }
 
     /// What holds between the parts, where earlier steps capture what `captured` has.
-    fn validate(&self, captured: &Captured) -> Result<(), String> {
-        self.http.validate()?;
+    fn validate(&self, captured: &Captured) -> Result<(), Invalid> {
+        self.http.validate().map_err(|why| Invalid::new(why).at("http"))?;
         if let Some(key) = self.expect.first_key_that_is_not_of(HttpSettings::EXPECTS) {
-            return Err(format!("`expect.{key}` has no meaning for a step"));
+            let message = format!("`expect.{key}` has no meaning for a step");
+            return Err(Invalid::new(message).at(format!("expect.{key}")));
         }
-        for expression in &self.expect.that.0 {
-            if let Err(error) = compile_expression(expression, CheckType::Steps) {
-                let shown = crate::shorten(expression.as_str(), 200);
-                return Err(format!("`expect.that`: in `{shown}`, {error}"));
-            }
-        }
+        validate_expressions(&self.expect, CheckType::Steps).map_err(|why| why.within("expect"))?;
         for (name, capture) in &self.capture {
-            capture.validate().map_err(|why| format!("`capture.{name}` {why}"))?;
+            let key = format!("capture.{name}");
+            capture.validate().map_err(|why| Invalid::new(format!("`{key}` {why}")).at(&key))?;
         }
-        self.filled(captured).map(drop).map_err(|unfillable| unfillable.why)
+        self.filled(captured).map(drop).map_err(|unfillable| Invalid::new(unfillable.why))
     }
 }
 
@@ -141,22 +138,23 @@ impl TypeSettings for StepsSettings {
         self.first().target_name()
     }
 
-    fn validate(&self) -> Result<(), String> {
+    fn validate_parts(&self) -> Result<(), Invalid> {
         let captures: usize = self.0.iter().map(|step| step.capture.len()).sum();
         if captures > CAPTURES_MAX {
-            return Err(format!("`steps` capture {captures} values: expected at most {CAPTURES_MAX}"));
+            return Err(Invalid::new(format!("`steps` capture {captures} values: expected at most {CAPTURES_MAX}")));
         }
         let mut captured = Captured::new();
         for (i, step) in self.0.iter().enumerate() {
-            step.validate(&captured).map_err(|why| format!("{} of `steps`: {why}", self.label(i)))?;
+            step.validate(&captured)
+                .map_err(|why| why.of(&format!("{} of `steps`", self.label(i))).within(&format!("[{i}]")))?;
             captured.extend(step.capture.keys().map(|name| (name.clone(), Json::from("x"))));
         }
         let assertions: usize = self.0.iter().map(FlowStep::assertion_count).sum();
         if assertions > ASSERTIONS_MAX {
-            return Err(format!(
+            return Err(Invalid::new(format!(
                 "`steps` have {assertions} assertions, with one for each status and one for the captures of each step: \
                  expected at most {ASSERTIONS_MAX}"
-            ));
+            )));
         }
         Ok(())
     }

@@ -80,6 +80,23 @@ impl Labels {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
+    /// The same with the values that `change` makes of them; `None` leaves one as it is. One that gets too large by
+    /// that is left out.
+    pub fn changed(&self, change: impl Fn(&str) -> Option<String>) -> Self {
+        let (mut kept, mut changed) = (Vec::new(), Vec::new());
+        for (name, value) in self.iter() {
+            match change(value) {
+                None => kept.push((name.to_owned(), value.to_owned())),
+                Some(value) => changed.push((name.to_owned(), value)),
+            }
+        }
+        if changed.is_empty() {
+            return self.clone();
+        }
+        let all = kept.iter().chain(&changed).cloned();
+        Self::new(all).or_else(|_| Self::new(kept)).unwrap_or_default()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -42,15 +42,16 @@ impl Context {
     /// Of the type called `name`; `None` where no template may stand.
     fn of(name: &str) -> Option<Self> {
         match name {
-            "HttpUrl" | "WebsocketUrl" => Some(Self::Url),
+            "DohPath" | "HttpUrl" | "WebsocketUrl" => Some(Self::Url),
             "HostPort" | "ServerAddress" => Some(Self::HostPort),
             "Pattern" | "LinePattern" => Some(Self::Pattern),
             "Expression" => Some(Self::Expression),
             "Argument" => Some(Self::Argument),
-            "BasicUser" | "Body" | "CommandWord" | "DatabaseName" | "DnsName" | "ExpectedValue" | "HeaderValue"
-            | "Host" | "LoginName" | "Needle" | "RecordData" | "Sent" | "ServerNameText" | "ServiceName"
-            | "UserName" => Some(Self::Plain),
-            // What names files and programs is not for a source of targets to say, nor are statements of a database.
+            "BasicUser" | "CommandWord" | "DatabaseName" | "DnsName" | "ExpectedValue" | "Fingerprint"
+            | "HeaderValue" | "HeloName" | "Host" | "JsonText" | "LoginName" | "MailUser" | "Needle"
+            | "PayloadText" | "RecordData" | "ServerNameText" | "ServiceName" | "Subprotocol" => Some(Self::Plain),
+            // What names files and programs is not for a source of targets to say, nor are statements of a database,
+            // nor passwords and tokens.
             _ => None,
         }
     }
@@ -73,8 +74,9 @@ pub(crate) fn is_template(text: &str) -> bool {
 
 /// Where the first place begins, and what follows its `{{`.
 fn next_place(text: &str) -> Option<(usize, &str)> {
-    text.match_indices(OPEN).find_map(|(at, _)| {
-        let inner = text[at + OPEN.len()..].trim_start_matches(' ');
+    // A brace may stand before it: `{{{target.port}}}` is a number in braces.
+    text.match_indices('{').find_map(|(at, _)| {
+        let inner = text[at..].strip_prefix(OPEN)?.trim_start_matches(' ');
         inner.starts_with(SUBJECT).then_some((at, inner))
     })
 }
@@ -137,6 +139,12 @@ impl Template {
         Ok(text)
     }
 
+    /// Whether `filled`, which was made of it, has the same references to captures as it has itself: `${` and `$${`.
+    pub(crate) fn has_references_of(&self, filled: &str) -> bool {
+        let own = self.fill_with(|_| Ok("x".to_owned())).unwrap_or_default();
+        ["${", "$${"].iter().all(|sign| own.matches(sign).count() == filled.matches(sign).count())
+    }
+
     /// The labels that it asks for.
     pub(crate) fn labels(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {
@@ -151,9 +159,13 @@ struct Samples {
     label: &'static str,
 }
 
-/// A label may be a part of a host, a port or a path, and the whole of a URL.
-const SAMPLES: [Samples; 3] =
-    [Samples { label: "1" }, Samples { label: "label" }, Samples { label: "https://target.invalid/" }];
+/// A label may be a part of a host, a port or a path, and the whole of a URL or of a host key's fingerprint.
+const SAMPLES: [Samples; 4] = [
+    Samples { label: "1" },
+    Samples { label: "label" },
+    Samples { label: "https://target.invalid/" },
+    Samples { label: "SHA256:0000000000000000000000000000000000000000000" },
+];
 
 /// Whether `text` is a valid text of the type called `type_name`, whose own rule is `check`: as it is, or with
 /// samples in its places.
@@ -247,6 +259,7 @@ mod tests {
             (Context::Plain, r#"{{target.labels.none | default("x \"y\"")}}"#, &web, r#"x "y""#),
             (Context::Url, "{{target.labels.none|default('a b')|raw}}", &web, "a b"),
             (Context::Plain, "{{ env }} {{{{target.port}}}} {{", &web, "{{ env }} {{80}} {{"),
+            (Context::Plain, "{{{target.port}}} {{{{{ target.port }}", &web, "{80} {{{80"),
         ] {
             assert_eq!(filled(context, text, target).as_deref(), Ok(expected), "{text}");
         }
@@ -265,6 +278,27 @@ mod tests {
         let dash = target("a:1", &[("minus", "--verbose")]);
         let option = filled(Context::Argument, "{{target.labels.minus}}", &dash).unwrap_err();
         assert!(option.contains("taken for an option"), "{option}");
+    }
+
+    #[test]
+    fn a_label_brings_no_references_with_it() {
+        let same = |text: &str, label: &str| {
+            let template = Template::parse(text).unwrap();
+            let filled = template.fill(Context::Plain, &target("a:1", &[("l", label)])).unwrap();
+            template.has_references_of(&filled)
+        };
+        for label in ["plain", "$5", "{x}", "x}", "$"] {
+            assert!(same("${a} {{target.labels.l}} $${b}", label), "{label}");
+        }
+        for (text, label) in [
+            ("{{target.labels.l}}", "${token}"),
+            ("{{target.labels.l}}", "$${token}"),
+            ("{{target.labels.l}}{token}", "$"),
+            ("{{target.labels.l}}${token}", "$"),
+            ("${{target.labels.l}}", "{token}"),
+        ] {
+            assert!(!same(text, label), "{text} {label}");
+        }
     }
 
     #[test]

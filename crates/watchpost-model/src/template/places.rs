@@ -41,6 +41,8 @@ struct Place {
     key: String,
     context: Context,
     template: Template,
+    /// Whether `${name}` in it stands for what the check captured, once it runs.
+    refers: bool,
 }
 
 /// The first template in `value`: its key below `prefix`, and its text.
@@ -68,7 +70,14 @@ impl Places {
     /// # Errors
     /// Where nothing differs from target to target, or something stands where nothing is filled in.
     pub(crate) fn find(settings: &ProbeSettings, expect: &Expect) -> Result<Self, String> {
-        let found = Self { settings: Part::find(settings, "")?, expect: Part::find(expect, "expect")? };
+        let refers = |type_name: Option<&str>| match settings {
+            ProbeSettings::Steps(_) => true,
+            // The types that have dialogues. Of others nothing is captured that they could send.
+            ProbeSettings::Tcp(_) | ProbeSettings::Unix(_) => type_name == Some("PayloadText"),
+            _ => false,
+        };
+        let found =
+            Self { settings: Part::find(settings, "", refers)?, expect: Part::find(expect, "expect", |_| false)? };
         if found.settings.texts.is_empty() && found.expect.texts.is_empty() {
             return Err("it has `targets` and names none of them, so that each would be checked in the same way: \
                         expected `{{target.address}}` in one of its settings"
@@ -97,7 +106,7 @@ impl Places {
 }
 
 impl Part {
-    fn find<T: Serialize>(value: &T, prefix: &str) -> Result<Self, String> {
+    fn find<T: Serialize>(value: &T, prefix: &str, refers: impl Fn(Option<&str>) -> bool) -> Result<Self, String> {
         let mut texts = Vec::new();
         walk(value, |Text { path, type_name, text }| {
             if !is_template(text) {
@@ -108,7 +117,8 @@ impl Part {
                 return Err(format!("`{key}`: {}", nowhere(text)));
             };
             let template = Template::parse(text).map_err(|why| format!("`{key}`: {why}"))?;
-            texts.push(Place { path: path.to_vec(), key, context, template });
+            let refers = refers(type_name);
+            texts.push(Place { path: path.to_vec(), key, context, template, refers });
             Ok(())
         })?;
         let written = serde_json::to_value(value).map_err(|e| e.to_string())?;
@@ -139,6 +149,10 @@ impl Part {
 impl Place {
     fn fill(&self, value: &mut Value, target: &FoundTarget) -> Result<(), Invalid> {
         let text = self.template.fill(self.context, target).map_err(|why| self.invalid(target, &why))?;
+        if self.refers && !self.template.has_references_of(&text) {
+            let why = "a label would make a reference to a capture, `${…}`, which only the check itself may";
+            return Err(self.invalid(target, why));
+        }
         let place = self.path.iter().try_fold(value, |at, step| match step {
             Step::Field(name) => at.get_mut(name),
             Step::Key(key) => at.get_mut(key),

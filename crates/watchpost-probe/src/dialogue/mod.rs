@@ -2,20 +2,21 @@
 
 mod conversation;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use regex::bytes::Regex;
 use watchpost_model::{
-    ANSWER_BYTES_MAX, DialogueEvidence, DialogueStep, Pattern, Sent, TextPart, TlsSettings, TypeEvidence,
+    ANSWER_BYTES_MAX, DialogueEvidence, DialogueStep, Pattern, Payload, TextPart, TlsSettings, TypeEvidence,
 };
 
 pub(crate) use self::conversation::{Conversation, Read, Wire};
-use crate::Verdict;
 use crate::assertions::{Findings, slashed};
 use crate::context::ProbeContext;
 use crate::recorder::Recorder;
 use crate::secret::Secrets;
 use crate::tls::Handshake;
+use crate::{Verdict, files};
 
 /// How much of what a group captured is kept, in bytes.
 const CAPTURE_BYTES_MAX: usize = 1024;
@@ -25,7 +26,7 @@ const FACT_BYTES_MAX: usize = 4 * 1024;
 /// What a check of either type is to say and to hear.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Script<'a> {
-    pub(crate) send: Option<&'a Sent>,
+    pub(crate) send: Option<&'a Payload>,
     pub(crate) expect: Option<&'a Pattern>,
     pub(crate) steps: &'a [DialogueStep],
     pub(crate) tls: Option<&'a TlsSettings>,
@@ -104,7 +105,7 @@ impl Script<'_> {
         played: &mut Played,
     ) -> Result<(), Verdict> {
         if let Some(send) = self.send {
-            conversation.send(send.as_str().as_bytes()).await?;
+            conversation.send(&files::payload(send).await?).await?;
         }
         if let Some(pattern) = self.expect {
             let compiled = context.patterns.compiled(pattern);
@@ -143,7 +144,8 @@ impl Played {
     ) -> Result<bool, Verdict> {
         let label = format!("step {number}");
         conversation.begin(label.clone(), step.secret);
-        if let Some(bytes) = self.to_send(step) {
+        if let Some(send) = &step.send {
+            let bytes = self.to_send(send).await?;
             if step.secret {
                 let text = String::from_utf8_lossy(&bytes);
                 recorder.transcript(|transcript| transcript.hide(text.split_whitespace().chain([text.trim()])));
@@ -179,20 +181,21 @@ impl Played {
         Ok(true)
     }
 
-    /// What the step sends, with what was captured filled in.
-    fn to_send(&self, step: &DialogueStep) -> Option<Vec<u8>> {
-        if let Some(hex) = &step.send_hex {
-            return Some(hex.bytes());
-        }
+    /// What a step sends, with what was captured filled in.
+    ///
+    /// # Errors
+    /// The verdict on a file that cannot be read.
+    async fn to_send(&self, send: &Payload) -> Result<Vec<u8>, Verdict> {
+        let Payload::Text(text) = send else { return files::payload(send).await.map(Cow::into_owned) };
         let mut bytes = Vec::new();
         // The model has validated the references.
-        for part in step.send.as_ref()?.parts().unwrap_or_default() {
+        for part in text.parts().unwrap_or_default() {
             match part {
                 TextPart::Text(text) => bytes.extend_from_slice(text.as_bytes()),
                 TextPart::Captured(name) => bytes.extend(self.captured.get(name).into_iter().flatten()),
             }
         }
-        Some(bytes)
+        Ok(bytes)
     }
 
     /// Keeps what the groups of a pattern captured in `answer`, and says where its match ends.

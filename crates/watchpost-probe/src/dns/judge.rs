@@ -25,13 +25,16 @@ pub(super) struct Judged<'a> {
     /// The server as sentences call it.
     server: &'a str,
     answer: &'a Answer,
+    /// The name that was asked for, and those that it is an alias of.
+    names: Vec<Name>,
     found: Vec<&'a Record>,
 }
 
 impl<'a> Judged<'a> {
     pub(super) fn new(settings: &'a DnsSettings, question: &Question, server: &'a str, answer: &'a Answer) -> Self {
-        let found = found(settings.record_type, question.name(), answer.answers());
-        Self { settings, server, answer, found }
+        let names = names(settings.record_type, question.name(), answer.answers());
+        let found = found(settings.record_type, &names, answer.answers());
+        Self { settings, server, answer, names, found }
     }
 
     /// Everything that is expected of the answer.
@@ -69,7 +72,15 @@ impl<'a> Judged<'a> {
         };
         let passed = wanted.contains(&rcode);
         findings.note(code, format!("rcode is {words}"), passed, rcode.to_string(), |actual| {
-            format!("{} answers {actual} to {}, expected {words}", self.server, self.settings.question())
+            let (server, question) = (self.server, self.settings.question());
+            match self.alias() {
+                // The code is about the last name (RFC 6604, section 3).
+                Some(alias) => {
+                    let name = &self.settings.name;
+                    format!("{server} answers {actual} to {question}, for {alias}, which {name} is an alias of, expected {words}")
+                }
+                None => format!("{server} answers {actual} to {question}, expected {words}"),
+            }
         });
     }
 
@@ -114,11 +125,9 @@ impl<'a> Judged<'a> {
 
     /// What the name is an alias of, at last.
     fn alias(&self) -> Option<String> {
-        let last = self.answer.answers().iter().rev().find_map(|record| match &record.data {
-            RData::CNAME(to) => Some(to.to_string()),
-            _ => None,
-        });
-        last.map(|name| shorten(name.strip_suffix('.').unwrap_or(&name), 100).into_owned())
+        let [_, .., last] = self.names.as_slice() else { return None };
+        let name = last.to_string();
+        Some(shorten(name.strip_suffix('.').unwrap_or(&name), 100).into_owned())
     }
 
     fn flags(&self, expect: &DnsExpect, findings: &mut Findings) {
@@ -184,29 +193,32 @@ impl<'a> Judged<'a> {
     }
 }
 
-/// The records of the type `wanted` that `name` has in `answers`, by itself or as an alias of others.
-fn found<'a>(wanted: RecordType, name: &Name, answers: &'a [Record]) -> Vec<&'a Record> {
-    let mut owners = vec![name.clone()];
-    if wanted != RecordType::CNAME && wanted != RecordType::ANY {
-        // Each turn adds an owner that was not among them, and there are no more than there are records.
-        loop {
-            let next = answers.iter().find_map(|record| match &record.data {
-                RData::CNAME(to) if owners.last() == Some(&record.name) && !owners.contains(&to.0) => {
-                    Some(to.0.clone())
-                }
-                _ => None,
-            });
-            match next {
-                Some(next) if owners.len() <= ALIASES_MAX => owners.push(next),
-                _ => break,
-            }
+/// `name`, and those that it is an alias of by `answers`, one after the other.
+fn names(wanted: RecordType, name: &Name, answers: &[Record]) -> Vec<Name> {
+    let mut names = vec![name.clone()];
+    if wanted == RecordType::CNAME || wanted == RecordType::ANY {
+        return names;
+    }
+    while names.len() <= ALIASES_MAX {
+        let next = answers.iter().find_map(|record| match &record.data {
+            RData::CNAME(to) if names.last() == Some(&record.name) && !names.contains(&to.0) => Some(to.0.clone()),
+            _ => None,
+        });
+        match next {
+            Some(next) => names.push(next),
+            None => break,
         }
     }
+    names
+}
+
+/// The records of the type `wanted` that one of `names` has in `answers`.
+fn found<'a>(wanted: RecordType, names: &[Name], answers: &'a [Record]) -> Vec<&'a Record> {
     let is_wanted = |record: &&Record| {
         let record_type = u16::from(record.record_type());
         message::is_internet(record)
             && (wanted == RecordType::ANY || record_type == wanted.code())
-            && owners.contains(&record.name)
+            && names.contains(&record.name)
     };
     answers.iter().filter(is_wanted).collect()
 }

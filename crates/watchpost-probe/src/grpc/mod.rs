@@ -39,12 +39,7 @@ impl GrpcProbe {
             return failure::bad_task();
         };
         recorder.hop(task.probe.target_name());
-        let to = Destination {
-            host: settings.address.host(),
-            port: settings.address.port(),
-            endpoint: task.endpoint.address,
-            route: &settings.route,
-        };
+        let to = Destination::of(task, &settings.address, &settings.route);
         match self.ask(to, settings, recorder).await {
             Ok(evidence) => {
                 recorder.of_type(TypeEvidence::Grpc(evidence.clone()));

@@ -3,20 +3,23 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::LOCATION;
 use watchpost_model::{HttpSettings, HttpVersion, Reason, ReasonCode};
 
 use super::decode::Decoder;
 use super::exchange::{self, Response, Way};
 use super::failure;
-use super::hop::Hop;
+use super::hop::{self, Hop};
 use crate::Verdict;
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
+use crate::secret::Secrets;
 
 /// Every server of such things speaks it.
 const VERSION: Option<HttpVersion> = Some(HttpVersion::Http11);
 
-/// Fetches what URLs lead to, by the same connections and TLS as checks. No redirect is followed.
+/// Fetches what URLs lead to, by the same connections and TLS as checks. Redirects are followed as far as
+/// the settings say.
 #[derive(Debug, Clone)]
 pub(crate) struct Fetcher {
     context: ProbeContext,
@@ -85,9 +88,45 @@ impl Fetcher {
     }
 
     async fn begin(&self, settings: &HttpSettings, bytes: usize, recorder: &Recorder) -> Result<Stream, Reason> {
-        let hop = Hop::first(settings, None).map_err(|why| {
+        let mut hop = Hop::first(settings, None).map_err(|why| {
             Reason::new(ReasonCode::InvalidTarget, format!("no request can be made of the settings: {why}"))
         })?;
+        // A query may hold a token, which a redirect may repeat.
+        let url = hop.url().clone();
+        let queried: Vec<_> = url.query_pairs().map(|(_, value)| value).collect();
+        hop.hide(&Secrets::of_values(queried.iter().map(|value| &**value)));
+        let mut followed = 0;
+        loop {
+            let response = self.send(settings, &hop, bytes, recorder).await?;
+            let status = response.head.status;
+            if settings.max_redirects == 0 || !hop::is_redirect(status) {
+                recorder.enter(Stage::Receive);
+                return Ok(Stream { status: status.as_u16(), response, hop, recorder: recorder.clone() });
+            }
+            if followed == settings.max_redirects {
+                let message = format!(
+                    "status {status} of {} would be redirect {}, allowed are {followed}",
+                    hop.host(),
+                    u16::from(followed) + 1
+                );
+                return Err(Reason::new(ReasonCode::TooManyRedirects, message));
+            }
+            hop = hop.follow(status, response.head.headers.get(LOCATION)).map_err(|why| {
+                Reason::new(ReasonCode::BadRedirect, format!("the redirect {status} of {} {why}", hop.host()))
+            })?;
+            response.close();
+            followed += 1;
+        }
+    }
+
+    /// Sends one request and waits for the head of its answer.
+    async fn send(
+        &self,
+        settings: &HttpSettings,
+        hop: &Hop,
+        bytes: usize,
+        recorder: &Recorder,
+    ) -> Result<Response, Reason> {
         recorder.hop(hop.shown_url());
         let handshake = match hop.is_tls() {
             true => Some(
@@ -102,10 +141,8 @@ impl Fetcher {
         let to = hop.destination(None, &settings.route);
         let connection = self.context.network.connect(to, recorder).await.map_err(of)?;
         let way = Way { bytes_max: bytes, ..Way::direct(connection) };
-        let answered = exchange::send(&hop, VERSION, way, handshake, recorder).await;
-        let response = answered.map_err(|broken| of(failure::of_request(&broken, &hop, recorder)))?;
-        recorder.enter(Stage::Receive);
-        Ok(Stream { status: response.head.status.as_u16(), response, hop, recorder: recorder.clone() })
+        let answered = exchange::send(hop, VERSION, way, handshake, recorder).await;
+        answered.map_err(|broken| of(failure::of_request(&broken, hop, recorder)))
     }
 }
 

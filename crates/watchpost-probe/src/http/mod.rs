@@ -89,7 +89,11 @@ impl HttpProbe {
     ) -> Result<Answered, Verdict> {
         let settings = asked.settings;
         let error = |code, message| Err(Verdict::error(Reason::new(code, message)));
-        let first = match Hop::first(settings, body(settings).await?) {
+        let body = match &settings.body {
+            Some(body) => Some(Bytes::from(files::payload(body).await?.into_owned())),
+            None => None,
+        };
+        let first = match Hop::first(settings, body) {
             Ok(first) => first,
             Err(why) => {
                 return error(ReasonCode::InvalidTarget, format!("no request can be made of the settings: {why}"));
@@ -302,23 +306,6 @@ impl Answered {
         if self.hop.is_tls() {
             self.response.close();
         }
-    }
-}
-
-/// The body that is to be sent, if there is one.
-///
-/// # Errors
-/// The verdict on a file that cannot be read.
-async fn body(settings: &HttpSettings) -> Result<Option<Bytes>, Verdict> {
-    if let Some(text) = &settings.body {
-        return Ok(Some(Bytes::copy_from_slice(text.as_bytes())));
-    }
-    if let Some(base64) = &settings.body_base64 {
-        return Ok(Some(base64.decoded().into()));
-    }
-    match &settings.body_file {
-        Some(file) => Ok(Some(files::read(file).await?.into())),
-        None => Ok(None),
     }
 }
 

@@ -82,13 +82,14 @@ async fn exchange(
     recorder.enter(Stage::FirstByte);
     let mut until = Instant::now();
     loop {
-        tell(&tally, settings, whom, recorder);
         if tally.sent() < settings.count && Instant::now() >= until {
             send(datagrams, &echoes, &mut tally)
                 .await
                 .map_err(|error| failure::of_datagrams(&error, whom, &recorder.position()))?;
             until += if tally.sent() < settings.count { settings.pause() } else { settings.wait() };
         }
+        // Whatever comes next may be the end.
+        tell(&tally, settings, whom, recorder);
         if tally.is_complete() {
             return Ok(tally);
         }
@@ -183,4 +184,46 @@ fn judge(tally: &Tally, settings: &IcmpSettings, whom: &str, findings: &mut Find
             told
         },
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is made of `sent` requests of which the first `received` are answered.
+    fn judged(sent: u8, received: u16, max_loss: Option<u8>) -> Option<(ReasonCode, String)> {
+        let settings = IcmpSettings { count: sent, max_loss, ..IcmpSettings::to("a.example".parse().unwrap()) };
+        let mut tally = Tally::new("raw", sent);
+        (0..sent).for_each(|_| tally.sends());
+        (0..received).for_each(|sequence| tally.replied(sequence));
+        let mut findings = Findings::default();
+        judge(&tally, &settings, "a.example", &mut findings);
+        findings.reason().map(|reason| (reason.code, reason.message))
+    }
+
+    #[test]
+    fn no_more_may_be_lost_than_the_check_allows() {
+        assert_eq!(judged(4, 1, None), None);
+        assert_eq!(judged(4, 3, Some(25)), None);
+        assert_eq!(judged(3, 3, Some(0)), None);
+        let told = |message: &str| Some((ReasonCode::PacketLoss, message.to_owned()));
+        let message = "a.example answered 3 of 4 echo requests: 25.0% are lost, expected at most 24%";
+        assert_eq!(judged(4, 3, Some(24)), told(message));
+        // A third of them is more than 33 %.
+        let message = "a.example answered 2 of 3 echo requests: 33.3% are lost, expected at most 33%";
+        assert_eq!(judged(3, 2, Some(33)), told(message));
+    }
+
+    #[test]
+    fn what_a_router_said_of_lost_requests_is_told_beside_them() {
+        let settings = IcmpSettings { count: 2, max_loss: Some(0), ..IcmpSettings::to("a.example".parse().unwrap()) };
+        let mut tally = Tally::new("raw", 2);
+        (0..2).for_each(|_| tally.sends());
+        tally.replied(0);
+        tally.undelivered(1, "10.0.0.1 says that it is forbidden".to_owned());
+        let mut findings = Findings::default();
+        judge(&tally, &settings, "a.example", &mut findings);
+        let message = findings.reason().unwrap().message;
+        assert!(message.ends_with("expected at most 0% (10.0.0.1 says that it is forbidden)"), "{message}");
+    }
 }

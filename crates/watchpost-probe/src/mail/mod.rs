@@ -96,12 +96,7 @@ impl MailProbe {
         recorder: &Recorder,
     ) -> Result<Verdict, Verdict> {
         recorder.hop(visit.address.to_string());
-        let to = Destination {
-            host: visit.address.host(),
-            port: visit.address.port(),
-            endpoint: task.endpoint.address,
-            route: visit.route,
-        };
+        let to = Destination::of(task, visit.address, visit.route);
         let handshake = match visit.starttls {
             StartTls::Never => None,
             _ => Some(self.context.tls.prepare(to.host, visit.tls, &[]).await?),

@@ -40,12 +40,7 @@ impl MysqlProbe {
             return failure::bad_task();
         };
         recorder.hop(settings.address.to_string());
-        let to = Destination {
-            host: settings.address.host(),
-            port: settings.address.port(),
-            endpoint: task.endpoint.address,
-            route: &settings.route,
-        };
+        let to = Destination::of(task, &settings.address, &settings.route);
         let mut evidence = MysqlEvidence::default();
         let asked = self.ask(to, settings, recorder, &mut evidence).await;
         if evidence != MysqlEvidence::default() {
@@ -87,15 +82,15 @@ impl MysqlProbe {
         };
         let wire = Wire::open(&self.context, to, None, READ_BYTES_MAX, recorder).await?;
         let mut session = Session::open(wire, handshake, settings, evidence).await?;
-        let asked = Instant::now();
-        session.ping(evidence).await?;
-        recorder.metric("ping_ms", asked.elapsed().as_secs_f64() * 1_000.0);
-        let Some(query) = &settings.query else { return Ok((session, None)) };
-        let asked = Instant::now();
-        let answer = session.query(query.as_str(), evidence).await?;
-        recorder.metric("query_ms", asked.elapsed().as_secs_f64() * 1_000.0);
-        evidence.rows = Some(answer.rows);
-        Ok((session, Some(answer)))
+        match run(&mut session, settings, recorder, evidence).await {
+            Ok(answer) => Ok((session, answer)),
+            Err(broken) => {
+                if matches!(broken, Broken::Refused(..)) {
+                    session.close();
+                }
+                Err(broken)
+            }
+        }
     }
 }
 
@@ -103,4 +98,21 @@ impl Probe for MysqlProbe {
     fn run<'a>(&'a mut self, task: &'a Task, recorder: &'a Recorder) -> BoxFuture<'a, Verdict> {
         Box::pin(self.check(task, recorder))
     }
+}
+
+async fn run(
+    session: &mut Session<'_>,
+    settings: &MysqlSettings,
+    recorder: &Recorder,
+    evidence: &mut MysqlEvidence,
+) -> Result<Option<Answer>, Broken> {
+    let asked = Instant::now();
+    session.ping(evidence).await?;
+    recorder.metric("ping_ms", asked.elapsed().as_secs_f64() * 1_000.0);
+    let Some(query) = &settings.query else { return Ok(None) };
+    let asked = Instant::now();
+    let answer = session.query(query.as_str(), evidence).await?;
+    recorder.metric("query_ms", asked.elapsed().as_secs_f64() * 1_000.0);
+    evidence.rows = Some(answer.rows);
+    Ok(Some(answer))
 }

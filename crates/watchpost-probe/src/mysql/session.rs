@@ -172,12 +172,14 @@ impl<'a> Session<'a> {
     pub(super) async fn query(&mut self, query: &str, evidence: &mut MysqlEvidence) -> Result<Answer, Broken> {
         self.talk.say(&packet(0, &[&[COM_QUERY], query.as_bytes()].concat())).await;
         let failed = "answered the query with an error";
-        let (_, payload) = packet::read(&mut self.talk).await?;
+        let (number, payload) = packet::read(&mut self.talk).await?;
         match payload.split_first() {
             // A statement without a result.
             Some((&OK, _)) => return Ok(Answer::default()),
             Some((&ERROR, rest)) => return Err(self.refused(rest, failed, evidence)?),
             Some((&FILE, _)) => {
+                // An empty file, so that nothing that follows is taken for one.
+                self.talk.say(&packet(number.wrapping_add(1), &[])).await;
                 let what = "asks for a file of this machine, which it does not get";
                 return Err(Broken::Refused(ReasonCode::QueryFailed, what.to_owned()));
             }

@@ -10,7 +10,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use watchpost_model::{Reason, ReasonCode, RouteSettings};
 
-use super::{Destination, Network, has_source};
+use super::{Destination, Network, has_source, of_the_source};
 use crate::recorder::Recorder;
 use crate::{Verdict, failure};
 
@@ -169,7 +169,7 @@ impl Network {
         if let Some(source) = to.route.source_address {
             has_source(source)?;
         }
-        let addresses = self.addresses(to, recorder).await?;
+        let addresses = of_the_source(to, self.addresses(to, recorder).await?)?;
         recorder.leave();
         let mut first: Option<(SocketAddr, io::Error)> = None;
         for address in addresses {

@@ -47,12 +47,7 @@ impl NtpProbe {
         };
         let Some(server) = task.probe.host_port() else { return failure::bad_task() };
         recorder.hop(server.to_string());
-        let to = Destination {
-            host: server.host(),
-            port: server.port(),
-            endpoint: task.endpoint.address,
-            route: &settings.route,
-        };
+        let to = Destination::of(task, &server, &settings.route);
         let datagrams = match self.context.network.datagrams(to, recorder).await {
             Ok(datagrams) => datagrams,
             Err(verdict) => return verdict,

@@ -38,12 +38,7 @@ impl PostgresProbe {
             return failure::bad_task();
         };
         recorder.hop(settings.address.to_string());
-        let to = Destination {
-            host: settings.address.host(),
-            port: settings.address.port(),
-            endpoint: task.endpoint.address,
-            route: &settings.route,
-        };
+        let to = Destination::of(task, &settings.address, &settings.route);
         let (session, answer) = match self.ask(to, settings, recorder).await {
             Ok(answered) => answered,
             Err(broken) => {
@@ -78,7 +73,15 @@ impl PostgresProbe {
         let mut session = Session::new(wire, settings, is_tls);
         let answer = run(&mut session, settings, recorder).await;
         recorder.of_type(TypeEvidence::Postgres(session.evidence.clone()));
-        Ok((session, answer?))
+        match answer {
+            Ok(answer) => Ok((session, answer)),
+            Err(broken) => {
+                if matches!(broken, Broken::Refused(..)) {
+                    session.close();
+                }
+                Err(broken)
+            }
+        }
     }
 
     /// Connects, and upgrades the connection to TLS as the check asks for it.

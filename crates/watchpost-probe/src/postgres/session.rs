@@ -27,6 +27,8 @@ pub(super) struct Session<'a> {
     talk: Conversation,
     settings: &'a PostgresSettings,
     is_tls: bool,
+    /// Whether the server has let the check in.
+    is_in: bool,
     secrets: Secrets,
     pub(super) evidence: PostgresEvidence,
 }
@@ -36,7 +38,7 @@ impl<'a> Session<'a> {
     pub(super) fn new(wire: Wire, settings: &'a PostgresSettings, is_tls: bool) -> Self {
         let secrets = Secrets::of_values(settings.password.iter().map(|password| password.reveal()));
         let evidence = PostgresEvidence::default();
-        Self { talk: Conversation::new(wire), settings, is_tls, secrets, evidence }
+        Self { talk: Conversation::new(wire), settings, is_tls, is_in: false, secrets, evidence }
     }
 
     /// Opens the session, and logs in where the check has a user. Where it has none, it suffices that the
@@ -101,7 +103,8 @@ impl<'a> Session<'a> {
         self.until_ready().await
     }
 
-    /// Runs `query`, which may be several statements, or none.
+    /// Runs `query`, which may be several statements, or none. One that fails is heard out as well, so that the
+    /// session can be ended in an orderly way.
     ///
     /// # Errors
     /// When it fails, or the server does not answer as it should.
@@ -109,9 +112,15 @@ impl<'a> Session<'a> {
         let message = written(|buf| frontend::query(query, buf))?;
         self.talk.say(&message).await;
         let mut answer = Answer::default();
+        let mut failed = None;
         loop {
-            match self.message().await? {
-                Message::ReadyForQuery(_) => return Ok(answer),
+            let message = match self.message().await {
+                Ok(message) => message,
+                // Some errors end the session, too.
+                Err(broken) => return Err(failed.unwrap_or(broken)),
+            };
+            match message {
+                Message::ReadyForQuery(_) => return failed.map_or(Ok(answer), Err),
                 Message::DataRow(row) => {
                     answer.rows += 1;
                     if answer.rows == 1 {
@@ -119,12 +128,16 @@ impl<'a> Session<'a> {
                         answer.value = first.and_then(|range| row.buffer().get(range)).map(<[u8]>::to_vec);
                     }
                 }
+                // What follows the first error follows from it.
+                Message::ErrorResponse(_) if failed.is_some() => {}
                 Message::ErrorResponse(body) => {
-                    return Err(refusal(&self.refused(&body)?, "answered the query with an error", self.is_tls));
+                    failed = Some(refusal(&self.refused(&body)?, "answered the query with an error", self.is_tls));
                 }
                 Message::CopyInResponse(_) => {
                     let what = "waits for data that the query is to store, and the check has none";
-                    return Err(Broken::Refused(ReasonCode::QueryFailed, what.to_owned()));
+                    failed = Some(Broken::Refused(ReasonCode::QueryFailed, what.to_owned()));
+                    let none = written(|buf| frontend::copy_fail("a check has no data", buf))?;
+                    self.talk.say(&none).await;
                 }
                 Message::RowDescription(_)
                 | Message::CommandComplete(_)
@@ -140,18 +153,24 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Takes leave of the server, without waiting: what breaks off is noted in its log.
+    /// Takes leave of the server, without waiting: what breaks off is noted in its log, and so is a farewell where it
+    /// waits for a password.
     pub(super) fn close(self) {
-        let mut terminate = BytesMut::new();
-        frontend::terminate(&mut terminate);
-        self.talk.goodbye(&terminate);
+        let mut farewell = BytesMut::new();
+        if self.is_in {
+            frontend::terminate(&mut farewell);
+        }
+        self.talk.goodbye(&farewell);
     }
 
     /// Reads what a server tells of itself once it has let somebody in.
     async fn until_ready(&mut self) -> Result<(), Broken> {
         loop {
             match self.message().await? {
-                Message::ReadyForQuery(_) => return Ok(()),
+                Message::ReadyForQuery(_) => {
+                    self.is_in = true;
+                    return Ok(());
+                }
                 Message::ParameterStatus(body) => {
                     let value = body.value().map_err(unreadable)?;
                     match body.name().map_err(unreadable)? {

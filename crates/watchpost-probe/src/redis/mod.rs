@@ -39,12 +39,7 @@ impl RedisProbe {
             return failure::bad_task();
         };
         recorder.hop(settings.address.to_string());
-        let to = Destination {
-            host: settings.address.host(),
-            port: settings.address.port(),
-            endpoint: task.endpoint.address,
-            route: &settings.route,
-        };
+        let to = Destination::of(task, &settings.address, &settings.route);
         let (reply, evidence) = match self.ask(to, settings, recorder).await {
             Ok(answered) => answered,
             Err(broken) => {

@@ -119,14 +119,14 @@ enum Begun {
 /// When the connection fails, or what comes is no reply or too large.
 pub(super) async fn reply(talk: &mut Conversation) -> Result<Reply, Broken> {
     let mut open: Vec<Open> = Vec::new();
-    let mut elements = 0;
+    let mut elements = 0_usize;
     loop {
         let line = talk.line(LINE_BYTES_MAX).await?.ok_or_else(|| too_large("a line", LINE_BYTES_MAX, "bytes"))?;
         let mut whole = match begun(&line)? {
             Begun::Whole(reply) => reply,
             Begun::Text { length, kind } => text(talk, length, kind).await?,
             Begun::Open(kind, missing) => {
-                elements += missing;
+                elements = elements.saturating_add(missing);
                 if elements > ELEMENTS_MAX {
                     return Err(too_large("a list", ELEMENTS_MAX, "elements"));
                 }
@@ -289,6 +289,7 @@ mod tests {
             (b"$99999999999\r\n", "a text of more than 65536 bytes"),
             (b"*99999999999\r\n", "a list of more than 4096 elements"),
             (b"%9223372036854775807\r\n", "a list of more than 4096 elements"),
+            (b"*3\r\n%9223372036854775807\r\n", "a list of more than 4096 elements"),
             (b"$1\r\nabc", "longer than it says"),
             (b"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", "more than 8 levels"),
         ] {

@@ -41,12 +41,7 @@ impl SshProbe {
             return failure::bad_task();
         };
         recorder.hop(settings.address.to_string());
-        let to = Destination {
-            host: settings.address.host(),
-            port: settings.address.port(),
-            endpoint: task.endpoint.address,
-            route: &settings.route,
-        };
+        let to = Destination::of(task, &settings.address, &settings.route);
         let (evidence, talk) = match self.ask(to, settings, recorder).await {
             Ok(answered) => answered,
             Err(broken) => return broken.verdict(to, to.host, recorder),

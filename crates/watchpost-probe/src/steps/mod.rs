@@ -6,11 +6,7 @@
 mod capture;
 mod flow;
 
-use std::net::SocketAddr;
-
-use watchpost_model::{
-    CheckType, FlowStep, Outcome, ProbeSettings, Reason, ReasonCode, StepsSettings, Task, Unfillable,
-};
+use watchpost_model::{FlowStep, Outcome, ProbeSettings, Reason, ReasonCode, StepsSettings, Task, Unfillable};
 
 use self::capture::Source;
 use self::flow::Flow;
@@ -58,7 +54,7 @@ impl StepsProbe {
         for (i, step) in settings.steps().iter().enumerate() {
             let label = settings.label(i);
             flow.begin(&label, recorder);
-            let judged = match self.step(step, task.endpoint.address, flow, recorder).await {
+            let judged = match self.step(task, step, flow, recorder).await {
                 Ok(judged) => judged,
                 Err(mut verdict) => {
                     if let Some(reason) = &mut verdict.reason {
@@ -87,13 +83,14 @@ impl StepsProbe {
     /// Sends the request of one step, reads its answer, and holds it against what is expected of it.
     async fn step(
         &mut self,
+        task: &Task,
         step: &FlowStep,
-        address: Option<SocketAddr>,
         flow: &mut Flow,
         recorder: &Recorder,
     ) -> Result<Judged, Verdict> {
         self.http.forget();
         let (settings, expect) = step.filled(&flow.captured).map_err(unfillable)?;
+        let address = task.endpoint.address;
         let asked = Asked { settings: &settings, address, host: Some(&flow.host), secrets: &flow.secrets };
         let mut answered = self.http.request(asked, &mut flow.cookies, recorder).await?;
         let read = self.http.read(&mut answered, recorder).await;
@@ -111,7 +108,7 @@ impl StepsProbe {
         findings.extend(captures);
         let facts = flow.facts(answered.facts(body, truncated));
         let redact = |path: &str, text: &str| Some(flow.redact(path, text, answered.secrets()));
-        findings.hold(context, (&expect, CheckType::Steps), recorder, &facts, &redact);
+        findings.hold(context, task, &expect, recorder, &facts, &redact);
         findings.latency(expect.max_latency, flow.took(recorder));
         Ok(Judged { answered, truncated, findings })
     }

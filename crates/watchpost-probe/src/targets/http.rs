@@ -10,6 +10,9 @@ use super::{ANSWER_BYTES_MAX, ANSWER_LIMIT};
 use crate::context::ProbeContext;
 use crate::http::Fetcher;
 
+/// How many redirects are followed, as Prometheus does.
+const REDIRECTS_MAX: u8 = 10;
+
 /// A server whose groups are targets.
 #[derive(Debug)]
 pub(super) struct HttpSource {
@@ -23,6 +26,7 @@ impl HttpSource {
         let mut settings = HttpSettings::get(source.url.clone());
         settings.headers.clone_from(&source.headers);
         settings.tls.clone_from(&source.tls);
+        settings.max_redirects = REDIRECTS_MAX;
         let refresh_s = refresh.as_secs().to_string();
         for (name, value) in [("accept", "application/json"), ("x-prometheus-refresh-interval-seconds", &refresh_s)] {
             if let (Ok(name), Ok(value)) = (name.parse(), value.parse()) {

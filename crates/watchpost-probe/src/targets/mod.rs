@@ -13,7 +13,7 @@ mod pace;
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchpost_model::{FoundTarget, Reason, ReasonCode, TARGETS_MAX, TargetSource, Targets};
+use watchpost_model::{Endpoint, FoundTarget, Reason, ReasonCode, TARGETS_MAX, TargetSource, Targets};
 
 use self::dns::DnsSource;
 use self::file::FileSource;
@@ -21,6 +21,7 @@ use self::http::HttpSource;
 use self::kubernetes::KubernetesSource;
 use self::pace::Pace;
 use crate::context::{ProbeContext, ProbeOptions};
+use crate::resolver::Resolver;
 
 /// The most of an answer or of a file that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -37,9 +38,27 @@ impl TargetFinder {
         Self(ProbeContext::new(options))
     }
 
+    /// Reaches sources through `resolver`, trusting the certificate authorities of the system.
+    pub fn standard(resolver: &Resolver) -> Self {
+        Self::new(&ProbeOptions::new(resolver))
+    }
+
+    /// `endpoint` as results show it: what the rules of redaction match in its labels is hidden.
+    #[must_use]
+    pub fn shown(&self, endpoint: Endpoint) -> Endpoint {
+        Endpoint { labels: self.0.redaction.hide_in_labels(&endpoint.labels), ..endpoint }
+    }
+
+    /// `reason`, which may quote what a source said, as results show it.
+    #[must_use]
+    pub fn shown_reason(&self, mut reason: Reason) -> Reason {
+        self.0.redaction.hide_in(&mut reason.message);
+        reason
+    }
+
     /// Looks out for the targets of a source. Nothing happens before it is asked.
     pub fn look_out(&self, targets: Arc<Targets>) -> Lookout {
-        let context = self.0.clone();
+        let (context, finder) = (self.0.clone(), self.clone());
         let pace = Pace::new(targets.refresh());
         let source = match targets.source() {
             TargetSource::Static(_) => Source::Known(targets.known()),
@@ -52,7 +71,7 @@ impl TargetFinder {
                 Source::Kubernetes(Box::new(KubernetesSource::new(context, settings.clone(), targets.refresh(), pace)))
             }
         };
-        Lookout { source }
+        Lookout { source, finder }
     }
 }
 
@@ -60,6 +79,7 @@ impl TargetFinder {
 #[derive(Debug)]
 pub struct Lookout {
     source: Source,
+    finder: TargetFinder,
 }
 
 #[derive(Debug)]
@@ -84,17 +104,17 @@ impl Lookout {
     pub async fn next(&mut self) -> Result<Vec<FoundTarget>, Reason> {
         let found = match &mut self.source {
             Source::Known(targets) => match targets.take() {
-                Some(targets) => targets,
+                Some(targets) => Ok(targets),
                 None => std::future::pending().await,
             },
-            Source::Dns(source) => source.next().await?,
-            Source::File(source) => source.next().await?,
-            Source::Http(source) => source.next().await?,
-            Source::Kubernetes(source) => source.next().await?,
+            Source::Dns(source) => source.next().await,
+            Source::File(source) => source.next().await,
+            Source::Http(source) => source.next().await,
+            Source::Kubernetes(source) => source.next().await,
         };
-        match found.len() {
-            n if n > TARGETS_MAX => Err(too_many()),
-            _ => Ok(found),
+        match found {
+            Ok(found) if found.len() > TARGETS_MAX => Err(too_many()),
+            found => found.map_err(|reason| self.finder.shown_reason(reason)),
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message, error::ProtocolError};
 use watchpost_model::{
-    Pattern, ProbeSettings, ReasonCode, Task, TypeEvidence, WebsocketEvidence, WebsocketSettings, shorten,
+    Pattern, Payload, ProbeSettings, ReasonCode, Task, TypeEvidence, WebsocketEvidence, WebsocketSettings, shorten,
 };
 
 use self::handshake::Head;
@@ -25,7 +25,7 @@ use crate::network::Destination;
 use crate::recorder::{Recorder, Stage};
 use crate::secret::Secrets;
 use crate::wire::{Below, Conversation, Wire};
-use crate::{BoxFuture, Probe, Verdict, failure};
+use crate::{BoxFuture, Probe, Verdict, failure, files};
 
 /// The most that is read of one connection.
 const READ_BYTES_MAX: u64 = 256 * 1024;
@@ -53,12 +53,7 @@ impl WebsocketProbe {
         };
         recorder.hop(settings.url.to_string());
         let address = settings.url.host_port();
-        let to = Destination {
-            host: address.host(),
-            port: address.port(),
-            endpoint: task.endpoint.address,
-            route: &settings.route,
-        };
+        let to = Destination::of(task, &address, &settings.route);
         match self.converse(to, settings, recorder).await {
             Ok((seen, socket)) => {
                 let mut findings = Findings::default();
@@ -89,6 +84,14 @@ impl WebsocketProbe {
         settings: &WebsocketSettings,
         recorder: &Recorder,
     ) -> Result<(Seen, WebSocketStream<Wire>), Broken> {
+        let message = match &settings.send {
+            Some(Payload::Text(text)) => Some(Message::text(text.as_str())),
+            Some(bytes) => {
+                let bytes = files::payload(bytes).await.map_err(Broken::Judged)?;
+                Some(Message::Binary(Bytes::from(bytes.into_owned())))
+            }
+            None => None,
+        };
         let tls = settings.url.is_wss().then_some((&settings.tls, ALPN));
         let wire = Wire::open(&self.context, to, tls, READ_BYTES_MAX, recorder).await?;
         let below = wire.below();
@@ -105,7 +108,7 @@ impl WebsocketProbe {
         let socket = WebSocketStream::from_partially_read(wire, rest.to_vec(), Role::Client, Some(limits())).await;
         let mut session = Session { socket, below, secrets, seen: Seen { evidence, message: None, matched: false } };
         let pattern = settings.expect.as_ref().map(|pattern| self.context.patterns.compiled(pattern));
-        let run = session.run(settings, pattern.as_deref(), recorder).await;
+        let run = session.run(message, settings.ping, pattern.as_deref(), recorder).await;
         recorder.of_type(TypeEvidence::Websocket(session.seen.evidence.clone()));
         run?;
         Ok((session.seen, session.socket))
@@ -148,26 +151,24 @@ struct Session {
 }
 
 impl Session {
-    /// Sends what is to be sent, and reads until what is waited for has come.
+    /// Sends `message` and a ping, where they are to be sent, and reads until what is waited for has come.
     async fn run(
         &mut self,
-        settings: &WebsocketSettings,
+        message: Option<Message>,
+        ping: bool,
         pattern: Option<&Regex>,
         recorder: &Recorder,
     ) -> Result<(), Broken> {
-        if let Some(send) = &settings.send {
-            let message = match settings.binary {
-                true => Message::Binary(Bytes::copy_from_slice(send.as_str().as_bytes())),
-                false => Message::text(send.as_str()),
-            };
+        let hears_unasked = message.is_none();
+        if let Some(message) = message {
             self.say(message, recorder).await?;
         }
         let asked = Instant::now();
-        if settings.ping {
+        if ping {
             self.say(Message::Ping(Bytes::from_static(PING)), recorder).await?;
         }
-        let mut awaits_pong = settings.ping;
-        if pattern.is_some() && settings.send.is_none() {
+        let mut awaits_pong = ping;
+        if pattern.is_some() && hears_unasked {
             self.socket.get_mut().await_answer();
         }
         while awaits_pong || pattern.is_some_and(|_| !self.seen.matched) {
@@ -192,7 +193,7 @@ impl Session {
             }
             self.seen.matched = pattern.is_some_and(|pattern| pattern.is_match(&message));
             self.seen.message = Some(message);
-            if !self.seen.matched && self.seen.evidence.messages == MESSAGES_MAX {
+            if pattern.is_some() && !self.seen.matched && self.seen.evidence.messages == MESSAGES_MAX {
                 return Ok(());
             }
         }

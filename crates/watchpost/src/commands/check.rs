@@ -11,7 +11,7 @@ use watchpost_agent::{
 };
 use watchpost_bus::InProcessBus;
 use watchpost_model::{Check, CheckDocument, CheckId, CheckType};
-use watchpost_probe::{ProbeOptions, ProbeSet, Resolver};
+use watchpost_probe::{ProbeOptions, ProbeSet, Resolver, TargetFinder};
 
 use crate::cli::{CheckArgs, OutputFormat};
 use crate::failure::{Exit, Failure};
@@ -172,5 +172,6 @@ fn deps(probes: &ProbeOptions) -> Deps {
         clock: Arc::new(SystemClock::default()),
         probes: ProbeSet::new(probes),
         resolver: probes.resolver.clone(),
+        finder: TargetFinder::new(probes),
     }
 }

@@ -11,7 +11,7 @@ use watchpost_agent::{
 use watchpost_bus::{BusError, InProcessBus, NatsBus, SharedBus};
 use watchpost_console::Console;
 use watchpost_model::{BastionId, Check, RunnerId};
-use watchpost_probe::ProbeSet;
+use watchpost_probe::{ProbeSet, TargetFinder};
 
 use super::printing::Printing;
 use crate::cli::{AgentArgs, BusArgs, ConsoleArg, StreamFormat, UpArgs};
@@ -114,10 +114,12 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         None => None,
     };
     let resolver = file.resolver();
+    let probes = file.probes(&resolver);
     let deps = Deps {
         bus: Arc::clone(&bus),
         clock: Arc::new(SystemClock::default()),
-        probes: ProbeSet::new(&file.probes(&resolver)),
+        probes: ProbeSet::new(&probes),
+        finder: TargetFinder::new(&probes),
         resolver,
     };
     let agent = Arc::new(Agent::start(settings, plan.roles, deps).await?);

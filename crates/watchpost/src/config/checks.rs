@@ -11,6 +11,7 @@ use watchpost_model::{Check, CheckDocument, CheckId};
 
 use super::error::ConfigError;
 use super::file::FileConfig;
+use super::places::{self, place_of};
 use super::read;
 
 /// The most files that one directory may hold, those of its directories included.
@@ -156,9 +157,13 @@ fn read_document(
         }
     };
     for (key, document) in documents {
-        let place = read::place_of(document.referenced);
-        let key = Some(key).filter(|key| !key.is_empty());
-        let check = Check::try_from(document.value.clone()).map_err(|e| part.error(place, key, e.to_string()))?;
+        let place = place_of(document.referenced);
+        let check = Check::try_from(document.value.clone()).map_err(|e| {
+            let key: Vec<_> = [key.as_str(), e.key().unwrap_or_default()].into_iter().filter(|k| !k.is_empty()).collect();
+            let key = Some(key.join(".")).filter(|key| !key.is_empty());
+            let found = key.as_ref().and_then(|key| places::find(part.text, read::options(environment), key, e.offset()));
+            part.error(found.unwrap_or(place), key, e.to_string())
+        })?;
         let place = format!("{}:{}", part.file.display(), place.0 + part.line);
         checks.push(WrittenCheck { document: document.value, check, place });
     }

@@ -7,8 +7,10 @@ mod checks;
 mod contexts;
 mod error;
 mod file;
+mod places;
 mod read;
 mod source;
+mod wording;
 
 pub use checks::{WrittenCheck, read_checks};
 pub use contexts::{Context, ContextName, Contexts};

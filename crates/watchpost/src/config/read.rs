@@ -1,14 +1,18 @@
 //! From the text of a file to settings and valid checks.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
-use serde_saphyr::{Location, Options, Spanned};
+use serde_saphyr::{Options, Spanned};
 use watchpost_model::{Check, CheckDocument, SetErrorKind, validate_set};
 
 use super::error::ConfigError;
 use super::file::FileConfig;
+use super::places::{self, place_of};
+use super::wording::message_of;
 
 /// The largest file that is read, in bytes: enough for 100 000 checks.
 pub(super) const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -39,11 +43,13 @@ pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
 /// When it cannot be read.
 pub(super) fn text(file: &Path) -> Result<String, ConfigError> {
     let whole = |message: String| ConfigError::whole(file, message);
-    let metadata = std::fs::metadata(file).map_err(|e| whole(format!("cannot be read: {e}")))?;
-    if metadata.len() > FILE_BYTES_MAX {
-        return Err(whole(format!("has {} bytes: expected at most {FILE_BYTES_MAX}", metadata.len())));
+    let cannot = |e: std::io::Error| whole(format!("cannot be read: {e}"));
+    let mut text = String::new();
+    let read = File::open(file).map_err(cannot)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(cannot)?;
+    if read as u64 > FILE_BYTES_MAX {
+        return Err(whole(format!("has more than {FILE_BYTES_MAX} bytes: expected at most that")));
     }
-    std::fs::read_to_string(file).map_err(|e| whole(format!("cannot be read: {e}")))
+    Ok(text)
 }
 
 /// Reads a document in which nothing is filled in.
@@ -70,8 +76,12 @@ fn parse(file: &Path, text: &str, environment: &HashMap<String, String>) -> Resu
     let mut settings: FileConfig = deserialize(text, environment).map_err(fault)?;
     validate_pools(file, text, &settings)?;
     let documents = std::mem::take(&mut settings.checks);
-    let checks = validate_checks(file, text, documents)?;
+    let checks = validate_checks(file, text, environment, documents)?;
     Ok(Loaded { settings, checks, warnings: warnings(file, text) })
+}
+
+pub(super) fn options(environment: &HashMap<String, String>) -> Options {
+    Options::default().with_properties(environment.clone())
 }
 
 /// What is wrong with a text: its line and column, its key, and one sentence.
@@ -82,16 +92,16 @@ type Fault = ((usize, usize), Option<String>, String);
 /// # Errors
 /// What is wrong with it, and where.
 pub(super) fn deserialize<T: DeserializeOwned>(text: &str, environment: &HashMap<String, String>) -> Result<T, Fault> {
-    let options = Options::default().with_properties(environment.clone());
     // The error's place comes from the YAML reader, the key's path from the wrapper around it.
     let mut key = None;
-    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
+    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options(environment), |deserializer| {
         serde_path_to_error::deserialize::<_, T>(deserializer).map_err(|e| {
             // The wrapper that keeps a check's place is no key of the file.
             let path = e.path().to_string().replace("].value", "]");
             let path = path.strip_prefix("value.").unwrap_or(&path);
             // Where a key itself is wrong, its parent is named.
-            key = Some(path.trim_end_matches(".?").to_owned()).filter(|path| !matches!(path.as_str(), "." | "?" | "value"));
+            let path = path.trim_end_matches(".?");
+            key = Some(path.to_owned()).filter(|path| !matches!(path.as_str(), "." | "?" | "value"));
             e.into_inner()
         })
     });
@@ -99,30 +109,6 @@ pub(super) fn deserialize<T: DeserializeOwned>(text: &str, environment: &HashMap
         let error = error.without_snippet();
         (error.location().map_or((0, 0), place_of), key, message_of(error))
     })
-}
-
-pub(super) fn place_of(location: Location) -> (usize, usize) {
-    let number = |n: u64| usize::try_from(n).unwrap_or(0);
-    (number(location.line()), number(location.column()))
-}
-
-/// The reader speaks to programmers, and appends the place, which is told already.
-fn message_of(error: &serde_saphyr::Error) -> String {
-    let message = error.to_string();
-    let message = message.split_once(" at line ").map_or(message.as_str(), |(before, _)| before);
-    let message = message.trim_start_matches("error: ");
-    if let Some(name) = message.strip_prefix("missing property `").and_then(|rest| rest.strip_suffix('`')) {
-        return format!("the environment variable `{name}` is not set: set it, or write `${{{name}:-default}}`");
-    }
-    if let Some(rest) = message.strip_prefix("duplicate mapping key: ") {
-        let key = rest.split(',').next().unwrap_or(rest);
-        return format!("the key `{key}` is there twice: expected once");
-    }
-    match message {
-        "invalid u64" => "this is not a whole number: expected one, without quotes or unit".to_owned(),
-        "invalid bool" => "this is neither true nor false: expected one of them".to_owned(),
-        other => other.to_owned(),
-    }
 }
 
 fn validate_pools(file: &Path, text: &str, settings: &FileConfig) -> Result<(), ConfigError> {
@@ -143,22 +129,30 @@ fn validate_pools(file: &Path, text: &str, settings: &FileConfig) -> Result<(), 
     Ok(())
 }
 
-fn validate_checks(file: &Path, text: &str, documents: Vec<Spanned<CheckDocument>>) -> Result<Vec<Check>, ConfigError> {
+fn validate_checks(
+    file: &Path,
+    text: &str,
+    environment: &HashMap<String, String>,
+    documents: Vec<Spanned<CheckDocument>>,
+) -> Result<Vec<Check>, ConfigError> {
     let places: Vec<_> = documents.iter().map(|document| place_of(document.referenced)).collect();
-    let error = |i: usize, key: &str, message| {
-        ConfigError::at(file, text, places[i], Some(format!("checks[{i}]{key}")), message)
+    let error = |i: usize, key: Option<&str>, offset: usize, message: String| {
+        let key = key.map(|key| format!("checks[{i}].{key}")).unwrap_or_else(|| format!("checks[{i}]"));
+        let place = places::find(text, options(environment), &key, offset).unwrap_or(places[i]);
+        ConfigError::at(file, text, place, Some(key), message)
     };
     let mut checks = Vec::with_capacity(documents.len());
     for (i, document) in documents.into_iter().enumerate() {
-        checks.push(Check::try_from(document.value).map_err(|e| error(i, "", e.to_string()))?);
+        checks.push(Check::try_from(document.value).map_err(|e| error(i, e.key(), e.offset(), e.to_string()))?);
     }
     validate_set(&checks).map_err(|e| match (&e.kind, e.member) {
         (SetErrorKind::Duplicate { id, first }, _) => {
             let line = places[*first].0;
-            error(e.index, ".id", format!("check `{id}` is there already, in line {line}: ids must differ"))
+            let message = format!("check `{id}` is there already, in line {line}: ids must differ");
+            error(e.index, Some("id"), 0, message)
         }
-        (_, Some(member)) => error(e.index, &format!(".group.checks[{member}]"), e.to_string()),
-        (_, None) => error(e.index, ".group", e.to_string()),
+        (_, Some(member)) => error(e.index, Some(&format!("group.checks[{member}]")), 0, e.to_string()),
+        (_, None) => error(e.index, Some("group"), 0, e.to_string()),
     })?;
     Ok(checks)
 }
@@ -217,7 +211,7 @@ mod tests {
             ("checks:\n  - id: a\n", &["w.yaml:2:5", "`checks[0]`", "expected one of `http:`, `tcp:`, "]),
             (
                 "checks:\n  - {id: a, tcp: {address: 'a:1'}}\n  - {id: a, tcp: {address: 'a:2'}}\n",
-                &["w.yaml:3:5", "in line 2", "ids must differ"],
+                &["w.yaml:3:10", "in line 2", "ids must differ"],
             ),
             (
                 "checks:\n  - id: a\n    tcp:\n      address: ${MISSING}:1\n",
@@ -231,7 +225,7 @@ mod tests {
             ("pools: {tcp: {per_check: 0}}\n", &["w.yaml:1:26", "expected 1 to the pool's size, 64"]),
             (
                 "checks:\n  - {id: a, tcp: {address: 'a:1'}}\n  - {id: g, group: {checks: [a, b]}}\n",
-                &["w.yaml:3:5", "`checks[1].group.checks[1]`", "names `b`, which is not among the checks"],
+                &["w.yaml:3:33", "`checks[1].group.checks[1]`", "names `b`, which is not among the checks"],
             ),
             (
                 "checks:\n  - id: a\n    tcp: {address: 'a:1'}\n    verdict: {quorum: 0}\n",
@@ -241,10 +235,58 @@ mod tests {
             ("checks: [\n", &["w.yaml:"]),
             ("checks:\n- id: a\n  id: b\n", &["w.yaml:3:3", "the key `id` is there twice"]),
             ("", &["expected at least `checks:`"]),
+            ("chekcs: []\n", &["w.yaml:1:1", "did you mean `checks`? unknown field"]),
+            ("checks:\n  - id: a\n    htpp: {url: 'http://a/'}\n", &["w.yaml:3:5", "did you mean `http`?"]),
+            ("checks: []\n---\nchecks: []\n", &["w.yaml:3:1", "expected one in each file"]),
+            ("checks:\n\t- id: a\n", &["w.yaml:2:2", "expected spaces"]),
+            ("checks:\n  id: a\n", &["w.yaml:2:3", "`checks`", "expected one, whose entries begin with `- `"]),
+            ("hello\n", &["w.yaml:1:1", "expected some, as in `key: value`"]),
+            ("checks:\n  - id: a\n    http: {url: [x]}\n", &["w.yaml:3:17", "expected a text"]),
         ] {
             let error = read(text).unwrap_err();
             for part in parts {
                 assert!(error.contains(part), "{text}\n→ {error}\nlacks {part}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_check_may_not_say_is_placed_where_it_says_it() {
+        let http = "checks:\n  - id: a\n    http: {url: 'http://a/'}\n";
+        let tcp = "checks:\n  - id: a\n    tcp: {address: 'a:1'}\n";
+        let steps = "checks:\n  - id: a\n    steps:\n      - http: {url: 'http://a/'}\n";
+        for (before, after, parts) in [
+            (
+                http,
+                "    expect:\n      that: status == 200 && stat == 1\n",
+                &["w.yaml:5:30", "`checks[0].expect.that[0]`"][..],
+            ),
+            (
+                http,
+                "    expect:\n      that:\n        - status == 200\n        - status == 200 && stat == 1\n",
+                &["w.yaml:7:28"],
+            ),
+            (http, "    expect: {that: [\"status == 200 && stat == 1\"]}\n", &["w.yaml:4:39"]),
+            // What is written with escapes is placed as a whole.
+            (http, "    expect: {that: ['body.text == ''b'' || stat == 1']}\n", &["w.yaml:4:21"]),
+            (
+                http,
+                "    expect:\n      that: |\n        status == 200 &&\n        stat == 200\n",
+                &["w.yaml:7:9", "7 |         stat"],
+            ),
+            (tcp, "    expect: {status: 200}\n", &["w.yaml:4:22", "`checks[0].expect.status`"]),
+            (tcp, "    timeout: 2m\n", &["w.yaml:4:14", "`checks[0].timeout`"]),
+            (tcp, "    addresses: [10.0.0.1, '10.0.0.1:1']\n", &["w.yaml:4:16", "`checks[0].addresses`"]),
+            (tcp, "    verdict: {quorum: 2}\n", &["w.yaml:4:14", "`checks[0].verdict`"]),
+            (
+                steps,
+                "        expect: {that: stat == 200}\n",
+                &["w.yaml:5:24", "`checks[0].steps[0].expect.that[0]`", "step 1"],
+            ),
+        ] {
+            let error = read(&format!("{before}{after}")).unwrap_err();
+            for part in parts {
+                assert!(error.contains(part), "{after}\n→ {error}\nlacks {part}");
             }
         }
     }

@@ -4,7 +4,9 @@
 use std::fmt::Write;
 
 use serde_json::Value as Json;
-use watchpost_model::{AssertionReport, HopReport, HttpEvidence, TaskResult, TlsEvidence, shorten};
+use watchpost_model::{
+    AssertionReport, HopReport, HttpEvidence, Reason, SourceState, TargetReport, TaskResult, TlsEvidence, shorten,
+};
 
 use super::row::duration;
 
@@ -20,6 +22,7 @@ const EVIDENCE_LINES_MAX: usize = 60;
 /// Appends what a result knows, each line indented, with an empty line at the end.
 pub fn write_detail(text: &mut String, result: &TaskResult, colour: bool) {
     let mut page = Page { text, colour };
+    page.target(&result.target);
     let whole = result.phases_us.total.unwrap_or_default();
     result.hops.iter().for_each(|hop| page.hop(hop, whole));
     if let Some(tls) = &result.tls {
@@ -56,6 +59,24 @@ impl Page<'_> {
         if self.colour { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
     }
 
+    /// What the source of the target says of it, and whether it still does.
+    fn target(&mut self, target: &TargetReport) {
+        let labels: Vec<_> = target.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if !labels.is_empty() {
+            self.line(&format!("  labels: {}", clean(&labels.join(", "))));
+        }
+        if let Some(source) = &target.source
+            && source.state == SourceState::Degraded
+        {
+            let Reason { code, message } = &source.reason;
+            let (name, since) = (clean(&source.name), source.since);
+            self.line(&format!(
+                "  {name} gives no targets since {since}, so its last ones are used: {} ({code})",
+                clean(message)
+            ));
+        }
+    }
+
     /// One hop: where it went, and a bar for each phase at the place where it lies in the `whole` check.
     fn hop(&mut self, hop: &HopReport, whole: u64) {
         let step = hop.step.as_ref().map(|step| format!("{}: ", clean(step))).unwrap_or_default();
@@ -89,10 +110,14 @@ impl Page<'_> {
     }
 
     fn tls(&mut self, tls: &TlsEvidence, days_left: Option<f64>) {
-        let named = [tls.version.as_deref(), tls.cipher.as_deref()];
+        let alpn = tls.alpn.as_ref().map(|alpn| format!("ALPN {alpn}"));
+        let named = [tls.version.as_deref(), tls.cipher.as_deref(), alpn.as_deref()];
         let named: Vec<_> = named.into_iter().flatten().map(clean).collect();
         if !named.is_empty() {
             self.line(&format!("  * TLS: {}", named.join(", ")));
+        }
+        if let Some(Reason { code, message }) = &tls.problem {
+            self.line(&format!("  * not valid, and taken all the same: {} ({code})", clean(message)));
         }
         for (name, value) in [("certificate", &tls.subject), ("issued by", &tls.issuer)] {
             if let Some(value) = value {
@@ -196,7 +221,9 @@ mod tests {
 
     const RESULT: &str = r#"{"v": 1, "task": "a291e387-34c7-5f65-bf6b-174d502d93c9", "check": "shop",
         "run": "a291e387-34c7-5f65-bf6b-174d502d93c9", "bastion": "b", "check_type": "http",
-        "target": {"name": "http://a/", "endpoint": "a:80"}, "scheduled_at": "2026-01-01T00:00:00Z",
+        "target": {"name": "http://a/", "endpoint": "a:80", "labels": {"env": "prod", "site": "x"},
+            "source": {"name": "file t.json", "state": "degraded", "since": "2026-01-01T00:00:00Z",
+                "reason": {"code": "no_endpoints", "message": "it is not there"}}}, "scheduled_at": "2026-01-01T00:00:00Z",
         "finished_at": "2026-01-01T00:00:01Z", "queue_wait_us": 7, "attempt": 1, "outcome": "fail",
         "phases_us": {"total": 40000},
         "hops": [{"target": "http://a/", "resolved": ["10.0.0.1", "::1"], "address": "10.0.0.1:80", "status": 302,
@@ -208,7 +235,8 @@ mod tests {
         "http": {"status": 200, "version": "HTTP/1.1", "headers": {"server": "ng\u0007inx"}, "body_bytes": 3,
             "body_excerpt": "a\u001b\nb"},
         "evidence": {"dialogue": {"received_bytes": 2, "received_excerpt": "hi"}},
-        "tls": {"version": "TLSv1.3", "sans": ["a", "b"], "chain": ["CN=a", "CN=root"], "not_after": "2027-01-01T00:00:00Z"},
+        "tls": {"version": "TLSv1.3", "alpn": "h2", "verified": false,
+            "problem": {"code": "tls_self_signed", "message": "nobody vouches for it"}, "sans": ["a", "b"], "chain": ["CN=a", "CN=root"], "not_after": "2027-01-01T00:00:00Z"},
         "metrics": {"tls_days_left": 10.5}}"#;
 
     #[test]
@@ -218,12 +246,15 @@ mod tests {
         write_detail(&mut text, &result, false);
         let full = "█".repeat(40);
         let expected = format!(
-            "  → http://a/ at 10.0.0.1:80: 302
+            "  labels: env=prod, site=x
+  file t.json gives no targets since 2026-01-01T00:00:00Z, so its last ones are used: it is not there (no_endpoints)
+  → http://a/ at 10.0.0.1:80: 302
     resolved to 10.0.0.1, ::1
     dns        {}{}  10.0 ms at 0 µs
     connect    {}█{}     1 µs at 10.0 ms
     first_byte {}{}  20.0 ms at 20.0 ms
-  * TLS: TLSv1.3
+  * TLS: TLSv1.3, ALPN h2
+  * not valid, and taken all the same: nobody vouches for it (tls_self_signed)
   * expires: 2027-01-01T00:00:00Z (in 10.5 days)
   * for: a, b
   * chain 1: CN=root

@@ -41,8 +41,8 @@ fn udp_rows() -> Vec<Row> {
             .at("evidence.dialogue.sent_bytes", is(4))
             .at("evidence.dialogue.received_bytes", is(4))
             .at("evidence.dialogue.transcript", absent()),
-        udp("sends-hexadecimal", echo(), "send_hex: '70 69', expect: ^pi$").pass(),
-        udp("sends-base64", echo(), "send_base64: cGk=, expect: ^pi$").pass(),
+        udp("sends-hexadecimal", echo(), "send: {hex: '70 69'}, expect: ^pi$").pass(),
+        udp("sends-base64", echo(), "send: {base64: cGk=}, expect: ^pi$").pass(),
         udp("sends-nothing", echo(), "expect: ^$").pass().at("evidence.dialogue.received_bytes", is(0)),
         udp("answers-twice", peer(|_| vec![b"a".to_vec(), b"b".to_vec()]), "expect: b").pass(),
         udp("answers-otherwise", peer(|_| vec![b"pong".to_vec()]), "expect: ^ping$, wait: 50ms")

@@ -27,14 +27,14 @@ fn steps() -> Vec<Row> {
             greets(),
             r#"    - expect: '^220 (?P<WHO>\S+) '
     - { send: "EHLO ${WHO}\r\n", expect: '^250 ' }
-    - { send_hex: "51 0d 0a" }"#,
+    - { send: { hex: "51 0d 0a" } }"#,
         )
         .pass()
         .at("evidence.dialogue.steps_done", is(3))
         .at("evidence.dialogue.captures.WHO", is("mx"))
         .at("evidence.dialogue.transcript", absent())
         .at("assertions.1.expr", is("step 2: answer matches /^250 /")),
-        dialogue("not-as-expected", greets(), "    - expect: '^220 '\n    - { send: x, expect: '^354 ' }\n    - { send: y }")
+        dialogue("not-as-expected", greets(), "    - expect: '^220 '\n    - { send: x, expect: '^354 ' }\n    - { send: z }")
             .timeout("receive_timeout")
             .says("^step 2: the answer was not complete within .*the peer said last \"250-mx")
             .at("evidence.dialogue.steps_done", is(1)),
@@ -102,10 +102,10 @@ fn refused() -> Vec<Row> {
             "steps: [{send: '${NOBODY}'}]",
             "sends `\\$\\{NOBODY\\}`, which no earlier step captures",
         ),
-        bad("both", "send: x, steps: [{send: y}]", "expected these within the steps"),
+        bad("both", "send: x, steps: [{send: z}]", "expected these within the steps"),
         bad("tls-twice", "tls: {}, steps: [{starttls: {}}]", "begins TLS, which there is already"),
         bad("bytes", "steps: [{expect: x, max_bytes: 70000}]", "expected 1 to 65536"),
-        bad("hex", "steps: [{send_hex: 'xyz'}]", "are not bytes in hexadecimal"),
+        bad("hex", "steps: [{send: {hex: 'xyz'}}]", "are not bytes in hexadecimal"),
         row("dialogue-refused-socket").check("unix: { path: a.sock }").refused("is not the whole path of a socket"),
         row("dialogue-refused-socket-tls").check("unix: { path: /a.sock, tls: {} }").refused("expected `server_name`"),
         row("dialogue-no-socket")

@@ -83,6 +83,9 @@ fn answered_otherwise() -> Vec<Row> {
         dns("alias-without-an-address", Dns::Alias("b.test.", Vec::new()), "")
             .fail("dns_no_answer")
             .says("{host} is an alias of b.test, and has no A record for that$"),
+        dns("alias-of-a-missing-name", Dns::AliasOfMissing("b.test."), "")
+            .fail("dns_nxdomain")
+            .says("answers nxdomain to A {host}, for b.test, which {host} is an alias of, expected noerror$"),
         dns("alias-of-itself", Dns::AliasOfItself, "").fail("dns_no_answer"),
         dns("lame", Dns::Lame, "").fail("dns_referral").says("and refers to ns.elsewhere.test.$"),
         dns("truncated-everywhere", Dns::TruncatedEverywhere, "").fail("dns_truncated"),

@@ -26,14 +26,14 @@ pub fn rows() -> Vec<Row> {
     };
     vec![
         echo("a-text", "body: 'häh?'", "\"body\":\"häh?\"").pass(),
-        echo("base64", "body_base64: aMOkaD8=", "\"body\":\"häh?\"").pass(),
-        echo("a-file", "body_file: '{dir}/body'", "\"body\":\"from a file\"").file("body", "from a file").pass(),
-        echo("no-file", "body_file: '{dir}/none'", "x")
+        echo("base64", "body: {base64: aMOkaD8=}", "\"body\":\"häh?\"").pass(),
+        echo("a-file", "body: {file: '{dir}/body'}", "\"body\":\"from a file\"").file("body", "from a file").pass(),
+        echo("no-file", "body: {file: '{dir}/none'}", "x")
             .cancelled("file_unusable")
             .says("none cannot be read")
             .connections(0),
-        refused("two-bodies", "body: x, body_base64: eA==", "expected one of `body`, `body_base64` and `body_file`"),
-        refused("no-base64", "body_base64: 'x'", "`body_base64` is not base64"),
+        refused("two-bodies", "body: {hex: '00', base64: eA==}", "expected one of `hex`, `base64` and `file`"),
+        refused("no-base64", "body: {base64: x}", "`x` is not base64"),
         echo(
             "a-login",
             "auth: { basic: { username: Aladdin, password: open sesame } }",

@@ -1,12 +1,13 @@
 //! By which way a target is reached, and with what TLS; the hops that it took.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use watchpost_tests::tls_fixture::Certificate;
 
 use crate::expected::{absent, at_least, has, is, like, present};
 use crate::names::Dns;
 use crate::row::{Row, ip, row};
-use crate::server::{Server, Tls, ok};
+use crate::server::{Server, Tls, each, ok, response};
 
 pub fn rows() -> Vec<Row> {
     let mut rows = trust();
@@ -167,7 +168,44 @@ fn sources() -> Vec<Row> {
             .cancelled("source_address_unusable")
             .says("^the check is to connect from 192.0.2.1, and this machine cannot: ")
             .connections(0),
+        row("source-is-what-the-server-sees").server(who_asks()).check(sees("{addr}", "127.0.0.9")).pass(),
+        row("source-decides-the-family")
+            .server_on("127.0.0.1", who_asks())
+            .dead("::1")
+            .dns(Dns::Is(vec![ip("::1"), ip("127.0.0.1")]))
+            .check(sees("{host}:{port}", "127.0.0.9, ip: prefer_ipv6"))
+            .pass()
+            .at("target.address", is("{addr}")),
+        row("source-of-another-family")
+            .server_on("::1", ok(&[], "ok"))
+            .check(from("127.0.0.9").replace("{addr}", "{host}:{port}"))
+            .cancelled("source_address_unusable")
+            .says("^the check is to connect from 127.0.0.9, and {host} has no IPv4 address$")
+            .connections(0),
+        row("source-of-another-family-by-udp")
+            .server_on("::1", Server::Closed)
+            .check("udp: { address: '{addr}', send: x, expect: y, route: { source_address: 127.0.0.9 } }")
+            .cancelled("source_address_unusable"),
     ]
+}
+
+/// A server that says in its answer who asks.
+fn who_asks() -> Server {
+    each(|mut stream| async move {
+        let Ok(peer) = stream.peer_addr() else { return };
+        let mut head = [0; 4096];
+        if stream.read(&mut head).await.is_ok_and(|bytes| bytes > 0) {
+            // A client that has gone away has nothing to learn.
+            stream.write_all(&response("200 OK", &[], peer.ip().to_string())).await.ok();
+        }
+    })
+}
+
+/// A check of that server, which is to see the address of `route`.
+fn sees(address: &str, route: &str) -> String {
+    format!(
+        "http: {{ url: 'http://{address}/', route: {{ source_address: {route} }} }}\nexpect: {{ body_matches: '^127\\.0\\.0\\.9$' }}"
+    )
 }
 
 fn hops() -> Vec<Row> {

@@ -1,5 +1,6 @@
 //! The rows of the table, a file for each area.
 
+pub mod databases;
 pub mod datagrams;
 pub mod dialogues;
 pub mod dns_type;
@@ -21,7 +22,9 @@ pub mod mail;
 pub mod names;
 pub mod packed_bodies;
 pub mod refused;
+pub mod services;
 pub mod steps;
+pub mod targets;
 pub mod tcp;
 pub mod tls;
 pub mod tls_type;

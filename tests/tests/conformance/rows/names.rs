@@ -85,7 +85,13 @@ fn not_resolved() -> Vec<Row> {
             "alias-of-nothing",
             Dns::Alias("nowhere.test.", Vec::new()),
             "dns_nxdomain",
-            "^name does not exist: {host} ",
+            "^name does not exist: nowhere.test, which {host} is an alias of ",
+        ),
+        bad(
+            "alias-of-what-the-same-answer-lacks",
+            Dns::AliasOfMissing("nowhere.test."),
+            "dns_nxdomain",
+            "^name does not exist: nowhere.test, which {host} is an alias of ",
         ),
         bad("alias-of-itself", Dns::AliasOfItself, "dns_no_address", "^name has no address: {host} "),
         bad(

@@ -12,8 +12,11 @@
 //! verdict comes once, and follows from the settled outcomes by the run's rule. For every request: one result for
 //! each task, in time, and then the end of the channel.
 //!
+//! For every job that reports in: what is told of it follows from its beats, in time. See [`beats`].
+//!
 //! **Guarantees 2, 3 and 6.** See [`runners`] and [`tasks`].
 
+mod beats;
 mod calm;
 mod history;
 mod requests;
@@ -59,6 +62,7 @@ pub fn judge(plan: &Plan, entries: &[Entry], met: &mut Met) -> Findings {
             }
             runs::judge(plan, &process, &settled, &mut findings);
             requests::judge(&process, &mut findings);
+            beats::judge(plan, &process, &mut findings);
             if plan.calm {
                 calm::judge(plan, &process, &settled, &mut findings);
             }

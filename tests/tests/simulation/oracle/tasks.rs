@@ -12,7 +12,7 @@ use super::history::{History, SLACK_US};
 
 /// How much later than it was decided on a Checker's own result may be published, where the bus is slow: one that is
 /// killed in between has said nothing.
-const PUBLISHED_WITHIN_US: Us = 3 * S;
+pub const PUBLISHED_WITHIN_US: Us = 3 * S;
 
 /// A task that has its outcome.
 #[derive(Debug, Clone)]

@@ -1,26 +1,27 @@
 //! What a probe has seen so far, readable at any moment: whoever cuts a probe short at its deadline
 //! still learns in which stage the time ran out.
 
+mod spent;
+mod state;
+mod timeout;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use watchpost_model::{
-    AssertionReport, HopReport, HttpEvidence, Phase, PhaseSpan, PhasesUs, Reason, ReasonCode, StepsEvidence,
-    TlsEvidence, TypeEvidence,
+    AssertionReport, HopReport, HttpEvidence, PhasesUs, ReasonCode, StepsEvidence, TlsEvidence, TypeEvidence,
 };
 
+use self::spent::micros;
+use self::state::State;
 use crate::redaction::Redaction;
 use crate::secret::Secrets;
 use crate::transcript::Transcript;
 
-/// The most hops that are reported: of more, which only a flow of many redirects has, the last ones.
-const HOPS_MAX: usize = 64;
-/// The most phases of one hop that are reported.
-const SPANS_MAX: usize = 32;
+pub(crate) use self::spent::Spent;
 
 /// What a probe is doing. The time of each stage but the first is reported, as a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,31 +72,6 @@ pub struct Evidence {
 #[derive(Debug, Clone)]
 pub struct Recorder(Arc<Mutex<State>>);
 
-#[derive(Debug)]
-struct State {
-    started: Instant,
-    stage: Stage,
-    /// When `stage` began; `None` once it is over and the next one has not begun.
-    since: Option<Instant>,
-    received: u64,
-    /// Whether a peer that was not asked for TLS speaks it.
-    answered_in_tls: bool,
-    /// What the first byte of the answer is called where it is none of a stream, and the code of its absence.
-    awaited: Option<(ReasonCode, String)>,
-    /// What a proxy, which is connected, was asked for and has not done yet.
-    tunnel: Option<String>,
-    /// The hop that is under way.
-    hop: HopReport,
-    /// The step of a flow that is under way.
-    step: Option<String>,
-    /// Who said what, where texts are exchanged.
-    transcript: Transcript,
-    redaction: Redaction,
-    /// What is hidden in what was noted before it was known to be a secret, too.
-    hidden: Secrets,
-    evidence: Evidence,
-}
-
 impl Default for Recorder {
     fn default() -> Self {
         Self::new()
@@ -105,23 +81,7 @@ impl Default for Recorder {
 impl Recorder {
     /// A recorder whose total time starts now.
     pub fn new() -> Self {
-        let now = Instant::now();
-        let state = State {
-            started: now,
-            stage: Stage::Start,
-            since: Some(now),
-            received: 0,
-            answered_in_tls: false,
-            awaited: None,
-            tunnel: None,
-            hop: HopReport::default(),
-            step: None,
-            transcript: Transcript::default(),
-            redaction: Redaction::default(),
-            hidden: Secrets::default(),
-            evidence: Evidence::default(),
-        };
-        Self(Arc::new(Mutex::new(state)))
+        Self(Arc::new(Mutex::new(State::new(Instant::now()))))
     }
 
     /// Ends the stage that was and begins `stage`.
@@ -307,49 +267,6 @@ impl Recorder {
         self.0.lock().evidence.tls.as_ref().map(read)
     }
 
-    /// Why a probe that was cut short after `limit` had not ended: in which stage it was, and how
-    /// far it had got.
-    pub fn timeout_reason(&self, limit: Duration) -> Reason {
-        let state = self.0.lock();
-        let limit = Duration::from_millis(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
-        let target = |f: &mut String| {
-            if let Some(address) = state.evidence.address {
-                f.push_str(&format!(" to {address}"));
-            }
-        };
-        let (code, mut message) = match state.stage {
-            Stage::Start => (ReasonCode::DeadlinePassed, String::from("the check did not get to its target")),
-            Stage::Dns => (ReasonCode::DnsTimeout, String::from("the name was not resolved")),
-            Stage::Connect => match state.tunnel.clone() {
-                Some(undone) => (ReasonCode::ConnectTimeout, undone),
-                None => {
-                    let mut message = String::from("no connection");
-                    target(&mut message);
-                    (ReasonCode::ConnectTimeout, message)
-                }
-            },
-            Stage::Tls => (ReasonCode::TlsTimeout, String::from("no complete TLS handshake")),
-            Stage::Send => (ReasonCode::FirstByteTimeout, String::from("the peer did not take what was sent")),
-            Stage::FirstByte => match state.awaited.clone() {
-                Some(awaited) => awaited,
-                None => (ReasonCode::FirstByteTimeout, String::from("no first byte")),
-            },
-            Stage::Head => (ReasonCode::ReceiveTimeout, String::from("the head of the answer was not complete")),
-            Stage::Receive => (ReasonCode::ReceiveTimeout, String::from("the answer was not complete")),
-            Stage::Run => (ReasonCode::PluginTimeout, String::from("the plugin did not end")),
-        };
-        if let Some(at) = state.transcript.at() {
-            message.insert_str(0, &format!("{at}: "));
-        }
-        message.push_str(&format!(" within {limit:?}"));
-        let progress = state.progress();
-        if !progress.is_empty() {
-            message.push_str(": ");
-            message.push_str(&progress.join(", "));
-        }
-        Reason::new(code, message)
-    }
-
     /// Takes everything out, with the total time up to now.
     pub fn finish(&self) -> Evidence {
         let now = Instant::now();
@@ -366,90 +283,6 @@ impl Recorder {
         hidden.hide_in_evidence(&mut evidence);
         redaction.apply(&mut evidence);
         evidence
-    }
-}
-
-impl State {
-    fn close(&mut self, now: Instant) {
-        let Some(since) = self.since.take() else { return };
-        let took_us = micros(now.duration_since(since));
-        let phases = &mut self.evidence.phases;
-        let (phase, total) = match self.stage {
-            Stage::Start => return,
-            Stage::Dns => (Phase::Dns, &mut phases.dns),
-            Stage::Connect => (Phase::Connect, &mut phases.connect),
-            Stage::Tls => (Phase::Tls, &mut phases.tls),
-            Stage::Send => (Phase::Send, &mut phases.send),
-            Stage::FirstByte => (Phase::FirstByte, &mut phases.first_byte),
-            Stage::Head | Stage::Receive => (Phase::Receive, &mut phases.receive),
-            Stage::Run => (Phase::Run, &mut phases.run),
-        };
-        *total = Some(total.unwrap_or(0) + took_us);
-        let start_us = micros(since.duration_since(self.started));
-        let spans = &mut self.hop.spans;
-        let has_room = spans.len() < SPANS_MAX;
-        match spans.last_mut() {
-            // What is read in several pieces is one phase.
-            Some(last) if last.phase == phase => last.took_us = start_us.saturating_sub(last.start_us) + took_us,
-            _ if has_room => spans.push(PhaseSpan { phase, start_us, took_us }),
-            _ => {}
-        }
-    }
-
-    /// Begins another hop if the one that is under way has come to anything.
-    fn next_hop(&mut self) {
-        let now = Instant::now();
-        self.close(now);
-        if self.end_hop() {
-            let Evidence { hops, http, of_type, assertions, .. } = std::mem::take(&mut self.evidence);
-            self.evidence = Evidence { hops, http, of_type, assertions, ..Evidence::default() };
-            self.stage = Stage::Start;
-            self.since = Some(now);
-            self.received = 0;
-            self.answered_in_tls = false;
-        }
-    }
-
-    /// Puts the hop that is under way to those that are over; `false` where it has not come to anything.
-    fn end_hop(&mut self) -> bool {
-        if self.hop.spans.is_empty() {
-            return false;
-        }
-        let mut hop = std::mem::take(&mut self.hop);
-        hop.address = self.evidence.address;
-        if self.evidence.hops.len() == HOPS_MAX {
-            self.evidence.hops.remove(0);
-        }
-        self.evidence.hops.push(hop);
-        true
-    }
-
-    /// What was achieved, in the order in which it happened.
-    fn progress(&self) -> Vec<String> {
-        let phases = &self.evidence.phases;
-        let mut done = Vec::new();
-        if let Some(us) = phases.dns {
-            done.push(format!("name resolved in {}", Spent::from_us(us)));
-        }
-        if let Some(us) = phases.connect {
-            match self.evidence.address {
-                Some(address) => done.push(format!("connected to {address} in {}", Spent::from_us(us))),
-                None => done.push(format!("connected in {}", Spent::from_us(us))),
-            }
-        }
-        if let Some(us) = phases.tls {
-            done.push(format!("TLS in {}", Spent::from_us(us)));
-        }
-        if let Some(us) = phases.first_byte {
-            done.push(format!("first byte after {}", Spent::from_us(us)));
-        }
-        if matches!(self.stage, Stage::Receive | Stage::Run) {
-            done.push(format!("{} bytes read", self.received));
-        }
-        if let (Some(_), Some(heard)) = (self.transcript.at(), self.transcript.last_heard()) {
-            done.push(format!("the peer said last {heard}"));
-        }
-        done
     }
 }
 
@@ -472,59 +305,9 @@ pub(crate) struct Seen {
     pub(crate) resolved: Vec<IpAddr>,
 }
 
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// A duration as a sentence says it: `0.4 ms`, `12 ms`, `3.2 s`.
-pub(crate) struct Spent(pub(crate) Duration);
-
-impl Spent {
-    fn from_us(us: u64) -> Self {
-        Self(Duration::from_micros(us))
-    }
-}
-
-impl fmt::Display for Spent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = self.0.as_secs_f64() * 1_000.0;
-        match ms {
-            ms if ms < 10.0 => write!(f, "{ms:.1} ms"),
-            ms if ms < 10_000.0 => write!(f, "{ms:.0} ms"),
-            ms => write!(f, "{:.1} s", ms / 1_000.0),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_stage_has_its_timeout_and_says_how_far_it_got() {
-        let recorder = Recorder::new();
-        let limit = Duration::from_secs(10);
-        for (stage, code) in [
-            (Stage::Start, "deadline_passed"),
-            (Stage::Dns, "dns_timeout"),
-            (Stage::Connect, "connect_timeout"),
-            (Stage::Tls, "tls_timeout"),
-            (Stage::FirstByte, "first_byte_timeout"),
-            (Stage::Head, "receive_timeout"),
-            (Stage::Receive, "receive_timeout"),
-            (Stage::Run, "plugin_timeout"),
-        ] {
-            recorder.enter(stage);
-            recorder.connected_to("10.0.0.1:443".parse().unwrap());
-            let reason = recorder.timeout_reason(limit);
-            assert_eq!(reason.code.as_str(), code, "{stage:?}");
-            assert!(reason.message.contains("within 10s"), "{}", reason.message);
-        }
-        let told = recorder.timeout_reason(limit).message;
-        for part in ["name resolved in ", "connected to 10.0.0.1:443 in ", "TLS in ", "first byte after "] {
-            assert!(told.contains(part), "{told}");
-        }
-    }
 
     #[test]
     fn only_stages_that_were_reached_have_a_phase() {
@@ -571,12 +354,5 @@ mod tests {
             );
         }
         assert!(spans[3].took_us >= 2_000, "{spans:?}");
-    }
-
-    #[test]
-    fn durations_read_as_people_say_them() {
-        for (us, shown) in [(400, "0.4 ms"), (12_300, "12 ms"), (12_340_000, "12.3 s")] {
-            assert_eq!(Spent::from_us(us).to_string(), shown);
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Secrets in settings. They travel with the check to where it runs, and are shown nowhere.
+//! Passwords and tokens. They travel with the check to where it runs, and are shown nowhere.
 
 use std::fmt;
 

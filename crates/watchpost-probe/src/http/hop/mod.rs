@@ -1,0 +1,230 @@
+//! One request of a check: the first, or one that a redirect leads to.
+
+mod redirect;
+mod request;
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::Method;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE,
+    UPGRADE, USER_AGENT,
+};
+use url::{Host, Url};
+use watchpost_model::{HttpSettings, RouteSettings, shorten};
+
+use super::cookies::Cookies;
+use super::decode::ENCODINGS;
+use crate::network::Destination;
+use crate::redaction::Redaction;
+use crate::secret::{Secrets, authorization};
+
+pub(crate) use self::redirect::is_redirect;
+
+/// How much of a destination is reported, in characters.
+const LOCATION_CHARS_SHOWN: usize = 1024;
+/// How checks call themselves, unless their headers say otherwise.
+const WATCHPOST: HeaderValue = HeaderValue::from_static(concat!("watchpost/", env!("CARGO_PKG_VERSION")));
+
+/// A request, apart from the address that it goes to.
+#[derive(Debug, Clone)]
+pub(crate) struct Hop {
+    url: Url,
+    method: Method,
+    headers: HeaderMap,
+    body: Option<Bytes>,
+    /// Whether `Host` is the user's, who then means it for this host only.
+    own_host: bool,
+    /// The cookies that are the user's.
+    own_cookies: Option<HeaderValue>,
+    /// Whether it goes through a proxy.
+    is_proxied: bool,
+    /// What the check sends and no result shows.
+    secrets: Secrets,
+}
+
+impl Hop {
+    /// The request that the settings describe, with a body if there is one.
+    ///
+    /// # Errors
+    /// What in them cannot be sent. The model validates them, so this would be a defect.
+    pub(crate) fn first(settings: &HttpSettings, body: Option<Bytes>) -> Result<Self, String> {
+        let mut url = settings.url.parts();
+        url.set_fragment(None);
+        let mut headers = HeaderMap::with_capacity(settings.headers.len() + 5);
+        for (name, value) in &settings.headers {
+            let name = HeaderName::from_bytes(name.as_str().as_bytes()).map_err(|e| e.to_string())?;
+            headers.insert(name, HeaderValue::from_str(value.as_str()).map_err(|e| e.to_string())?);
+        }
+        if let Some(auth) = &settings.auth {
+            let value = HeaderValue::try_from(authorization(auth)).map_err(|_| "`auth` cannot be sent".to_owned())?;
+            headers.insert(AUTHORIZATION, value);
+        }
+        // The connection is not used again. Saying so lets the server close first, so that the
+        // TIME_WAIT, which would use up local ports here, is on its side.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        // A part of a packed body cannot be unpacked.
+        if settings.decompress && !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE) {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ENCODINGS));
+        }
+        let method = Method::from_bytes(settings.method.as_str().as_bytes()).map_err(|e| e.to_string())?;
+        let is_proxied = settings.proxy.is_some();
+        let own_host = headers.contains_key(HOST);
+        let own_cookies = headers.get(COOKIE).cloned();
+        let mut hop =
+            Self { url, method, headers, body, own_host, own_cookies, is_proxied, secrets: Secrets::of(settings) };
+        hop.set_host()?;
+        hop.headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        hop.headers.entry(USER_AGENT).or_insert(WATCHPOST);
+        Ok(hop)
+    }
+
+    /// The same request, of whose answer no result shows what `rules` hide, nor these `secrets`.
+    pub(crate) fn hiding(mut self, rules: &Redaction, secrets: &Secrets) -> Self {
+        if !rules.is_empty() {
+            self.secrets = self.secrets.with_rules(rules);
+        }
+        self.secrets.join(secrets);
+        self
+    }
+
+    /// The host by name, as sentences call it.
+    pub(crate) fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    pub(crate) fn is_proxied(&self) -> bool {
+        self.is_proxied
+    }
+
+    /// Whether the host is a name, and not an address.
+    pub(crate) fn has_name(&self) -> bool {
+        matches!(self.url.host(), Some(Host::Domain(_)))
+    }
+
+    /// Whether it offers to go on in another protocol.
+    pub(crate) fn asks_for_upgrade(&self) -> bool {
+        self.headers.contains_key(UPGRADE)
+    }
+
+    /// The host without the brackets of an IPv6 address.
+    pub(crate) fn host_plain(&self) -> &str {
+        let host = self.host();
+        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+    }
+
+    /// Where it goes, and by which way.
+    pub(crate) fn destination<'a>(&'a self, endpoint: Option<SocketAddr>, route: &'a RouteSettings) -> Destination<'a> {
+        Destination { host: self.host_plain(), port: self.port(), endpoint, route }
+    }
+
+    /// Where this hop goes so that it stays with the instance that is checked at `endpoint`, if it
+    /// goes to the host of `first` at all: another port of the same host is one of the same instance.
+    pub(crate) fn at_instance(&self, first: &Url, mut endpoint: SocketAddr) -> Option<SocketAddr> {
+        if self.url.host() != first.host() {
+            return None;
+        }
+        if Some(self.port()) != first.port_or_known_default() {
+            endpoint.set_port(self.port());
+        }
+        Some(endpoint)
+    }
+
+    fn port(&self) -> u16 {
+        self.url.port_or_known_default().unwrap_or(80)
+    }
+
+    /// The URL as redirects report it.
+    pub(crate) fn shown_url(&self) -> String {
+        shorten(&self.secrets.hide_in(self.url.to_string()), LOCATION_CHARS_SHOWN).into_owned()
+    }
+
+    /// What the check sends and no result shows.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Has these hidden as well.
+    pub(crate) fn hide(&mut self, secrets: &Secrets) {
+        self.secrets.join(secrets);
+    }
+
+    /// The same request with those of `cookies` that are for it.
+    pub(crate) fn with_cookies(mut self, cookies: &Cookies) -> Self {
+        let set = cookies.of(&self.url);
+        let own = self.own_cookies.as_ref().and_then(|own| own.to_str().ok()).map(str::to_owned);
+        let pairs: Vec<_> = own.into_iter().chain(set.iter().map(|(name, value)| format!("{name}={value}"))).collect();
+        // What a server sent in a header can be sent in one.
+        match HeaderValue::try_from(pairs.join("; ")) {
+            Ok(cookies) if !pairs.is_empty() => {
+                self.headers.insert(COOKIE, cookies);
+                self.secrets.extend(set.into_iter().map(|(_, value)| value));
+            }
+            _ => {
+                self.headers.remove(COOKIE);
+            }
+        }
+        self
+    }
+
+    /// The URL, without user, password and fragment.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    fn set_host(&mut self) -> Result<(), String> {
+        if self.own_host {
+            return Ok(());
+        }
+        let host = match self.url.port() {
+            Some(port) => HeaderValue::from_str(&format!("{}:{port}", self.host())),
+            None => HeaderValue::from_str(self.host()),
+        };
+        self.headers.insert(HOST, host.map_err(|_| "has a host that cannot be a Host header")?);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    pub(super) fn hop(json: &str) -> Hop {
+        let settings: HttpSettings = serde_json::from_str(json).unwrap();
+        let body = settings.body.as_ref().map(|body| Bytes::from(body.bytes().unwrap().into_owned()));
+        Hop::first(&settings, body).unwrap()
+    }
+
+    pub(super) fn to(hop: &Hop, status: u16, location: &str) -> Result<Hop, String> {
+        hop.follow(StatusCode::from_u16(status).unwrap(), Some(&HeaderValue::from_str(location).unwrap()))
+    }
+
+    #[test]
+    fn a_host_is_told_without_brackets() {
+        for (url, name) in
+            [("https://a_b.example/", "a_b.example"), ("https://10.0.0.1:1/", "10.0.0.1"), ("https://[::1]/", "::1")]
+        {
+            assert_eq!(hop(&format!(r#"{{"url": "{url}"}}"#)).host_plain(), name);
+        }
+    }
+
+    #[test]
+    fn a_hop_on_the_same_host_stays_with_the_instance() {
+        let first = hop(r#"{"url": "http://a.example/"}"#);
+        let at = |location: &str| {
+            let instance = "10.0.0.2:8080".parse().unwrap();
+            to(&first, 302, location).unwrap().at_instance(first.url(), instance).map(|at| at.to_string())
+        };
+        assert_eq!(at("/x").as_deref(), Some("10.0.0.2:8080"));
+        assert_eq!(at("https://a.example/").as_deref(), Some("10.0.0.2:443"));
+        assert_eq!(at("http://A.example:81/").as_deref(), Some("10.0.0.2:81"));
+        assert_eq!(at("http://b.example/"), None);
+    }
+}
