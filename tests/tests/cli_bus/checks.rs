@@ -8,7 +8,7 @@ use crate::rig::Rig;
 async fn what_is_got_can_be_applied_again_whatever_is_in_it() {
     let rig = Rig::set_up().await;
     let odd = "expect: {that: 'status < 400'}\ninterval: 17s\nscheduled: false";
-    let quoted = "id: dialogue\ntcp:\n  address: 'mail.example:25'\n  dialogue:\n  - {expect: '220 *(?<name>.*)'}\n  - {send: \
+    let quoted = "id: dialogue\ntcp:\n  address: 'mail.example:25'\n  steps:\n  - {expect: '220 (?<name>.*)'}\n  - {send: \
                   \"HELO ${name}\\r\\n\"}\n---\n";
     rig.write("checks.yaml", &(rig.http("odd", "ok", odd) + quoted + &rig.http("yes", "ok", "")));
     let applied = rig.run(&["checks", "apply", "-f", "checks.yaml", "-g", "eu"]).await.code(0);

@@ -96,16 +96,24 @@ impl Page {
     }
 
     fn runner(&mut self, heartbeat: &Heartbeat) {
-        for (i, pool) in heartbeat.pools.iter().enumerate() {
-            let PoolReport { check_type, size, target, busy, rebuilding, waiting, .. } = pool;
+        // There is one for each type, most of which never have anything to do.
+        let (idle, at_work): (Vec<&PoolReport>, Vec<&PoolReport>) = heartbeat
+            .pools
+            .iter()
+            .partition(|pool| pool.busy + pool.waiting + pool.rebuilding == 0 && pool.size == pool.target);
+        if !idle.is_empty() {
+            self.item("pools", &format!("{} idle, with {} workers", idle.len(), idle.iter().map(|p| p.size).sum::<u64>()));
+        }
+        for pool in at_work {
+            let PoolReport { check_type, size, target, busy, rebuilding, waiting, .. } = *pool;
             let mut text = format!("{check_type}: {busy} of {size} workers busy, {waiting} tasks wait");
             if size != target {
                 text.push_str(&format!(", {target} workers wanted"));
             }
-            if *rebuilding > 0 {
+            if rebuilding > 0 {
                 text.push_str(&format!(", {rebuilding} being rebuilt"));
             }
-            self.item(if i == 0 { "pools" } else { "" }, &text);
+            self.item(if idle.is_empty() { "pools" } else { "" }, &text);
         }
         let outcomes: Vec<_> = heartbeat.outcomes.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();
         if !outcomes.is_empty() {

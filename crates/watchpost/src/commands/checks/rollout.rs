@@ -114,6 +114,10 @@ async fn ask_one(
         }
         Ok(_) => return Ok(None),
         Err(Unanswered::Refused(ErrorReply { code: ErrorCode::Refused, .. })) if waits => return Ok(None),
+        // It says nothing of the check: the store cannot be reached from there, or is not there yet.
+        Err(Unanswered::Refused(ErrorReply { code: ErrorCode::Unavailable | ErrorCode::TooOften, message, .. })) => {
+            Why::Silent(message)
+        }
         Err(Unanswered::Refused(ErrorReply { code, message, .. })) => Why::Refused(code.to_string(), message),
         Err(Unanswered::Bus(error)) => return Err(error.into()),
         Err(error) => Why::Silent(error.failure(&bastion, Verb::CheckPut).to_string()),

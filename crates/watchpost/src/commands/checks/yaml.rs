@@ -43,9 +43,11 @@ impl Mask {
     /// The same text without secrets.
     pub fn hide(&mut self, yaml: &str) -> String {
         let mut shown = String::with_capacity(yaml.len());
+        // A step of a dialogue says of itself that what it sends is secret; which one is left open here.
+        let says_secrets = yaml.contains("secret: true");
         let mut lines = yaml.lines().peekable();
         while let Some(line) = lines.next() {
-            let Some((before, value)) = secret_in(line) else {
+            let Some((before, value)) = secret_in(line, says_secrets) else {
                 shown.push_str(&without_user_info(line));
                 shown.push('\n');
                 continue;
@@ -71,11 +73,13 @@ impl Mask {
 }
 
 /// What stands before a secret, and the secret.
-fn secret_in(line: &str) -> Option<(&str, &str)> {
+fn secret_in(line: &str, says_secrets: bool) -> Option<(&str, &str)> {
     let (before, value) = line.split_once(':')?;
     let key = before.trim_start_matches([' ', '-']).trim_matches(['"', '\'', ' ']);
     let is_secret = SECRET_KEYS.iter().any(|secret| key.eq_ignore_ascii_case(secret));
-    (is_secret && !value.trim().is_empty()).then_some((before, value.trim()))
+    let is_secret = is_secret || (says_secrets && matches!(key, "send" | "send_hex" | "send_base64"));
+    let value = value.trim();
+    (is_secret && !matches!(value, "" | "true" | "false")).then_some((before, value))
 }
 
 fn indent(line: &str) -> usize {
@@ -131,6 +135,13 @@ mod tests {
         assert_eq!(old, again);
         assert_ne!(old, new);
         assert!(old.contains("ann") && !format!("{old}{new}").contains("hunter"), "{old}");
+    }
+
+    #[test]
+    fn what_a_dialogue_sends_in_secret_is_hidden() {
+        let text = "tcp:\n  steps:\n  - send: NOOP\n  - send: AUTH x\n    secret: true\n";
+        let shown = Mask::default().hide(text);
+        assert_eq!(shown, "tcp:\n  steps:\n  - send: [hidden 1]\n  - send: [hidden 2]\n    secret: true\n");
     }
 
     #[test]
