@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use watchpost_model::{
     BastionGroup, BastionId, CheckDocument, CheckId, CheckList, CheckReport, CheckStored, ErrorCode, ErrorReply,
     ListChecks, PutCheck, Refusal, RefusalCode, Standing, V1, Verb,
@@ -18,6 +18,8 @@ use crate::remote::{Remote, Unanswered};
 
 /// How many questions are on their way at the same time: a bastion takes 64.
 const AT_ONCE: usize = 32;
+/// How long bastions are asked what they would refuse. Beyond it the rest is seen once it is written, as each is then.
+const ASK_LIMIT: Duration = Duration::from_secs(15);
 /// How often a bastion is asked how far it has come.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -54,7 +56,7 @@ impl Why {
     }
 }
 
-/// What bastions would refuse of what is new.
+/// What bastions would refuse of what is new, as far as they can say so in time.
 ///
 /// # Errors
 /// When the bus cannot carry the questions.
@@ -66,12 +68,17 @@ pub async fn would_refuse(
 ) -> Result<Vec<Told>, Failure> {
     let new: Vec<&CheckDocument> = changes.iter().filter(|change| change.is_news()).filter_map(|c| c.new.as_ref()).collect();
     let coming: HashSet<&CheckId> = new.iter().map(|document| &document.id).collect();
+    let until = Instant::now() + ASK_LIMIT;
     let mut asked = JoinSet::new();
     let mut told = Vec::new();
-    for bastion in bastions {
-        for document in &new {
+    let mut answered = 0;
+    // Bastion by bastion for each check, so that all are asked of the same ones where there is no time for all.
+    'asking: for document in &new {
+        for bastion in bastions {
             if asked.len() >= AT_ONCE {
-                told.extend(asked.join_next().await.and_then(Result::ok).transpose()?.flatten());
+                let Ok(done) = timeout_at(until, asked.join_next()).await else { break 'asking };
+                told.extend(done.and_then(Result::ok).transpose()?.flatten());
+                answered += 1;
             }
             // Its members may be on their way with it: then only what is written can be judged.
             let waits = document.group.as_ref().is_some_and(|group| group.checks.iter().any(|id| coming.contains(id)));
@@ -87,8 +94,17 @@ pub async fn would_refuse(
             asked.spawn(async move { ask_one(&remote, bastion, put, waits).await });
         }
     }
-    while let Some(done) = asked.join_next().await {
+    while let Ok(Some(done)) = timeout_at(until, asked.join_next()).await {
         told.extend(done.ok().transpose()?.flatten());
+        answered += 1;
+    }
+    let unasked = (new.len() * bastions.len()).saturating_sub(answered);
+    if unasked > 0 {
+        tracing::warn!(
+            "{unasked} of {} questions were not answered within {ASK_LIMIT:?}: whether those checks are refused is told \
+             once they are written",
+            new.len() * bastions.len()
+        );
     }
     told.sort_by(|a: &Told, b| (&a.check, &a.bastion).cmp(&(&b.check, &b.bastion)));
     // A bastion that does not answer is told once.
