@@ -35,8 +35,11 @@ pub fn start(args: &LogArgs, serves: bool) -> Result<(), Failure> {
     let (filter, handle) = Layer::new(filter);
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colour = std::io::stderr().is_terminal();
     match args.log_format {
-        LogFormat::Text => registry.with(lines.with_ansi(std::io::stderr().is_terminal()).with_target(false)).init(),
+        LogFormat::Text if serves => registry.with(lines.with_ansi(colour).with_target(false)).init(),
+        // Whoever waits for a command knows what time it is.
+        LogFormat::Text => registry.with(lines.with_ansi(colour).with_target(false).without_time()).init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).init(),
     }
     // It is started once.

@@ -52,6 +52,9 @@ pub struct ServerArgs {
     /// The first part of every subject on the bus [default: watchpost]
     #[arg(long, global = true, value_name = "PREFIX", env = "WATCHPOST_PREFIX")]
     pub prefix: Option<SubjectPrefix>,
+    /// The bucket of checks, as the bastions' `store.bucket` names it [default: WATCHPOST_CHECKS]
+    #[arg(long, global = true, value_name = "NAME", env = "WATCHPOST_BUCKET")]
+    pub bucket: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

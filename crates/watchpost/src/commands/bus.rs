@@ -10,7 +10,7 @@ use watchpost_model::CHECK_BYTES_MAX;
 use crate::cli::{BusCommand, BusCommandArgs, ListFormat, SetupArgs};
 use crate::failure::{Exit, Failure};
 use crate::output::{Cell, Table, Tone, print_objects};
-use crate::remote::{BUCKET, EVENTS, HEARTBEATS, RESULTS, Remote, wanted};
+use crate::remote::{EVENTS, HEARTBEATS, RESULTS, Remote, wanted};
 
 /// How large the store of checks may become: 10 000 checks of the largest usual size, with their history.
 const LIMITS: KvLimits =
@@ -92,7 +92,7 @@ async fn setup(remote: &Remote, asked: &SetupArgs) -> Result<Vec<Made>, Failure>
 }
 
 async fn bucket(remote: &Remote, dry_run: bool) -> Result<Made, Failure> {
-    let made = |done, details| Made { name: BUCKET.to_owned(), kind: "bucket", done, details };
+    let made = |done, details| Made { name: remote.bucket.clone(), kind: "bucket", done, details };
     match remote.checks.identity().await {
         Ok(identity) => Ok(made("unchanged", vec![format!("revision {}", identity.revision)])),
         Err(KvError::NoBucket { .. }) if dry_run => Ok(made("would create", Vec::new())),

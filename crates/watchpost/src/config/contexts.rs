@@ -76,6 +76,9 @@ pub struct Context {
     /// The first part of every subject.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "prefix")]
     pub prefix: Option<SubjectPrefix>,
+    /// The bucket of checks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
     /// The bastion group whose checks are meant where none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<BastionGroup>,

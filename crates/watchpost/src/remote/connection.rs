@@ -3,6 +3,7 @@
 use watchpost_bus::{ClientFiles, NatsCredentials, NatsOptions};
 use watchpost_model::{BastionGroup, SubjectPrefix};
 
+use super::BUCKET;
 use crate::cli::{ConnectArgs, ServerArgs};
 use crate::config::{Context, ContextName, Contexts};
 use crate::failure::Failure;
@@ -14,6 +15,8 @@ pub struct Connection {
     pub options: NatsOptions,
     /// The first part of every subject.
     pub prefix: SubjectPrefix,
+    /// The bucket of checks.
+    pub bucket: String,
     /// The bastion group that is meant where none is named.
     pub group: Option<BastionGroup>,
 }
@@ -51,7 +54,7 @@ fn chosen(named: Option<&ContextName>) -> Result<Context, Failure> {
 /// # Errors
 /// When they do not fit together.
 pub fn overlay(context: &mut Context, server: &ServerArgs) -> Result<(), Failure> {
-    let ServerArgs { bus, creds, nkey, user, password, token, tls_ca, tls_cert, tls_key, prefix } = server.clone();
+    let ServerArgs { bus, creds, nkey, user, password, token, tls_ca, tls_cert, tls_key, prefix, bucket } = server.clone();
     let ways = [("--creds", creds.is_some()), ("--nkey", nkey.is_some()), ("--user", user.is_some())];
     let ways: Vec<_> =
         ways.into_iter().chain([("--token", token.is_some())]).filter(|way| way.1).map(|way| way.0).collect();
@@ -59,10 +62,9 @@ pub fn overlay(context: &mut Context, server: &ServerArgs) -> Result<(), Failure
         return Err(Failure::usage(format!("{} say different things of who we are: expected one", ways.join(" and "))));
     }
     if !ways.is_empty() {
-        let group = context.group.take();
-        let Context { servers, tls_ca_file, tls_certificate_file, tls_key_file, prefix, .. } = std::mem::take(context);
-        let kept = Context { servers, tls_ca_file, tls_certificate_file, tls_key_file, prefix, ..Context::default() };
-        *context = Context { group, ..kept };
+        // One way to say who we are replaces another.
+        (context.credentials_file, context.nkey_file) = (None, None);
+        (context.user, context.password, context.token) = (None, None, None);
     }
     let secret = |e: watchpost_model::Invalid| Failure::usage(e.to_string());
     if !bus.is_empty() {
@@ -81,6 +83,7 @@ pub fn overlay(context: &mut Context, server: &ServerArgs) -> Result<(), Failure
     context.tls_certificate_file = tls_cert.or(context.tls_certificate_file.take());
     context.tls_key_file = tls_key.or(context.tls_key_file.take());
     context.prefix = prefix.or(context.prefix.take());
+    context.bucket = bucket.or(context.bucket.take());
     match (&context.tls_certificate_file, &context.tls_key_file) {
         (Some(_), None) => return Err(Failure::usage("there is a --tls-cert and no --tls-key: expected both")),
         (None, Some(_)) => return Err(Failure::usage("there is a --tls-key and no --tls-cert: expected both")),
@@ -116,5 +119,6 @@ fn connection(context: Context) -> Result<Connection, Failure> {
         (_, _, _, Some(token)) => Some(NatsCredentials::Token(token.reveal().to_owned())),
         _ => None,
     };
-    Ok(Connection { options, prefix: context.prefix.unwrap_or_default(), group: context.group })
+    let bucket = context.bucket.unwrap_or_else(|| BUCKET.to_owned());
+    Ok(Connection { options, prefix: context.prefix.unwrap_or_default(), bucket, group: context.group })
 }

@@ -35,6 +35,8 @@ pub struct Remote {
     pub bus: SharedBus,
     /// The store of checks.
     pub checks: Arc<dyn KeyValue>,
+    /// Its bucket's name.
+    pub bucket: String,
     /// The first part of every subject.
     pub prefix: SubjectPrefix,
     /// The bastion group that is meant where none is named.
@@ -48,11 +50,11 @@ impl Remote {
     /// # Errors
     /// When it is not said where to, or that cannot be reached.
     pub async fn connect(args: &ConnectArgs) -> Result<Self, Failure> {
-        let Connection { options, prefix, group, .. } = effective(args)?;
+        let Connection { options, prefix, bucket, group } = effective(args)?;
         let nats = Arc::new(NatsBus::connect(options).await?);
-        let checks = store::bucket(&nats);
         let bus: SharedBus = Arc::clone(&nats) as SharedBus;
-        Ok(Self { nats, bus, checks, prefix, group, clock: SystemClock::default() })
+        let checks = bus.key_value(&bucket);
+        Ok(Self { nats, bus, checks, bucket, prefix, group, clock: SystemClock::default() })
     }
 
     /// The time of day.

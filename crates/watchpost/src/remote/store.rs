@@ -1,20 +1,13 @@
 //! The store of checks, as a bucket on the bus.
 
-use std::sync::Arc;
-
-use watchpost_bus::{Bus, KeyValue, KvEntry, KvError, KvUpdate, NatsBus};
+use watchpost_bus::{KeyValue, KvEntry, KvError, KvUpdate};
 use watchpost_model::{BastionGroup, CheckDocument, CheckId, Format, decode};
 
 use super::Remote;
 use crate::failure::{Exit, Failure};
 
-/// The bucket's name.
+/// The bucket's name, where nothing else is said.
 pub const BUCKET: &str = "WATCHPOST_CHECKS";
-
-/// The store on this bus.
-pub fn bucket(nats: &Arc<NatsBus>) -> Arc<dyn KeyValue> {
-    nats.key_value(BUCKET)
-}
 
 /// Where a check of a group is stored.
 pub fn key(group: &BastionGroup, check: &CheckId) -> String {

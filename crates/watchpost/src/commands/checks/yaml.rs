@@ -52,7 +52,7 @@ impl Mask {
                 shown.push('\n');
                 continue;
             };
-            let depth = indent(line);
+            let depth = line.len() - line.trim_start_matches([' ', '-']).len();
             let mut secret = value.to_owned();
             // What goes on in deeper lines belongs to it.
             while let Some(more) = lines.next_if(|next| indent(next) > depth || next.trim().is_empty()) {
