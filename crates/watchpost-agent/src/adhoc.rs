@@ -58,14 +58,14 @@ pub struct RunRequest {
 /// How a request is run beyond what it asks for.
 #[derive(Debug)]
 pub(crate) struct RunOptions {
-    /// The most tasks that it may have.
-    pub(crate) tasks_max: usize,
+    /// The most endpoints that it may come to.
+    pub(crate) endpoints_max: usize,
     /// Yields when whoever asked wants no more of it. One that is dropped says nothing.
     pub(crate) cancelled: Option<oneshot::Receiver<()>>,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { tasks_max: RUN_TASKS_MAX, cancelled: None }
+        Self { endpoints_max: RUN_TASKS_MAX, cancelled: None }
     }
 }

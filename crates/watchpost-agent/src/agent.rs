@@ -136,7 +136,7 @@ impl Agent {
         let subjects = Subjects::new(&settings.prefix, &settings.bastion);
         let (started_at, started) = (deps.clock.now(), deps.clock.tick());
         let (tally, lasts, gate) = (Arc::<Tally>::default(), Arc::<Lasts>::default(), Arc::default());
-        let discovery = Discovery::new(deps.finder.clone(), Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
+        let discovery = Discovery::new(deps.finder, Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
         // The Runner first, so that a Checker in the same process finds it listening.
         let runner = match roles {
             Roles::Checker => None,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use watchpost_bus::{
-    Bus, BusError, KeyValue, KvEntry, KvError, KvLimits, KvUpdate, KvWatch, NatsBus, NatsCredentials, NatsOptions,
-    Outgoing, request,
+    Bus, BusError, KvEntry, KvError, KvLimits, KvUpdate, KvWatch, NatsBus, NatsCredentials, NatsOptions, Outgoing,
+    request,
 };
 use watchpost_tests::nats_server::NatsServer;
 

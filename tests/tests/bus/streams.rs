@@ -87,7 +87,7 @@ async fn everything_that_matches_is_read_once_in_order_and_no_more_than_was_ther
         let expected = all.iter().filter(|m| m.stored_us >= all[MESSAGES / 2].stored_us && !m.message.subject.contains('y'));
         assert_eq!(some, expected.cloned().collect::<Vec<_>>());
         let each: Vec<_> = read(&bus, &["kept.>"], ReadFrom::LastOfEach).await.into_iter().map(|m| m.message.subject).collect();
-        assert_eq!(each, ["kept.y.b", "kept.x.a", "kept.z.a"].map(str::to_owned), "by their numbers");
+        assert_eq!(each, ["kept.x.a", "kept.y.b", "kept.z.a"], "by their numbers");
 
         // What comes while it is read is not waited for.
         let mut reading = bus.read_stream("KEPT", &["kept.x.a".to_owned()], ReadFrom::Beginning).await.unwrap();

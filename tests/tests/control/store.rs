@@ -8,7 +8,7 @@ use watchpost_bus::{KvLimits, NatsBus, NatsOptions, SharedBus};
 use watchpost_model::{
     CheckList, CheckShown, CheckStored, ErrorCode, GetCheck, ListChecks, PutCheck, Standing, V1, Verb,
 };
-use watchpost_probe::{ProbeSet, Resolver};
+use watchpost_probe::{ProbeOptions, ProbeSet, Resolver, TargetFinder};
 use watchpost_tests::nats_server::NatsServer;
 
 use crate::rig::{Asker, until_async};
@@ -38,6 +38,7 @@ async fn verbs(nats: &NatsServer) {
         clock: Arc::new(SystemClock::default()),
         resolver: Resolver::system(),
         probes: ProbeSet::standard(&Resolver::system()),
+        finder: TargetFinder::new(&ProbeOptions::new(&Resolver::system())),
     };
     let agent = Agent::start(settings, Roles::Both, deps).await.unwrap();
     let asker = Asker::connect(nats).await;

@@ -82,7 +82,7 @@ impl Bus for FaultyBus {
         self.bus.drain(limit)
     }
 
-    fn key_value(&self, bucket: &str) -> Arc<dyn watchpost_bus::KeyValue> {
+    fn key_value(&self, bucket: &str) -> std::sync::Arc<dyn watchpost_bus::KeyValue> {
         self.bus.key_value(bucket)
     }
 

@@ -35,6 +35,7 @@ async fn a_bastion_begins_without_the_bus_and_runs_what_it_has_on_disk() {
     let mut bastion = rig.bastion("", &[]).await;
     rig.put("site.a", rig.check("a")).await;
     rig.put("site.b", rig.check("b")).await;
+    events.until(CheckEventKind::CheckApplied, "b").await;
     rig.put("site.b", "{").await;
     events.until(CheckEventKind::CheckRefused, "b").await;
     assert_eq!(bastion.stop().await, 0);

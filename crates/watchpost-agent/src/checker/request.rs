@@ -31,7 +31,9 @@ pub(super) struct Request {
     /// item sends at most one result, each run at most one verdict, and each item its end: there is always room.
     pub(super) results: mpsc::Sender<RunReport>,
     pub(super) tasks: usize,
-    pub(super) tasks_max: usize,
+    /// How many of these are for endpoints, and how many may be.
+    pub(super) endpoints: usize,
+    pub(super) endpoints_max: usize,
     pub(super) ended_by: Option<Ending>,
     /// The first that did not pass, as the others tell it.
     pub(super) first_failure: Option<Arc<str>>,
@@ -71,7 +73,7 @@ impl Checker {
         self.requests_seen += 1;
         let id = self.requests_seen;
         let (ended, request_ended) = oneshot::channel();
-        let RunOptions { tasks_max, cancelled } = options;
+        let RunOptions { endpoints_max, cancelled } = options;
         let watch = requester::watch(id, results.clone(), request_ended, cancelled, self.me.clone());
         self.cx.helpers.spawn("requester", watch);
         let now = self.cx.clock.tick();
@@ -89,7 +91,8 @@ impl Checker {
             group,
             results,
             tasks: 0,
-            tasks_max: tasks_max.min(RUN_TASKS_MAX),
+            endpoints: 0,
+            endpoints_max,
             ended_by: None,
             first_failure: None,
             deadline_max: now.after(work),

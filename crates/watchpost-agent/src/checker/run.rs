@@ -16,6 +16,7 @@ use watchpost_model::{
 use super::Checker;
 use super::aim::Aim;
 use super::beats::heartbeat_of;
+use crate::adhoc::RUN_TASKS_MAX;
 
 /// A place in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -225,14 +226,22 @@ impl Checker {
             Members::Checks(checks) => checks.len(),
         };
         if let Some(request) = fired.request.and_then(|id| self.requests.get_mut(&id)) {
-            if request.tasks + count > request.tasks_max {
-                let message = format!(
-                    "this request may have {} tasks, and has {} without this check",
-                    request.tasks_max, request.tasks
-                );
-                let reason = Reason::new(ReasonCode::Overloaded, message);
+            let endpoints = if matches!(members, Members::Checks(_)) { 0 } else { count };
+            let too_many = |max, so_far| {
+                let message = format!("this request may have {max} tasks, and has {so_far} without this check");
+                Reason::new(ReasonCode::Overloaded, message)
+            };
+            let reason = if request.tasks + count > RUN_TASKS_MAX {
+                Some(too_many(RUN_TASKS_MAX, request.tasks))
+            } else if request.endpoints + endpoints > request.endpoints_max {
+                Some(too_many(request.endpoints_max, request.endpoints))
+            } else {
+                None
+            };
+            if let Some(reason) = reason {
                 return self.settle_whole_run(&fired, Outcome::Missed, reason);
             }
+            request.endpoints += endpoints;
             request.tasks += count;
         }
         let rules = fired.check.rules();

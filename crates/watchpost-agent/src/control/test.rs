@@ -71,7 +71,7 @@ pub(super) async fn test(cx: &ControlContext, message: &Message) -> Result<(), E
     let (cancel, is_cancelled) = oneshot::channel();
     let limit = until.saturating_duration_since(Instant::now());
     let request = RunRequest { items: vec![item], limit, policy: GroupPolicy::CollectAll };
-    let options = RunOptions { tasks_max: max_endpoints.unwrap_or(RUN_TASKS_MAX), cancelled: Some(is_cancelled) };
+    let options = RunOptions { endpoints_max: max_endpoints.unwrap_or(RUN_TASKS_MAX), cancelled: Some(is_cancelled) };
     match checker(cx)?.run_now_with(request, options).await {
         Ok(reports) => follow(cx, stream, reports, cancel).await,
         Err(gone) => stream.end(false, Some((TestCutOff::ShuttingDown, gone.to_string()))).await,

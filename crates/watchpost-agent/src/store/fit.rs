@@ -84,12 +84,10 @@ pub(super) fn fit(places: &[Place<'_>]) -> Vec<Fitted> {
         }
         walk.settle();
     }
-    for at in 0..places.len() {
-        while walk.state[at] == State::Open {
-            walk.fitted[at].faults.push(CIRCLE.to_owned());
-            if walk.fitted[at].faults.len() >= places[at].candidates.len() {
-                walk.state[at] = State::Out;
-            }
+    for (at, place) in places.iter().enumerate() {
+        if walk.state[at] == State::Open {
+            walk.fitted[at].faults.resize(place.candidates.len(), CIRCLE.to_owned());
+            walk.state[at] = State::Out;
         }
     }
     for (at, fitted) in walk.fitted.iter_mut().enumerate() {

@@ -13,7 +13,7 @@ use watchpost_model::{
     CheckDocument, CheckEvent, CheckEventKind, CheckId, CheckStored, DeleteCheck, ErrorCode, ErrorReply, Format,
     GetCheck, ListChecks, PauseCheck, PutCheck, Standing, StoreReport, V1, decode,
 };
-use watchpost_probe::{ProbeSet, Resolver};
+use watchpost_probe::{ProbeSet, Resolver, TargetFinder};
 
 use super::*;
 use crate::checker::Change;
@@ -119,7 +119,7 @@ impl KeyValue for Bucket {
 
     fn watch<'a>(&'a self, filters: &'a [String]) -> BoxFuture<'a, Result<KvWatch, KvError>> {
         Box::pin(async move {
-            let mut exchanges = self.behind.exchanges.subscribe();
+            let exchanges = self.behind.exchanges.subscribe();
             let inner = self.present().watch(filters).await?;
             Ok(KvWatch::new(futures_util::stream::unfold(inner, move |mut inner| {
                 let mut exchanges = exchanges.clone();
@@ -154,6 +154,7 @@ impl Rig {
             bus: Arc::clone(&bus) as SharedBus,
             clock: Arc::new(SystemClock::default()),
             resolver: Resolver::system(),
+            finder: TargetFinder::standard(&Resolver::system()),
             probes: ProbeSet::default(),
         };
         Self { agent: Agent::start(settings, Roles::Checker, deps).await.unwrap(), bus }
