@@ -128,11 +128,11 @@ async fn read_all(watch: &mut KvWatch) -> Result<BTreeMap<Key, Entry>, KvError> 
                 entries.insert(parsed, (revision, value));
                 if entries.len() > 4 * CHECKS_MAX || bytes > 2 * BYTES_MAX {
                     let detail = format!(
-                        "it has more than {} keys or {} MiB for this bastion: expected far less",
+                        "it holds more than {} keys or {} MiB for this bastion: expected far less",
                         4 * CHECKS_MAX,
                         (2 * BYTES_MAX) >> 20
                     );
-                    return Err(KvError::Failed { bucket: "checks".to_owned(), what: "be read".to_owned(), detail });
+                    return Err(KvError::Failed { bucket: "of checks".to_owned(), what: "be read".to_owned(), detail });
                 }
             }
             Some(Ok(KvUpdate::Current)) => break,

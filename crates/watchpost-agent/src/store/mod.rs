@@ -9,6 +9,7 @@
 //! - The bucket is never written here, but on somebody's request (`handle.rs`), and never made.
 
 mod announce;
+mod ask;
 mod book;
 mod disk;
 mod entry;
