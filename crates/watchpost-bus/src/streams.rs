@@ -71,10 +71,14 @@ pub enum StreamError {
     /// The bus keeps nothing.
     #[error("the bus server has no JetStream, which keeps streams: start it with JetStream enabled")]
     Unsupported,
+    /// We may not.
+    #[error("the bus server does not let us {what}: check the permissions of our user")]
+    Forbidden {
+        /// What was tried.
+        what: String,
+    },
     /// The server did not answer in time.
-    #[error(
-        "the bus server did not answer within {limit:?} when asked to {what}: it is busy, or does not let our user do so"
-    )]
+    #[error("the bus server did not answer within {limit:?} when asked to {what}")]
     NoAnswer {
         /// What was asked.
         what: String,

@@ -93,7 +93,9 @@ impl From<watchpost_bus::KvError> for Failure {
             watchpost_bus::KvError::Bus(error) => error.into(),
             watchpost_bus::KvError::NoBucket { .. } => Self::of(
                 Exit::Usage,
-                format!("{error}, which would hold the checks: `watchpost checks apply` or `watchpost bus setup` makes it"),
+                format!(
+                    "{error}, which would hold the checks: `watchpost checks apply` or `watchpost bus setup` makes it"
+                ),
             ),
             watchpost_bus::KvError::Conflict { .. } => Self::chain(Exit::NotPassed, &error),
             _ => Self::chain(Exit::Usage, &error),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use watchpost_bus::{Bus, Headers, NatsBus, NatsOptions, Outgoing, ReadFrom, StoredMessage, StreamError, StreamSettings};
+use watchpost_bus::{
+    Bus, Headers, NatsBus, NatsOptions, Outgoing, ReadFrom, StoredMessage, StreamError, StreamSettings,
+};
 use watchpost_tests::nats_server::NatsServer;
 
 use crate::rig::{PATIENCE, bounded};
@@ -76,17 +78,25 @@ async fn everything_that_matches_is_read_once_in_order_and_no_more_than_was_ther
         }
         keep(&bus, "kept.z.a", "last").await;
         let all = read(&bus, &["kept.*.a", "kept.*.b"], ReadFrom::Beginning).await;
-        let payloads: Vec<_> = all.iter().map(|stored| String::from_utf8_lossy(&stored.message.payload).into_owned()).collect();
+        let payloads: Vec<_> =
+            all.iter().map(|stored| String::from_utf8_lossy(&stored.message.payload).into_owned()).collect();
         let expected: Vec<_> = (0..MESSAGES).map(|i| i.to_string()).chain(["last".to_owned()]).collect();
         assert_eq!(payloads, expected);
-        assert!(all.windows(2).all(|pair| pair[0].sequence < pair[1].sequence && pair[0].stored_us <= pair[1].stored_us));
+        assert!(
+            all.windows(2).all(|pair| pair[0].sequence < pair[1].sequence && pair[0].stored_us <= pair[1].stored_us)
+        );
         let last = &all[MESSAGES].message;
-        assert_eq!((last.subject.as_str(), last.reply.as_ref(), last.headers.get("Name")), ("kept.z.a", None, Some("value")));
+        assert_eq!(
+            (last.subject.as_str(), last.reply.as_ref(), last.headers.get("Name")),
+            ("kept.z.a", None, Some("value"))
+        );
 
         let some = read(&bus, &["kept.x.*", "kept.z.*"], ReadFrom::Time(all[MESSAGES / 2].stored_us)).await;
-        let expected = all.iter().filter(|m| m.stored_us >= all[MESSAGES / 2].stored_us && !m.message.subject.contains('y'));
+        let expected =
+            all.iter().filter(|m| m.stored_us >= all[MESSAGES / 2].stored_us && !m.message.subject.contains('y'));
         assert_eq!(some, expected.cloned().collect::<Vec<_>>());
-        let each: Vec<_> = read(&bus, &["kept.>"], ReadFrom::LastOfEach).await.into_iter().map(|m| m.message.subject).collect();
+        let each: Vec<_> =
+            read(&bus, &["kept.>"], ReadFrom::LastOfEach).await.into_iter().map(|m| m.message.subject).collect();
         assert_eq!(each, ["kept.x.a", "kept.y.b", "kept.z.a"], "by their numbers");
 
         // What comes while it is read is not waited for.
@@ -112,6 +122,26 @@ async fn messages_as_large_as_the_bus_carries_are_read() {
         }
         let all = read(&bus, &["kept.>"], ReadFrom::Beginning).await;
         assert_eq!(all.iter().map(|stored| stored.message.payload.len()).collect::<Vec<_>>(), vec![LARGE; 12]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_server_does_not_permit_is_told_at_once() {
+    bounded(async {
+        let config = r#"
+            jetstream { store_dir: "jetstream" }
+            authorization { users: [ { user: ann, password: pw, permissions: {
+                publish: ["$JS.API.STREAM.INFO.>"], subscribe: ["_INBOX.>"]
+            } } ] }
+        "#;
+        let server = NatsServer::start_with_config(config, &[]);
+        let url = server.url().replace("nats://", "nats://ann:pw@");
+        let bus = NatsBus::connect(NatsOptions::new([url])).await.unwrap();
+        assert_eq!(bus.stream("KEPT").await.unwrap(), None);
+        let forbidden = bus.create_stream(&settings()).await.unwrap_err();
+        assert!(matches!(forbidden, StreamError::Forbidden { .. }), "{forbidden}");
+        assert!(forbidden.to_string().contains("does not let us make the stream `KEPT`"), "{forbidden}");
     })
     .await;
 }

@@ -34,7 +34,10 @@ async fn files_come_into_force_and_what_they_lack_is_pruned_when_asked() {
     assert_eq!(changes(&first.lines()), of(&[("old", "created"), ("web", "created")]));
     let status = rig.run(&["checks", "status", "-o", "ndjson"]).await.code(0);
     for line in status.lines() {
-        assert!(line["standing"] == "running" && line["bastion"] == "b1" && line["running"] == line["stored"], "{line}");
+        assert!(
+            line["standing"] == "running" && line["bastion"] == "b1" && line["running"] == line["stored"],
+            "{line}"
+        );
     }
     assert_eq!(status.lines().len(), 2);
 

@@ -15,12 +15,16 @@ async fn bare(rig: &Rig, args: &[&str]) -> Ran {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn contexts_are_kept_for_their_owner_alone_and_show_no_secrets() {
-    let rig = Rig::on(NatsServer::start_with(&["-js", "-sd", "jetstream", "--user", "ann", "--pass", "s3cret-s3cret"])).await;
+    let rig =
+        Rig::on(NatsServer::start_with(&["-js", "-sd", "jetstream", "--user", "ann", "--pass", "s3cret-s3cret"])).await;
     let url = rig.nats.url();
     bare(&rig, &["checks", "list"]).await.code(2).tells("watchpost context add");
-    bare(&rig, &["context", "add", "right", "--bus", &url, "--user", "ann", "--password", "s3cret-s3cret", "--group", "eu"])
-        .await
-        .code(0);
+    bare(
+        &rig,
+        &["context", "add", "right", "--bus", &url, "--user", "ann", "--password", "s3cret-s3cret", "--group", "eu"],
+    )
+    .await
+    .code(0);
     bare(&rig, &["context", "add", "wrong", "--bus", &url, "--token", "t0ken-t0ken"]).await.code(0);
     bare(&rig, &["context", "add", "right", "--bus", &url]).await.code(2).tells("--replace");
     let file = rig.folder().join("config/watchpost/contexts.yaml");
@@ -31,7 +35,10 @@ async fn contexts_are_kept_for_their_owner_alone_and_show_no_secrets() {
     assert!(list.lines()[0]["used"] == true && list.lines()[0]["as"] == "user ann", "{list:?}");
     for output in ["table", "json"] {
         let shown = bare(&rig, &["context", "show", "wrong", "-o", output]).await.code(0);
-        assert!(!format!("{shown:?}{list:?}").contains("s3cret") && !format!("{shown:?}").contains("t0ken"), "{shown:?}");
+        assert!(
+            !format!("{shown:?}{list:?}").contains("s3cret") && !format!("{shown:?}").contains("t0ken"),
+            "{shown:?}"
+        );
     }
     // The first one is in use, until it is said otherwise.
     bare(&rig, &["bus", "setup"]).await.code(0);
@@ -79,8 +86,14 @@ async fn what_is_there_is_changed_only_in_what_was_asked_for() {
     assert_eq!(setup(&["--dry-run"]).await, ["would create"; 4]);
     assert_eq!(setup(&[]).await, ["created"; 4]);
     assert_eq!(setup(&[]).await, ["unchanged"; 4]);
-    assert_eq!(setup(&["--results-age", "3d", "--dry-run"]).await, ["unchanged", "would change", "unchanged", "unchanged"]);
-    assert_eq!(setup(&["--results-age", "3d", "--events-bytes", "8MiB"]).await, ["unchanged", "changed", "changed", "unchanged"]);
+    assert_eq!(
+        setup(&["--results-age", "3d", "--dry-run"]).await,
+        ["unchanged", "would change", "unchanged", "unchanged"]
+    );
+    assert_eq!(
+        setup(&["--results-age", "3d", "--events-bytes", "8MiB"]).await,
+        ["unchanged", "changed", "changed", "unchanged"]
+    );
     assert_eq!(setup(&[]).await, ["unchanged"; 4], "nobody asked for the defaults");
     // Another prefix on the same server joins.
     assert_eq!(setup(&["--prefix", "acme"]).await, ["unchanged", "changed", "changed", "changed"]);

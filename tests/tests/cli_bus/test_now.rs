@@ -39,7 +39,10 @@ async fn a_test_tells_rows_verdict_and_exit_code() {
     assert!(refused.stdout.is_empty(), "it ran: {refused:?}");
     refused.tells("3");
     let _b2 = rig.bastion("b2").await;
-    rig.run(&["checks", "test", "-f", "pass.yaml"]).await.code(2).tells("b1, b2 could run it: say which with --bastion");
+    rig.run(&["checks", "test", "-f", "pass.yaml"])
+        .await
+        .code(2)
+        .tells("b1, b2 could run it: say which with --bastion");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,7 +50,8 @@ async fn an_interrupt_cancels_it_on_the_bastion() {
     let rig = Rig::set_up().await;
     let _b1 = rig.bastion("b1").await;
     rig.write("hangs.yaml", &rig.http("hangs", "hang", "interval: 5m\ntimeout: 5m"));
-    let child = rig.command(&["checks", "test", "-f", "hangs.yaml", "--timeout", "5m", "-o", "ndjson"]).spawn().unwrap();
+    let child =
+        rig.command(&["checks", "test", "-f", "hangs.yaml", "--timeout", "5m", "-o", "ndjson"]).spawn().unwrap();
     let begun = Instant::now();
     while rig.target.counts().open() == 0 {
         assert!(begun.elapsed() < SOON, "it does not begin");

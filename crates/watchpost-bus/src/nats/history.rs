@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
+use super::jetstream::complained;
 use super::pump::converted;
 use super::{NatsBus, Shared};
 use crate::streams::{ReadFrom, StoredMessage, StreamError, StreamReport, StreamSettings};
@@ -29,7 +30,8 @@ impl NatsBus {
     /// How a stream is; `None` where there is none of that name.
     ///
     /// # Errors
-    /// [`StreamError::Unsupported`], [`StreamError::NoAnswer`], [`StreamError::Failed`], [`StreamError::Bus`].
+    /// [`StreamError::Unsupported`], [`StreamError::Forbidden`], [`StreamError::NoAnswer`], [`StreamError::Failed`],
+    /// [`StreamError::Bus`].
     pub async fn stream(&self, name: &str) -> Result<Option<StreamReport>, StreamError> {
         match self.shared.describe(name).await {
             Ok(info) => Ok(Some(report(&read_info(name, info)?))),
@@ -125,10 +127,18 @@ impl Shared {
     /// Asks JetStream's API, and reads its errors.
     async fn ask(&self, api: &str, request: &Value, what: &str, stream: &str) -> Result<Value, StreamError> {
         let client = self.connected_link()?.client.clone();
-        let request = async_nats::Request::new()
-            .payload(request.to_string().into_bytes().into())
-            .timeout(Some(ANSWER_LIMIT));
-        let answer = client.send_request(format!("$JS.API.{api}"), request).await.map_err(|e| match e.kind() {
+        let request =
+            async_nats::Request::new().payload(request.to_string().into_bytes().into()).timeout(Some(ANSWER_LIMIT));
+        let subject = format!("$JS.API.{api}");
+        let mut complaints = self.watcher.complaints.listen();
+        let answer = tokio::select! {
+            biased;
+            answer = client.send_request(subject.clone(), request) => answer,
+            () = complained(&mut complaints, &subject) => {
+                return Err(StreamError::Forbidden { what: format!("{what} ({subject})") });
+            }
+        };
+        let answer = answer.map_err(|e| match e.kind() {
             async_nats::RequestErrorKind::NoResponders => StreamError::Unsupported,
             async_nats::RequestErrorKind::TimedOut => {
                 StreamError::NoAnswer { what: what.to_owned(), limit: ANSWER_LIMIT }

@@ -37,7 +37,8 @@ async fn list(remote: &Arc<Remote>, format: ListFormat) -> Result<Exit, Failure>
     let now = remote.now();
     let printed = match format {
         ListFormat::Table => {
-            let mut table = Table::new(&["BASTION", "STATE", "SINCE", "CHECKS", "GROUPS", "PROCESSES", "VERSION", "NOTE"]);
+            let mut table =
+                Table::new(&["BASTION", "STATE", "SINCE", "CHECKS", "GROUPS", "PROCESSES", "VERSION", "NOTE"]);
             for bastion in &seen.bastions {
                 table.row(row(bastion, now));
             }
@@ -52,9 +53,7 @@ async fn list(remote: &Arc<Remote>, format: ListFormat) -> Result<Exit, Failure>
 fn row(bastion: &Bastion, now: Timestamp) -> Vec<Cell> {
     let last = bastion.processes.first().map(|process| &process.heartbeat);
     let version = last.map_or("-", |heartbeat| &heartbeat.version);
-    let groups = |heartbeat: &Heartbeat| {
-        heartbeat.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-    };
+    let groups = |heartbeat: &Heartbeat| heartbeat.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let known = |text: String| if text.is_empty() { "-".to_owned() } else { text };
     let of_checker = || bastion.processes.iter().map(|p| &p.heartbeat).find(|h| h.roles.contains(&Role::Checker));
     let checks = of_checker().and_then(|checker| checker.checks).map(|n| n.to_string()).unwrap_or_default();
@@ -100,7 +99,8 @@ fn note(bastion: &Bastion) -> Option<String> {
     if let Some(store) = bastion.checker().and_then(|checker| checker.store.as_ref()) {
         match store.state {
             StoreState::Off | StoreState::Starting | StoreState::Following => {}
-            _ => notes.push(format!("store: {}", store.message.clone().unwrap_or_else(|| crate::output::word(&store.state)))),
+            _ => notes
+                .push(format!("store: {}", store.message.clone().unwrap_or_else(|| crate::output::word(&store.state)))),
         }
         for (n, word) in [(store.refused, "refused"), (store.orphaned, "orphaned")] {
             if n > 0 {
@@ -119,9 +119,7 @@ fn object(bastion: &Bastion) -> Value {
     let processes: Vec<_> = bastion
         .processes
         .iter()
-        .map(|process| {
-            json!({"online": process.online, "heard_at": process.heard_at, "heartbeat": process.heartbeat})
-        })
+        .map(|process| json!({"online": process.online, "heard_at": process.heard_at, "heartbeat": process.heartbeat}))
         .collect();
     json!({
         "bastion": bastion.id,

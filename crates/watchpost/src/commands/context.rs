@@ -53,7 +53,8 @@ pub fn run(command: ContextCommand) -> Result<Exit, Failure> {
         }
         ContextCommand::Show { name, output } => {
             let name = name.or_else(|| contexts.current.clone());
-            let name = name.ok_or_else(|| Failure::usage("no context is in use: say which, or `watchpost context use NAME`"))?;
+            let name =
+                name.ok_or_else(|| Failure::usage("no context is in use: say which, or `watchpost context use NAME`"))?;
             contexts.get(&name).map_err(Failure::usage)?;
             print(&contexts, std::iter::once(&name), output)?;
         }
@@ -91,7 +92,15 @@ fn print<'a>(
             for object in objects {
                 let text = |key: &str| object[key].as_str().unwrap_or("-").to_owned();
                 let used = if object["used"] == true { "*" } else { "" };
-                let cells = [text("name"), used.to_owned(), text("servers"), text("as"), text("tls"), text("prefix"), text("group")];
+                let cells = [
+                    text("name"),
+                    used.to_owned(),
+                    text("servers"),
+                    text("as"),
+                    text("tls"),
+                    text("prefix"),
+                    text("group"),
+                ];
                 table.row(cells.iter().map(Into::into));
             }
             table.print()
@@ -103,8 +112,18 @@ fn print<'a>(
 
 /// A context without its secrets.
 fn object(contexts: &Contexts, name: &ContextName, context: &Context) -> Value {
-    let Context { servers, credentials_file, nkey_file, user, token, tls_ca_file, tls_certificate_file, prefix, group, .. } =
-        context;
+    let Context {
+        servers,
+        credentials_file,
+        nkey_file,
+        user,
+        token,
+        tls_ca_file,
+        tls_certificate_file,
+        prefix,
+        group,
+        ..
+    } = context;
     let servers: Vec<_> = servers.iter().map(|server| watchpost_bus::without_secrets(server)).collect();
     let who = match (credentials_file, nkey_file, user, token) {
         (Some(file), ..) => Some(format!("credentials {}", file.display())),

@@ -39,9 +39,7 @@ pub fn run(args: ResultsArgs) -> Result<Exit, Failure> {
                     live.push(remote.bus.subscribe(&subject, None).await?);
                 }
                 let past = match since {
-                    Some(_) => {
-                        remote.past(&PastQuery { filter: filter.clone(), since, limit: PAST_MAX }).await?
-                    }
+                    Some(_) => remote.past(&PastQuery { filter: filter.clone(), since, limit: PAST_MAX }).await?,
                     None => Vec::new(),
                 };
                 let printer = printer(stream_format(output), verbose, true);
@@ -119,7 +117,8 @@ pub async fn tail(
     tail: Tail,
     read: impl Fn(&Message) -> Option<Heard> + Clone + Send + 'static,
 ) -> Result<Exit, Failure> {
-    let mut signals = StopSignals::listen().map_err(|e| Failure::usage(format!("signals cannot be listened for: {e}")))?;
+    let mut signals =
+        StopSignals::listen().map_err(|e| Failure::usage(format!("signals cannot be listened for: {e}")))?;
     let Tail { past, live, limit, printer } = tail;
     let (rows, queue) = mpsc::channel(PRINT_QUEUE);
     let mut printed = printer.start(queue).map_err(stuck)?;

@@ -59,7 +59,13 @@ pub fn up(args: UpArgs) -> Result<Exit, Failure> {
         runner: None,
         bus: if args.bus.is_empty() { BusChoice::InProcess } else { BusChoice::Nats(args.bus) },
         console_default: Some(CONSOLE_DEFAULT),
-        print: Some(Printer { format, quiet: args.quiet, lead: Lead::clock(Clock::Time), verbose: args.verbose, progress: false }),
+        print: Some(Printer {
+            format,
+            quiet: args.quiet,
+            lead: Lead::clock(Clock::Time),
+            verbose: args.verbose,
+            progress: false,
+        }),
     };
     super::in_system(serve(plan))
 }

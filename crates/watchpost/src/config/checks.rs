@@ -159,9 +159,11 @@ fn read_document(
     for (key, document) in documents {
         let place = place_of(document.referenced);
         let check = Check::try_from(document.value.clone()).map_err(|e| {
-            let key: Vec<_> = [key.as_str(), e.key().unwrap_or_default()].into_iter().filter(|k| !k.is_empty()).collect();
+            let key: Vec<_> =
+                [key.as_str(), e.key().unwrap_or_default()].into_iter().filter(|k| !k.is_empty()).collect();
             let key = Some(key.join(".")).filter(|key| !key.is_empty());
-            let found = key.as_ref().and_then(|key| places::find(part.text, read::options(environment), key, e.offset()));
+            let found =
+                key.as_ref().and_then(|key| places::find(part.text, read::options(environment), key, e.offset()));
             part.error(found.unwrap_or(place), key, e.to_string())
         })?;
         let place = format!("{}:{}", part.file.display(), place.0 + part.line);
@@ -184,9 +186,8 @@ fn documents(text: &str) -> Vec<(usize, &str)> {
         at += line.len();
     }
     documents.push((begin_line, &text[begin..]));
-    let says_something = |text: &str| {
-        text.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with(['#', '%']))
-    };
+    let says_something =
+        |text: &str| text.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with(['#', '%']));
     documents.retain(|(_, text)| says_something(text));
     documents
 }

@@ -152,7 +152,8 @@ fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
     let new = file.with_extension(format!("yaml.{}", std::process::id()));
     let write = || {
         // One that is left over might be readable by others.
-        std::fs::remove_file(&new).or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
+        std::fs::remove_file(&new)
+            .or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
         let mut open = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         open.write_all(text.as_bytes())?;
         open.sync_all()?;

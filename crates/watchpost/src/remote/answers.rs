@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use watchpost_bus::{BusError, Headers, Message, Outgoing, Replies, request, request_many};
-use watchpost_model::{BastionId, ErrorCode, ErrorReply, Format, Message as Payload, Subjects, Verb, decode, encode, header};
+use watchpost_model::{
+    BastionId, ErrorCode, ErrorReply, Format, Message as Payload, Subjects, Verb, decode, encode, header,
+};
 
 use super::Remote;
 use crate::failure::{Exit, Failure};
@@ -43,9 +45,10 @@ impl Unanswered {
             Self::Refused(ErrorReply { code, message, .. }) => {
                 Failure::of(Exit::NotPassed, format!("the bastion `{bastion}` answers {code}: {message}"))
             }
-            Self::Unreadable(what) => {
-                Failure::of(Exit::NotPassed, format!("the answer of the bastion `{bastion}` to {verb} cannot be read: {what}"))
-            }
+            Self::Unreadable(what) => Failure::of(
+                Exit::NotPassed,
+                format!("the answer of the bastion `{bastion}` to {verb} cannot be read: {what}"),
+            ),
             Self::Bus(error) => error.into(),
         }
     }

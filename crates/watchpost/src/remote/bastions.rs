@@ -187,9 +187,7 @@ impl Remote {
             Err(Unanswered::Bus(error)) => return Err(error.into()),
             Err(_) => Vec::new(),
         };
-        let silent = stored.into_iter().filter(|process| {
-            !processes.iter().any(|known| known.name() == process.name())
-        });
+        let silent = stored.into_iter().filter(|process| !processes.iter().any(|known| known.name() == process.name()));
         let silent: Vec<_> = silent.collect();
         processes.extend(silent);
         processes.sort_by(|a, b| (!a.online, a.name().0).cmp(&(!b.online, b.name().0)));

@@ -54,7 +54,8 @@ fn chosen(named: Option<&ContextName>) -> Result<Context, Failure> {
 /// # Errors
 /// When they do not fit together.
 pub fn overlay(context: &mut Context, server: &ServerArgs) -> Result<(), Failure> {
-    let ServerArgs { bus, creds, nkey, user, password, token, tls_ca, tls_cert, tls_key, prefix, bucket } = server.clone();
+    let ServerArgs { bus, creds, nkey, user, password, token, tls_ca, tls_cert, tls_key, prefix, bucket } =
+        server.clone();
     let ways = [("--creds", creds.is_some()), ("--nkey", nkey.is_some()), ("--user", user.is_some())];
     let ways: Vec<_> =
         ways.into_iter().chain([("--token", token.is_some())]).filter(|way| way.1).map(|way| way.0).collect();
@@ -99,9 +100,10 @@ fn connection(context: Context) -> Result<Connection, Failure> {
     let mut options = NatsOptions::new(context.servers);
     options.name = "watchpost".to_owned();
     options.tls_ca_file = context.tls_ca_file;
-    options.tls_client = context.tls_certificate_file.zip(context.tls_key_file).map(|(certificate, key)| {
-        ClientFiles { certificate, key }
-    });
+    options.tls_client = context
+        .tls_certificate_file
+        .zip(context.tls_key_file)
+        .map(|(certificate, key)| ClientFiles { certificate, key });
     options.credentials = match (context.credentials_file, context.nkey_file, context.user, context.token) {
         (Some(file), ..) => Some(NatsCredentials::File(file)),
         (_, Some(file), ..) => {

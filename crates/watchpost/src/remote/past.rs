@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use watchpost_bus::{Message, ReadFrom, StreamError};
-use watchpost_model::{BastionId, CheckId, Format, Message as Payload, Outcome, RunVerdict, TaskResult, decode, header};
+use watchpost_model::{
+    BastionId, CheckId, Format, Message as Payload, Outcome, RunVerdict, TaskResult, decode, header,
+};
 
 use super::{RESULTS, Remote};
 use crate::cli::ResultFilter;
@@ -79,13 +81,17 @@ impl Remote {
     /// # Errors
     /// When there is no such stream, or it cannot be read.
     pub async fn past(&self, query: &PastQuery) -> Result<Vec<Heard>, Failure> {
-        let stream = self.nats.stream(RESULTS).await.and_then(|stream| {
-            stream.ok_or_else(|| StreamError::NoStream { stream: RESULTS.to_owned() })
-        });
+        let stream = self
+            .nats
+            .stream(RESULTS)
+            .await
+            .and_then(|stream| stream.ok_or_else(|| StreamError::NoStream { stream: RESULTS.to_owned() }));
         let stream = stream.map_err(|error| match error {
             StreamError::NoStream { .. } => Failure::of(
                 Exit::Usage,
-                format!("there is no stream `{RESULTS}` on the bus, so nobody keeps results: `watchpost bus setup` makes it"),
+                format!(
+                    "there is no stream `{RESULTS}` on the bus, so nobody keeps results: `watchpost bus setup` makes it"
+                ),
             ),
             error => error.into(),
         })?;

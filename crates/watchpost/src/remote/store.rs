@@ -31,9 +31,8 @@ impl StoredCheck {
     /// An entry of the bucket; `None` where its key is not that of a check.
     pub fn read(entry: &KvEntry) -> Option<Self> {
         let (group, check) = entry.key.split_once('.')?;
-        let document = entry.value.as_ref().map(|value| {
-            decode(value, Format::detect(None, value)).map_err(|e| e.to_string())
-        });
+        let document =
+            entry.value.as_ref().map(|value| decode(value, Format::detect(None, value)).map_err(|e| e.to_string()));
         Some(Self { group: group.parse().ok()?, check: check.parse().ok()?, revision: entry.revision, document })
     }
 
@@ -75,7 +74,10 @@ pub async fn snapshot(store: &dyn KeyValue, filter: String) -> Result<Vec<Stored
 /// When there is none, or several groups have one.
 pub async fn find(remote: &Remote, group: Option<&BastionGroup>, id: &CheckId) -> Result<StoredCheck, Failure> {
     let none = |whose: String| {
-        Failure::of(Exit::NotPassed, format!("there is no check `{id}` in the store{whose}: `watchpost checks list` shows all"))
+        Failure::of(
+            Exit::NotPassed,
+            format!("there is no check `{id}` in the store{whose}: `watchpost checks list` shows all"),
+        )
     };
     if let Some(group) = group {
         let entry = remote.checks.get(&key(group, id)).await?;

@@ -46,7 +46,11 @@ impl Page {
         let runner = heartbeat.runner.as_ref().map(|runner| format!(" {runner}")).unwrap_or_default();
         self.text.push('\n');
         self.line(0, &format!("{}{runner}", roles.join(" and ")));
-        let said = if *online { "just now".to_owned() } else { format!("{} ({} ago)", second(*heard_at), span(*heard_at, now)) };
+        let said = if *online {
+            "just now".to_owned()
+        } else {
+            format!("{} ({} ago)", second(*heard_at), span(*heard_at, now))
+        };
         self.item("said", &said);
         let started = format!("{} ({} ago)", second(heartbeat.started_at), span(heartbeat.started_at, now));
         self.item("started", &started);
@@ -102,7 +106,10 @@ impl Page {
             .iter()
             .partition(|pool| pool.busy + pool.waiting + pool.rebuilding == 0 && pool.size == pool.target);
         if !idle.is_empty() {
-            self.item("pools", &format!("{} idle, with {} workers", idle.len(), idle.iter().map(|p| p.size).sum::<u64>()));
+            self.item(
+                "pools",
+                &format!("{} idle, with {} workers", idle.len(), idle.iter().map(|p| p.size).sum::<u64>()),
+            );
         }
         for pool in at_work {
             let PoolReport { check_type, size, target, busy, rebuilding, waiting, .. } = *pool;
@@ -142,7 +149,8 @@ impl Page {
             self.item("outbox", &format!("{waiting} wait to be published, {dropped} were given up"));
         }
         if let Some(offset) = heartbeat.clock_offset_us {
-            let (word, us) = if offset < 0 { ("behind", offset.unsigned_abs()) } else { ("ahead of", offset.unsigned_abs()) };
+            let (word, us) =
+                if offset < 0 { ("behind", offset.unsigned_abs()) } else { ("ahead of", offset.unsigned_abs()) };
             self.item("clock", &format!("{} {word} the bus server's", duration(us)));
         }
     }

@@ -229,12 +229,7 @@ impl Out<'_> {
         Ok(row)
     }
 
-    fn object(
-        &self,
-        change: &Change,
-        written: Option<&Result<Goal, KvError>>,
-        told: Vec<&Told>,
-    ) -> serde_json::Value {
+    fn object(&self, change: &Change, written: Option<&Result<Goal, KvError>>, told: Vec<&Told>) -> serde_json::Value {
         let bastions: Vec<_> = told
             .into_iter()
             .map(|Told { bastion, why, .. }| {
@@ -263,8 +258,7 @@ impl Out<'_> {
 fn summarise(changes: &[Change], bastions: &[BastionId], group: &BastionGroup, nothing_written: bool) {
     let count = |kind| changes.iter().filter(|change| change.kind == kind).count();
     let kinds = [Kind::Created, Kind::Changed, Kind::Unchanged, Kind::Pruned];
-    let counts: Vec<_> =
-        kinds.into_iter().map(|kind| (count(kind), kind.as_str())).filter(|(n, _)| *n > 0).collect();
+    let counts: Vec<_> = kinds.into_iter().map(|kind| (count(kind), kind.as_str())).filter(|(n, _)| *n > 0).collect();
     let counts = counts.iter().map(|(n, word)| format!("{n} {word}")).collect::<Vec<_>>().join(", ");
     let counts = if counts.is_empty() { "no checks".to_owned() } else { counts };
     let who = match bastions {

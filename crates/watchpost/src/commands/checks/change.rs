@@ -33,7 +33,8 @@ pub async fn delete(
     }
     if !yes {
         let names: Vec<_> = found.iter().take(5).map(|(group, id, _)| format!("{group}/{id}")).collect();
-        let more = if found.len() > names.len() { format!(" and {} more", found.len() - names.len()) } else { String::new() };
+        let more =
+            if found.len() > names.len() { format!(" and {} more", found.len() - names.len()) } else { String::new() };
         confirm(&format!("delete {}{more}", names.join(", ")))?;
     }
     for (group, id, expected) in found {

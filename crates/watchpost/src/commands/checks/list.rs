@@ -109,7 +109,13 @@ async fn of_bastion(remote: &Remote, bastion: &BastionId, format: ListFormat) ->
                 let revision = revision.map_or_else(|| "-".to_owned(), |revision| revision.to_string());
                 let (standing, tone) = status::standing(report.standing);
                 let reason = status::reason(report);
-                table.row([check.as_str().into(), from.into(), revision.into(), Cell::new(standing, tone), reason.into()]);
+                table.row([
+                    check.as_str().into(),
+                    from.into(),
+                    revision.into(),
+                    Cell::new(standing, tone),
+                    reason.into(),
+                ]);
             }
             table.print()
         }

@@ -18,7 +18,7 @@ use watchpost_model::BastionGroup;
 use super::results;
 use crate::cli::{ChecksArgs, ChecksCommand};
 use crate::failure::{Exit, Failure};
-use crate::remote::{PastQuery, Remote, Filter};
+use crate::remote::{Filter, PastQuery, Remote};
 
 /// Runs one of its commands.
 pub fn run(args: ChecksArgs) -> Result<Exit, Failure> {
@@ -26,7 +26,9 @@ pub fn run(args: ChecksArgs) -> Result<Exit, Failure> {
         // What is wrong with files is told before anything is asked of anybody.
         let written = match &args.command {
             ChecksCommand::Apply(args) => Some(apply::read(&args.files)?),
-            ChecksCommand::Test(args) => args.file.as_ref().map(|file| apply::read(std::slice::from_ref(file))).transpose()?,
+            ChecksCommand::Test(args) => {
+                args.file.as_ref().map(|file| apply::read(std::slice::from_ref(file))).transpose()?
+            }
             _ => None,
         };
         let remote = Arc::new(Remote::connect(&args.connect).await?);

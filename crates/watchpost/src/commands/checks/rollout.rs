@@ -66,7 +66,8 @@ pub async fn would_refuse(
     group: &BastionGroup,
     changes: &[Change],
 ) -> Result<Vec<Told>, Failure> {
-    let new: Vec<&CheckDocument> = changes.iter().filter(|change| change.is_news()).filter_map(|c| c.new.as_ref()).collect();
+    let new: Vec<&CheckDocument> =
+        changes.iter().filter(|change| change.is_news()).filter_map(|c| c.new.as_ref()).collect();
     let coming: HashSet<&CheckId> = new.iter().map(|document| &document.id).collect();
     let until = Instant::now() + ASK_LIMIT;
     let mut asked = JoinSet::new();
@@ -113,12 +114,7 @@ pub async fn would_refuse(
     Ok(told)
 }
 
-async fn ask_one(
-    remote: &Remote,
-    bastion: BastionId,
-    put: PutCheck,
-    waits: bool,
-) -> Result<Option<Told>, Failure> {
+async fn ask_one(remote: &Remote, bastion: BastionId, put: PutCheck, waits: bool) -> Result<Option<Told>, Failure> {
     let check = put.check.id.clone();
     let why = match remote.ask::<_, CheckStored>(&bastion, Verb::CheckPut, &put).await {
         Ok(CheckStored { report: Some(CheckReport { refusal: Some(refusal), .. }), .. }) => {
@@ -131,9 +127,9 @@ async fn ask_one(
         Ok(_) => return Ok(None),
         Err(Unanswered::Refused(ErrorReply { code: ErrorCode::Refused, .. })) if waits => return Ok(None),
         // It says nothing of the check: the store cannot be reached from there, or is not there yet.
-        Err(Unanswered::Refused(ErrorReply { code: ErrorCode::Unavailable | ErrorCode::TooOften, message, .. })) => {
-            Why::Silent(message)
-        }
+        Err(Unanswered::Refused(ErrorReply {
+            code: ErrorCode::Unavailable | ErrorCode::TooOften, message, ..
+        })) => Why::Silent(message),
         Err(Unanswered::Refused(ErrorReply { code, message, .. })) => Why::Refused(code.to_string(), message),
         Err(Unanswered::Bus(error)) => return Err(error.into()),
         Err(error) => Why::Silent(error.failure(&bastion, Verb::CheckPut).to_string()),

@@ -240,13 +240,19 @@ mod tests {
         let store = [stored("a", "g", 5), stored("b", "g", 6), stored("c", "g", 7), stored("d", "elsewhere", 8)];
         let mut refused = report("b", 6, Standing::Refused);
         refused.running_revision = Some(2);
-        let reports = vec![report("a", 5, Standing::Running), refused, report("c", 3, Standing::Running), report("z", 1, Standing::Orphaned)];
+        let reports = vec![
+            report("a", 5, Standing::Running),
+            refused,
+            report("c", 3, Standing::Running),
+            report("z", 1, Standing::Orphaned),
+        ];
         let bastions = [("b1".parse().unwrap(), BTreeSet::from(["g".parse().unwrap()]), reports)];
         let told: Vec<_> = lines(&store, &bastions)
             .into_iter()
             .map(|line| (line.check.to_string(), line.stored, line.running, line.standing, line.tone == Tone::Bad))
             .collect();
-        let of = |id: &str, stored, running, standing: &str, bad| (id.to_owned(), stored, running, standing.to_owned(), bad);
+        let of =
+            |id: &str, stored, running, standing: &str, bad| (id.to_owned(), stored, running, standing.to_owned(), bad);
         assert_eq!(
             told,
             [

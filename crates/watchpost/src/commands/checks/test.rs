@@ -33,7 +33,8 @@ pub async fn run(remote: &Arc<Remote>, args: TestArgs, mut written: Vec<WrittenC
             return Err(Failure::usage(format!("{} has {n} checks: expected exactly one to test", file.display())));
         }
     };
-    let mut signals = StopSignals::listen().map_err(|e| Failure::usage(format!("signals cannot be listened for: {e}")))?;
+    let mut signals =
+        StopSignals::listen().map_err(|e| Failure::usage(format!("signals cannot be listened for: {e}")))?;
     let bastion = tokio::select! {
         bastion = place(remote, &args) => bastion?,
         _ = signals.next() => return Ok(Exit::NotPassed),
@@ -43,7 +44,9 @@ pub async fn run(remote: &Arc<Remote>, args: TestArgs, mut written: Vec<WrittenC
         request: None,
         check: args.id.clone(),
         document,
-        limit_ms: args.timeout.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(TestCheck::LIMIT_MS_MIN)),
+        limit_ms: args
+            .timeout
+            .map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(TestCheck::LIMIT_MS_MIN)),
         max_endpoints: args.max_endpoints,
     };
     let inbox = remote.bus.new_inbox();
@@ -169,9 +172,10 @@ async fn place(remote: &Arc<Remote>, args: &TestArgs) -> Result<BastionId, Failu
     }
     match (able.as_slice(), &args.id) {
         ([one], _) => one.parse().map_err(|e| Failure::usage(format!("{e}"))),
-        ([], _) if online.is_empty() => {
-            Err(Failure::of(Exit::BusUnreachable, "no bastion is online: `watchpost bastions list` shows which there are"))
-        }
+        ([], _) if online.is_empty() => Err(Failure::of(
+            Exit::BusUnreachable,
+            "no bastion is online: `watchpost bastions list` shows which there are",
+        )),
         ([], Some(check)) => Err(Failure::of(
             Exit::NotPassed,
             format!("none of the {} bastions that are online has a check `{check}`", online.len()),

@@ -29,7 +29,15 @@ pub fn yaml(document: &CheckDocument) -> Result<String, Failure> {
 
 /// Keys whose values no diff shows.
 const SECRET_KEYS: [&str; 10] = [
-    "password", "token", "bearer", "secret", "authorization", "proxy-authorization", "cookie", "x-api-key", "api-key",
+    "password",
+    "token",
+    "bearer",
+    "secret",
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "x-api-key",
+    "api-key",
     "x-auth-token",
 ];
 
