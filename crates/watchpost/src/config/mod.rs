@@ -9,5 +9,5 @@ mod read;
 mod source;
 
 pub use file::FileConfig;
-pub use read::{Loaded, load};
+pub use read::{Loaded, load, search_path};
 pub use source::FileSource;

@@ -1,7 +1,7 @@
 //! From the text of a file to settings and valid checks.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_saphyr::{Location, Options, Spanned};
 use watchpost_model::{Check, CheckDocument, SetErrorKind, validate_set};
@@ -43,6 +43,11 @@ fn environment() -> HashMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
+}
+
+/// Where programs are looked for.
+pub fn search_path() -> Vec<PathBuf> {
+    std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
 }
 
 fn parse(file: &Path, text: &str, environment: &HashMap<String, String>) -> Result<Loaded, ConfigError> {
