@@ -6,6 +6,8 @@
 mod delivery;
 #[path = "bus/endings.rs"]
 mod endings;
+#[path = "bus/kv.rs"]
+mod kv;
 #[path = "bus/limits.rs"]
 mod limits;
 #[path = "bus/nats.rs"]
@@ -17,6 +19,7 @@ mod rig;
 
 use delivery::*;
 use endings::*;
+use kv::*;
 use limits::*;
 use requests::*;
 use rig::{Rig, bounded};
@@ -64,4 +67,31 @@ contract! {
     contract_inboxes_are_unique,
     contract_concurrent_publishers_lose_nothing,
     contract_calls_can_be_dropped_at_any_time,
+}
+
+/// The same for buckets, which take a server with JetStream.
+macro_rules! kv_contract {
+    ($($name:ident),+ $(,)?) => {
+        mod kv_in_process {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::bounded(super::$name(super::Rig::in_process())).await;
+            })+
+        }
+        mod kv_over_nats {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::bounded(async { super::$name(super::Rig::jetstream().await).await }).await;
+            })+
+        }
+    };
+}
+
+kv_contract! {
+    contract_kv_a_missing_bucket_is_told,
+    contract_kv_revisions_count_up_and_guard_against_others,
+    contract_kv_a_watch_yields_what_is_there_then_every_change,
+    contract_kv_a_watch_of_many_keys_misses_none,
+    contract_kv_what_is_too_large_or_misnamed_is_refused,
+    contract_kv_a_closed_bus_has_no_buckets,
 }

@@ -18,14 +18,18 @@ mod adhoc;
 mod agent;
 mod checker;
 mod clock;
+mod control;
 mod discovery;
 mod heartbeat;
 mod helpers;
+mod lag;
 mod runner;
 mod settings;
 mod source;
 mod stats;
+mod store;
 mod system;
+mod troubles;
 mod wake;
 
 pub use abandoned::Abandoned;
@@ -33,10 +37,12 @@ pub use adhoc::{RUN_TASKS_MAX, RunItem, RunReport, RunRequest};
 pub use agent::{Agent, AgentStatus, Deps, Roles, StopReport};
 pub use checker::{BeatRefused, CheckerHandle, CheckerStatus, ChecksChanged};
 pub use clock::{Alarm, Clock, SystemClock};
+pub use control::LogControl;
 pub use runner::PoolStatus;
 pub use settings::{AgentSettings, PoolSettings};
 pub use source::{Configuration, ConfigurationSource, Fingerprint, follow};
 pub use stats::{Counts, Stats};
+pub use store::{GROUPS_MAX, StoreHandle, StoreSettings, stored_checks};
 pub use system::run_system;
 pub use watchpost_core::GroupPolicy;
 
@@ -55,6 +61,15 @@ pub enum AgentError {
     /// The checks do not fit together.
     #[error("the checks do not fit together")]
     Checks(#[source] watchpost_model::SetError),
+    /// The directory where the checks are kept cannot be used.
+    #[error("the state directory {} cannot be used", path.display())]
+    StateDir {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// The thread of the timer could not be started.
     #[error("could not start the timer's thread")]
     Timer(#[source] std::io::Error),

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use watchpost_model::{BastionId, CheckType, RunnerId, SubjectPrefix};
 
+use crate::StoreSettings;
+
 /// The settings of one agent.
 #[derive(Debug, Clone)]
 pub struct AgentSettings {
@@ -20,6 +22,9 @@ pub struct AgentSettings {
     pub wait_max: Duration,
     /// How long after a task's deadline its outcome is waited for before it counts as lost.
     pub answer_grace: Duration,
+    /// Where its Checker has its checks from; `None` where they are handed to it by
+    /// [`CheckerHandle::replace_checks`](crate::CheckerHandle::replace_checks).
+    pub store: Option<StoreSettings>,
 }
 
 impl AgentSettings {
@@ -32,6 +37,7 @@ impl AgentSettings {
             pools: BTreeMap::new(),
             wait_max: Duration::from_secs(30),
             answer_grace: Duration::from_secs(2),
+            store: None,
         }
     }
 

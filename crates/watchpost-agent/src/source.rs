@@ -96,9 +96,11 @@ pub async fn follow(
 /// The pools first: new checks may be why there are to be more workers.
 async fn apply(configuration: Configuration, agent: &Agent, source: &str) -> Result<(), AgentError> {
     agent.resize_pools(&configuration.pools).await?;
-    if let Some(checker) = agent.checker() {
-        let changed = checker.replace_checks(configuration.checks).await?;
-        tracing::info!(source, %changed, "checks reloaded");
-    }
+    let changed = match (agent.store(), agent.checker()) {
+        (Some(store), _) => store.set_file(configuration.checks).await?,
+        (None, Some(checker)) => checker.replace_checks(configuration.checks).await?,
+        (None, None) => return Ok(()),
+    };
+    tracing::info!(source, %changed, "checks reloaded");
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The bus within one process: no broker, the same contract.
 
+mod kv;
 mod table;
 
 use std::sync::{Arc, Weak};
@@ -10,7 +11,10 @@ use tokio::sync::mpsc;
 
 use crate::counters::Counters;
 use crate::subject::validate_queue;
-use crate::{BoxFuture, Bus, BusError, BusStats, Message, Outgoing, PAYLOAD_BYTES_MAX, Subscription, validate_filter};
+use crate::{
+    BoxFuture, Bus, BusError, BusStats, KeyValue, Message, Outgoing, PAYLOAD_BYTES_MAX, Subscription, validate_filter,
+};
+use kv::{Buckets, LocalKeyValue};
 use table::{Seat, SeatId, Table};
 
 /// How many messages a subscription holds unless told otherwise.
@@ -41,6 +45,7 @@ struct Shared {
     // Invariant: nothing is awaited, and no subscription is dropped, while this is locked.
     table: RwLock<Table>,
     counters: Counters,
+    buckets: Buckets,
 }
 
 impl Default for InProcessBus {
@@ -61,7 +66,7 @@ impl InProcessBus {
     }
 
     fn hand_over(&self, message: Outgoing) -> Result<(), BusError> {
-        let Shared { table, counters } = &*self.shared;
+        let Shared { table, counters, .. } = &*self.shared;
         let table = table.read();
         if table.is_closed() {
             return Err(BusError::Closed);
@@ -129,6 +134,10 @@ impl Bus for InProcessBus {
             let ended = self.shared.table.write().close();
             ended.map(drop).ok_or(BusError::Closed)
         })
+    }
+
+    fn key_value(&self, bucket: &str) -> Arc<dyn KeyValue> {
+        Arc::new(LocalKeyValue::new(&self.shared, bucket))
     }
 
     fn new_inbox(&self) -> String {

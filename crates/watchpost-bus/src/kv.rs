@@ -142,6 +142,12 @@ pub enum KvError {
         /// What was given.
         key: String,
     },
+    /// No bucket can be called so.
+    #[error("`{bucket}` is not the name of a bucket: expected 1 to 256 of the characters A-Z a-z 0-9 _ -")]
+    Name {
+        /// What was given.
+        bucket: String,
+    },
     /// Somebody else was first.
     #[error("`{key}` is not at revision {expected} any more")]
     Conflict {
@@ -170,4 +176,40 @@ pub enum KvError {
         /// What the server said.
         detail: String,
     },
+}
+
+/// The longest key and the longest name of a bucket, in bytes.
+const NAME_BYTES_MAX: usize = 256;
+
+/// Whether a bucket can be called so.
+pub(crate) fn validate_bucket(bucket: &str) -> Result<(), KvError> {
+    let is_ok = (1..=NAME_BYTES_MAX).contains(&bucket.len()) && bucket.bytes().all(is_name_byte);
+    if is_ok { Ok(()) } else { Err(KvError::Name { bucket: bucket.chars().take(80).collect() }) }
+}
+
+/// Whether something can be kept under `key`.
+pub(crate) fn validate_key(key: &str) -> Result<(), KvError> {
+    validate(key, |token, _| token.bytes().all(is_name_byte))
+}
+
+/// Whether `filter` can be watched: a key in which `*` may stand for one token, and `>` at the end for all that follow.
+pub(crate) fn validate_filter(filter: &str) -> Result<(), KvError> {
+    validate(filter, |token, is_last| match token {
+        "*" => true,
+        ">" => is_last,
+        _ => token.bytes().all(is_name_byte),
+    })
+}
+
+fn validate(key: &str, token_ok: impl Fn(&str, bool) -> bool) -> Result<(), KvError> {
+    let mut tokens = key.split('.').peekable();
+    let mut is_ok = key.len() <= NAME_BYTES_MAX;
+    while let Some(token) = tokens.next() {
+        is_ok &= !token.is_empty() && token_ok(token, tokens.peek().is_none());
+    }
+    if is_ok { Ok(()) } else { Err(KvError::Key { key: key.chars().take(80).collect() }) }
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
 }

@@ -98,6 +98,9 @@ pub trait Bus: Send + Sync + 'static {
     /// A subject that nobody else uses, for answers.
     fn new_inbox(&self) -> String;
 
+    /// The bucket of this name, whether it is there or not. It is reached by the connection of the moment.
+    fn key_value(&self, bucket: &str) -> Arc<dyn KeyValue>;
+
     /// Whether messages can be handed over at this moment.
     fn is_connected(&self) -> bool;
 

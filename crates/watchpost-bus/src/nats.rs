@@ -2,24 +2,34 @@
 
 mod echo;
 mod failure;
+mod jetstream;
+mod keep;
+mod kv;
+mod kv_watch;
 mod link;
 mod options;
 mod pump;
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::client::traits::Publisher;
 use async_nats::message::OutboundMessage;
-use async_nats::{HeaderMap, HeaderName, HeaderValue, PublishErrorKind};
+use async_nats::{HeaderMap, HeaderName, HeaderValue, PublishErrorKind, Subscriber};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::counters::Losses;
 use crate::subject::validate_queue;
-use crate::{BoxFuture, Bus, BusError, BusStats, Headers, Outgoing, PAYLOAD_BYTES_MAX, Subscription, validate_filter};
-use link::{Link, Watcher, reconnect_delay};
+use crate::{
+    BoxFuture, Bus, BusError, BusStats, Headers, KeyValue, Outgoing, PAYLOAD_BYTES_MAX, Subscription, validate_filter,
+};
+use keep::keep;
+use kv::NatsKeyValue;
+use link::{Link, Watcher};
 use options::Servers;
 pub use options::{NatsCredentials, NatsOptions};
 use pump::Pump;
@@ -43,6 +53,8 @@ struct Shared {
     /// What every inbox of this bus begins with; random, so that nobody else has it.
     inbox: String,
     inbox_numbers: AtomicU64,
+    /// Whether there has been no connection at all so far.
+    is_first: AtomicBool,
 }
 
 #[derive(Debug, Clone)]
@@ -77,6 +89,30 @@ impl NatsBus {
             inbox_numbers: AtomicU64::new(0),
             connects_before: AtomicU64::new(0),
             state: watch::Sender::new(State::Open(link)),
+            is_first: AtomicBool::new(false),
+        });
+        tokio::spawn(keep(Arc::clone(&shared)));
+        Ok(Self { shared })
+    }
+
+    /// A bus that goes on trying to connect, for somebody who can do without it for a while. Subscriptions that are
+    /// made before there is a connection come into force with the first one; anything else fails until then.
+    ///
+    /// # Errors
+    /// [`BusError::Settings`] where the options cannot be used.
+    pub fn connect_in_background(options: NatsOptions) -> Result<Self, BusError> {
+        let at = Servers::parse(&options.servers)?.shown;
+        // Nobody else may have it: a hasher with a random seed is all the randomness that this needs.
+        let random = [RandomState::new(), RandomState::new()].map(|state| format!("{:016x}", state.hash_one(0)));
+        let shared = Arc::new(Shared {
+            options,
+            at,
+            watcher: Arc::default(),
+            inbox: format!("_INBOX.{}", random.concat()),
+            inbox_numbers: AtomicU64::new(0),
+            connects_before: AtomicU64::new(0),
+            state: watch::Sender::new(State::Lost),
+            is_first: AtomicBool::new(true),
         });
         tokio::spawn(keep(Arc::clone(&shared)));
         Ok(Self { shared })
@@ -110,14 +146,11 @@ impl NatsBus {
         validate_filter(filter)?;
         queue.map(validate_queue).transpose()?;
         let shared = &self.shared;
-        let link = shared.connected_link()?;
-        let limit = shared.options.connect_limit;
-        let make = async {
-            let subscriber = pump::subscribe(&link, filter, queue).await.ok_or_else(|| shared.unavailable())?;
-            link.echo.round_trip(&link.client).await.map_err(|_| shared.unavailable())?;
-            Ok(subscriber)
+        let subscriber = match shared.connected_link() {
+            Ok(link) => Some(shared.subscribe(&link, filter, queue).await?),
+            Err(BusError::Unavailable { .. }) if shared.is_first.load(Ordering::Relaxed) => None,
+            Err(error) => return Err(error),
         };
-        let subscriber = within(limit, "the server's confirmation of a subscription", make).await?;
         let (messages, queued) = mpsc::channel(shared.options.subscription_capacity.max(1));
         let pump = Pump {
             shared: Arc::clone(shared),
@@ -174,6 +207,15 @@ impl Drop for NatsBus {
 }
 
 impl Shared {
+    async fn subscribe(&self, link: &Link, filter: &str, queue: Option<&str>) -> Result<Subscriber, BusError> {
+        let make = async {
+            let subscriber = pump::subscribe(link, filter, queue).await.ok_or_else(|| self.unavailable())?;
+            link.echo.round_trip(&link.client).await.map_err(|_| self.unavailable())?;
+            Ok(subscriber)
+        };
+        within(self.options.connect_limit, "the server's confirmation of a subscription", make).await
+    }
+
     fn close(&self) {
         self.watcher.is_closing.store(true, Ordering::Relaxed);
         let before = self.state.send_replace(State::Closed);
@@ -203,61 +245,6 @@ impl Shared {
             State::Lost | State::Closed => 0,
         };
         (self.connects_before.load(Ordering::Relaxed) + now).saturating_sub(1)
-    }
-}
-
-/// Makes a new client whenever the library's has ended by itself. It reconnects alone when the connection
-/// breaks, but its task panics on a header with a stray carriage return, which any client of the bus can send.
-async fn keep(shared: Arc<Shared>) {
-    let mut state = shared.state.subscribe();
-    loop {
-        let State::Open(link) = state.borrow_and_update().clone() else { return };
-        tokio::select! {
-            () = link.echo.ended() => {}
-            _ = state.wait_for(State::is_closed) => return,
-        }
-        // Whoever drains ends the client on purpose, and closes the bus after that.
-        if shared.watcher.is_closing.load(Ordering::Relaxed) {
-            return;
-        }
-        tracing::error!(bus = shared.at, "the bus client ended unexpectedly; making a new one");
-        if !shared.replace(State::Lost) {
-            return;
-        }
-        shared.connects_before.fetch_add(link.connects(), Ordering::Relaxed);
-        drop(link);
-        let open = async {
-            for attempt in 1.. {
-                match Link::open(&shared.options, &shared.watcher).await {
-                    Ok(link) => return Some(link),
-                    Err(e) => tracing::debug!(bus = shared.at, error = %e, "could not connect to the bus"),
-                }
-                tokio::time::sleep(reconnect_delay(attempt)).await;
-            }
-            None
-        };
-        let opened = tokio::select! {
-            opened = open => opened,
-            _ = state.wait_for(State::is_closed) => return,
-        };
-        let Some(link) = opened else { return };
-        if !shared.replace(State::Open(Arc::new(link))) {
-            return;
-        }
-        tracing::info!(bus = shared.at, "connected to the bus again");
-    }
-}
-
-impl Shared {
-    /// Sets the state, unless the bus was closed.
-    fn replace(&self, next: State) -> bool {
-        self.state.send_if_modified(|state| {
-            let is_open = !state.is_closed();
-            if is_open {
-                *state = next;
-            }
-            is_open
-        })
     }
 }
 
@@ -313,6 +300,10 @@ impl Bus for NatsBus {
 
     fn drain(&self, limit: Duration) -> BoxFuture<'_, Result<(), BusError>> {
         Box::pin(self.close(limit))
+    }
+
+    fn key_value(&self, bucket: &str) -> Arc<dyn KeyValue> {
+        Arc::new(NatsKeyValue::new(Arc::clone(&self.shared), bucket))
     }
 
     fn new_inbox(&self) -> String {

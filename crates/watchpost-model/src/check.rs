@@ -27,6 +27,7 @@ pub struct Check {
     pub(crate) interval: Interval,
     pub(crate) timeout: Timeout,
     pub(crate) scheduled: bool,
+    pub(crate) paused: bool,
     pub(crate) overlap: Overlap,
     pub(crate) rules: GroupRules,
     pub(crate) body: CheckBody,
@@ -128,6 +129,16 @@ impl Check {
     /// somebody asks for it.
     pub fn is_scheduled(&self) -> bool {
         self.scheduled
+    }
+
+    /// Whether it is paused: it does not run by itself, whatever its schedule, and groups leave it out.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Whether it runs by itself at present.
+    pub fn has_timer(&self) -> bool {
+        self.scheduled && !self.paused
     }
 
     /// What happens when a run is due while the previous one is still going.

@@ -119,6 +119,9 @@ pub struct CheckDocument {
     /// member of a group, or when somebody asks for it.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub scheduled: bool,
+    /// Whether it is paused: it does not run by itself, and groups leave it out; it runs when somebody asks for it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub paused: bool,
     /// What happens when a run is due while the previous one is still going: `skip` (default) or `allow`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub overlap: Overlap,
@@ -181,6 +184,7 @@ impl CheckDocument {
             interval: None,
             timeout: None,
             scheduled: true,
+            paused: false,
             overlap: Overlap::default(),
             addresses: Addresses::default(),
             targets: None,
@@ -217,10 +221,11 @@ fn is_parallel_default(given: &usize) -> bool {
 
 impl From<Check> for CheckDocument {
     fn from(check: Check) -> Self {
-        let Check { id, interval, timeout, scheduled, overlap, rules, body } = check;
+        let Check { id, interval, timeout, scheduled, paused, overlap, rules, body } = check;
         let GroupRules { policy, verdict, parallel } = rules;
         let (interval, timeout) = (Some(interval), Some(timeout));
-        let mut document = Self { interval, timeout, scheduled, overlap, policy, verdict, parallel, ..Self::new(id) };
+        let mut document =
+            Self { interval, timeout, scheduled, paused, overlap, policy, verdict, parallel, ..Self::new(id) };
         match body {
             CheckBody::Group { members } => document.group = Some(GroupSettings { checks: members }),
             CheckBody::Probe(probe) => {
@@ -232,4 +237,9 @@ impl From<Check> for CheckDocument {
         }
         document
     }
+}
+
+impl crate::codec::Message for CheckDocument {
+    const NAME: &'static str = "check";
+    const BYTES_MAX: usize = crate::check::CHECK_BYTES_MAX;
 }

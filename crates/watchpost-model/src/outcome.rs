@@ -272,6 +272,8 @@ reason_codes! {
     StillRunning = "still_running",
     /// Too few endpoints, or members of a group, passed.
     VerdictNotMet = "verdict_not_met",
+    /// Every member of the group is paused.
+    Paused = "paused",
 }
 
 impl fmt::Display for ReasonCode {

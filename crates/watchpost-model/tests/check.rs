@@ -99,13 +99,13 @@ fn a_check_written_out_reads_back_as_the_same_check() {
 fn a_group_has_members_and_rules_and_no_type() {
     let group = check(
         r#"{"id": "shop", "group": {"checks": ["web", "db"]}, "interval": "30s", "verdict": {"percent": 50},
-            "parallel": 1, "overlap": "allow", "scheduled": false, "timeout": "2m"}"#,
+            "parallel": 1, "overlap": "allow", "scheduled": false, "paused": true, "timeout": "2m"}"#,
     )
     .unwrap();
     assert_eq!(group.group().unwrap().iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["web", "db"]);
     let rules = GroupRules { policy: RunPolicy::CollectAll, verdict: VerdictRule::Percent(50), parallel: 1 };
     assert_eq!(*group.rules(), rules);
-    assert_eq!((group.overlap(), group.is_scheduled()), (Overlap::Allow, false));
+    assert_eq!((group.overlap(), group.is_scheduled(), group.is_paused()), (Overlap::Allow, false, true));
     assert!(group.probe().is_none() && group.check_type().is_none());
     let text = serde_json::to_string(&group).unwrap();
     assert_eq!(check(&text).unwrap(), group);
@@ -115,6 +115,7 @@ fn a_group_has_members_and_rules_and_no_type() {
 fn defaults_are_not_written_out() {
     let plain = check(r#"{"id": "a", "tcp": {"address": "a:1"}}"#).unwrap();
     assert_eq!((plain.overlap(), plain.is_scheduled(), plain.rules().parallel), (Overlap::Skip, true, 256));
+    assert!(!plain.is_paused());
     let written = serde_json::to_value(CheckDocument::from(plain)).unwrap();
     let keys: Vec<_> = written.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["id", "interval", "tcp", "timeout", "v"]);

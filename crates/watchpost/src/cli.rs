@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use watchpost_model::BastionId;
+use watchpost_model::{BastionGroup, BastionId};
 
 /// Runs health checks from inside networks that cannot be reached from outside.
 ///
@@ -127,6 +127,14 @@ pub struct AgentArgs {
     /// The bastion's id [default: the file's `bastion`, else `local`]
     #[arg(long, value_name = "ID", env = "WATCHPOST_BASTION")]
     pub bastion: Option<BastionId>,
+    /// A bastion group whose checks it runs as well; may be given several times, the first ranks first
+    /// [default: the file's `groups`]
+    #[arg(long = "group", value_name = "GROUP", env = "WATCHPOST_GROUPS", value_delimiter = ',')]
+    pub groups: Vec<BastionGroup>,
+    /// Where it keeps its checks of the store, so that it can begin without the bus [default: the
+    /// file's `state_dir`]
+    #[arg(long, value_name = "DIRECTORY", env = "WATCHPOST_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
     /// How long a stop may take [default: the file's `grace`, else 5s]
     #[arg(long, value_name = "DURATION", env = "WATCHPOST_GRACE", value_parser = duration)]
     pub grace: Option<Duration>,

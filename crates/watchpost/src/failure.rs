@@ -86,6 +86,7 @@ impl From<watchpost_agent::AgentError> for Failure {
     fn from(error: watchpost_agent::AgentError) -> Self {
         let exit = match error {
             watchpost_agent::AgentError::Subscribe { .. } => Exit::BusUnreachable,
+            watchpost_agent::AgentError::StateDir { .. } => Exit::Usage,
             _ => Exit::DrainExpired,
         };
         Self::chain(exit, &error)

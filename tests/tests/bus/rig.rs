@@ -37,8 +37,16 @@ impl Rig {
         Self::nats_with(CAPACITY).await
     }
 
+    /// On a server with JetStream.
+    pub async fn jetstream() -> Self {
+        Self::on(NatsServer::start_with(&["-js", "-sd", "jetstream"]), CAPACITY).await
+    }
+
     pub async fn nats_with(capacity: usize) -> Self {
-        let server = NatsServer::start();
+        Self::on(NatsServer::start(), capacity).await
+    }
+
+    async fn on(server: NatsServer, capacity: usize) -> Self {
         let mut options = NatsOptions::new([server.url()]);
         options.subscription_capacity = capacity;
         let bus = NatsBus::connect(options.clone()).await.expect("the bus");

@@ -82,6 +82,10 @@ impl Bus for FaultyBus {
         self.bus.drain(limit)
     }
 
+    fn key_value(&self, bucket: &str) -> std::sync::Arc<dyn watchpost_bus::KeyValue> {
+        self.bus.key_value(bucket)
+    }
+
     fn new_inbox(&self) -> String {
         self.bus.new_inbox()
     }

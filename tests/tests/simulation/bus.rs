@@ -81,6 +81,11 @@ impl Bus for SimBus {
         self.flush(limit)
     }
 
+    /// A simulated host has no buckets: this one is always missing.
+    fn key_value(&self, bucket: &str) -> Arc<dyn watchpost_bus::KeyValue> {
+        watchpost_bus::InProcessBus::new().key_value(bucket)
+    }
+
     fn new_inbox(&self) -> String {
         format!("_INBOX.sim.{}", self.world.lock().unwrap().network.number())
     }

@@ -60,6 +60,10 @@ impl Bus for Mined {
         self.0.drain(limit)
     }
 
+    fn key_value(&self, bucket: &str) -> Arc<dyn watchpost_bus::KeyValue> {
+        self.0.key_value(bucket)
+    }
+
     fn new_inbox(&self) -> String {
         self.0.new_inbox()
     }

@@ -74,7 +74,7 @@ impl Jobs {
             self.looks.remove(&(at, id.clone()));
         }
         // One that is a member only is told of when its group runs.
-        if job.check.is_scheduled()
+        if job.check.has_timer()
             && let Some(at) = job.beats.next_news(now)
         {
             job.look_at = Some(at);
@@ -90,20 +90,16 @@ impl Jobs {
 }
 
 impl Checker {
-    /// The jobs are those of the checks in force. What was heard of a job that is still there stays, also where
-    /// its check was changed.
-    pub(super) fn follow_jobs(&mut self) {
+    /// The jobs are those of the checks in force, of which `touched` may differ from before. What was heard of a job
+    /// that is still there stays, also where its check was changed.
+    pub(super) fn follow_jobs<'a>(&mut self, touched: impl Iterator<Item = &'a CheckId>) {
         let now = self.cx.clock.tick();
-        let gone: Vec<CheckId> = self
-            .jobs
-            .by_check
-            .keys()
-            .filter(|id| self.checks.get(*id).is_none_or(|entry| heartbeat_of(&entry.check).is_none()))
-            .cloned()
-            .collect();
-        gone.iter().for_each(|id| self.jobs.remove(id));
-        for (id, entry) in &self.checks {
-            let Some(settings) = heartbeat_of(&entry.check) else { continue };
+        for id in touched {
+            let found = self.checks.get(id).and_then(|entry| Some((entry, heartbeat_of(&entry.check)?)));
+            let Some((entry, settings)) = found else {
+                self.jobs.remove(id);
+                continue;
+            };
             let limits = limits_of(&entry.check, settings);
             let new = || Job { check: Arc::clone(&entry.check), beats: Beats::new(limits, now), look_at: None };
             let job = self.jobs.by_check.entry(id.clone()).or_insert_with(new);
@@ -151,7 +147,7 @@ impl Checker {
     pub(super) fn tell_all_news(&mut self) {
         let now = self.cx.clock.tick();
         // Invariant: a look that is over moves on or is taken out, since what was news is told then.
-        while self.stopping.is_none()
+        while self.may_fire()
             && let Some((_, id)) = self.jobs.looks.first().filter(|(at, _)| *at <= now).cloned()
         {
             self.tell_news(&id);
@@ -162,8 +158,8 @@ impl Checker {
     /// A run off the schedule where there is news of a job: it reported failure, fell silent, or is well again.
     fn tell_news(&mut self, id: &CheckId) {
         let now = self.cx.clock.tick();
-        let news = self.jobs.by_check.get(id).filter(|job| job.check.is_scheduled() && job.beats.is_news(now));
-        let check = news.map(|job| Arc::clone(&job.check)).filter(|_| self.stopping.is_none());
+        let news = self.jobs.by_check.get(id).filter(|job| job.check.has_timer() && job.beats.is_news(now));
+        let check = news.map(|job| Arc::clone(&job.check)).filter(|_| self.may_fire());
         if let Some(check) = check {
             let scheduled_at = self.cx.clock.now();
             let slot = RunId::derive(&self.cx.settings.bastion, id, scheduled_at);
@@ -211,7 +207,8 @@ impl Checker {
         let mut result = self.result(task, origin, outcome, reason);
         result.evidence = Some(TypeEvidence::Heartbeat(evidence));
         result.metrics = metrics;
-        self.publish_result(&result);
+        let keep = self.is_in_force(&fired.check);
+        self.publish_result(&result, keep);
         self.tell_request(fired.request, result);
         self.no_longer_going(fired);
         self.tell_parent(fired, verdict);

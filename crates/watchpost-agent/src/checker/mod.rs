@@ -7,8 +7,11 @@ mod aim;
 mod beat_intake;
 mod beats;
 mod cancel;
+mod change;
+mod family;
 mod fire;
 mod handle;
+mod last;
 mod listen;
 mod member;
 mod publish;
@@ -28,16 +31,15 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use watchpost_bus::SharedBus;
-use watchpost_core::{GroupStep, Ledger, Schedule, SlotId, Tick, phase};
+use watchpost_core::{GroupStep, Ledger, Schedule, SlotId, Tick};
 use watchpost_model::{
-    Beat, BeatTaken, CancelCause, Check, CheckId, Endpoint, ProbeBody, ProbeSettings, Reason, RunId, Subjects, TaskId,
-    Timestamp,
+    Beat, BeatTaken, CancelCause, Check, CheckId, Endpoint, ProbeSettings, Reason, RunId, Subjects, TaskId, Timestamp,
 };
 use watchpost_probe::Resolver;
 
 use crate::abandoned::RoleStop;
 use crate::actor::Behaviour;
-use crate::adhoc::{RunReport, RunRequest};
+use crate::adhoc::{RunOptions, RunReport, RunRequest};
 use crate::clock::{Alarm, Clock};
 use crate::discovery::{Discovery, Source};
 use crate::helpers::Helpers;
@@ -45,8 +47,10 @@ use crate::settings::AgentSettings;
 use crate::stats::Stats;
 
 pub use beats::BeatRefused;
+pub(crate) use change::Change;
 pub(crate) use handle::start;
 pub use handle::{CheckerHandle, CheckerStatus, ChecksChanged};
+pub(crate) use last::Lasts;
 use publish::Outbound;
 pub(crate) use publish::task_headers;
 use request::Request;
@@ -71,6 +75,10 @@ pub(crate) struct CheckerContext {
     pub(crate) discovery: Discovery,
     pub(crate) stats: Arc<Stats>,
     pub(crate) helpers: Helpers,
+    /// The last results of each check.
+    pub(crate) lasts: Arc<Lasts>,
+    /// Held by whoever wants no task to be published for a moment.
+    pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Everything that can happen to the Checker.
@@ -79,8 +87,14 @@ pub(crate) enum Event {
     Wake,
     /// Replaces the whole set of checks.
     Replace(Vec<Check>, oneshot::Sender<ChecksChanged>),
+    /// Changes the set of checks.
+    Change(Change, oneshot::Sender<ChecksChanged>),
     /// Runs checks once, now.
-    RunNow(RunRequest, oneshot::Sender<mpsc::Receiver<RunReport>>),
+    RunNow(RunRequest, RunOptions, oneshot::Sender<mpsc::Receiver<RunReport>>),
+    /// Which of these checks are there, with everything that they are made of?
+    Family(Vec<CheckId>, oneshot::Sender<Vec<Arc<Check>>>),
+    /// Begins or ends a drain.
+    Drain(bool, oneshot::Sender<()>),
     /// How does it stand?
     Ask(oneshot::Sender<CheckerStatus>),
     /// Answers, several at a time since each event has its price.
@@ -93,6 +107,8 @@ pub(crate) enum Event {
     Resolved { run: RunId, endpoints: Endpoints },
     /// Whoever asked is gone.
     RequesterGone(u64),
+    /// Whoever asked wants no more of it.
+    RequestCancelled(u64),
     /// Begins to stop; `done` hears what could not be brought to an end.
     BeginStop { grace: Duration, done: oneshot::Sender<RoleStop> },
     /// Everything that was to be published has left the process, or could not.
@@ -135,6 +151,8 @@ pub(crate) struct Checker {
     clock_offset_us: i64,
     /// When the log last said that no Runner listens.
     told_no_runner: Option<Tick>,
+    /// Whether it was told to fire nothing.
+    draining: bool,
     stopping: Option<Stopping>,
 }
 
@@ -186,14 +204,23 @@ impl Behaviour for Checker {
                 self.tell_all_news();
             }
             Event::Replace(checks, changed) => {
-                // A slot that is due and not fired yet would be lost with its timer.
-                self.fire_all_due();
+                let change = self.difference(checks);
                 // Whoever asked may have given up; here as below.
-                let _gone = changed.send(self.replace_checks(checks));
+                let _gone = changed.send(self.change_checks(change));
             }
-            Event::RunNow(request, results) => {
-                let receiver = self.begin_request(request);
+            Event::Change(change, changed) => {
+                let _gone = changed.send(self.change_checks(change));
+            }
+            Event::RunNow(request, options, results) => {
+                let receiver = self.begin_request(request, options);
                 let _gone = results.send(receiver);
+            }
+            Event::Family(ids, family) => {
+                let _gone = family.send(self.family(ids));
+            }
+            Event::Drain(draining, done) => {
+                self.drain(draining);
+                let _gone = done.send(());
             }
             Event::Ask(status) => {
                 let (sources, sources_degraded) = self.cx.discovery.count();
@@ -203,6 +230,7 @@ impl Behaviour for Checker {
                     config_generation: self.generation,
                     sources,
                     sources_degraded,
+                    unpublished: self.unpublished(),
                 });
             }
             Event::Answers(answers) => {
@@ -216,6 +244,9 @@ impl Behaviour for Checker {
             Event::Resolved { run, endpoints } => self.resolved(run, endpoints),
             Event::RequesterGone(id) => {
                 self.cancel_request(id, &Ending::new(CancelCause::RequesterGone, requester::GONE));
+            }
+            Event::RequestCancelled(id) => {
+                self.cancel_request(id, &Ending::new(CancelCause::Requested, requester::CANCELLED));
             }
             Event::BeginStop { grace, done } => self.begin_stop(grace, done),
             Event::Flushed(sent) => self.flushed(sent),
@@ -265,71 +296,23 @@ impl Checker {
             last_adhoc_us: 0,
             clock_offset_us,
             told_no_runner: None,
+            draining: false,
             stopping: None,
         }
-    }
-
-    /// Applies a set of checks. A check that is the same keeps its timer; one that differs gets a
-    /// new one in place of the old, and what still runs of the old one is cancelled.
-    fn replace_checks(&mut self, checks: Vec<Check>) -> ChecksChanged {
-        let mut changed = ChecksChanged::default();
-        let mut before = std::mem::take(&mut self.checks);
-        self.generation += 1;
-        let now_us = self.cx.clock.now().as_microsecond();
-        let mut over = BTreeSet::new();
-        for check in checks {
-            let id = check.id().clone();
-            let mut going = None;
-            match before.remove(&id) {
-                Some(same) if *same.check == check => {
-                    changed.unchanged += 1;
-                    self.checks.insert(id, same);
-                    continue;
-                }
-                Some(old) => {
-                    changed.replaced += 1;
-                    old.slot.map(|slot| self.schedule.remove(slot));
-                    going = old.going;
-                    over.insert(id.clone());
-                }
-                None => changed.added += 1,
-            }
-            let check = Arc::new(check);
-            let interval = check.interval().get();
-            let slot = check
-                .is_scheduled()
-                .then(|| self.schedule.insert(now_us, interval, phase(id.as_str(), interval), Arc::clone(&check)));
-            let targets = check.probe().and_then(ProbeBody::targets);
-            let source = targets.map(|targets| self.cx.discovery.source(targets));
-            self.checks.insert(id, Configured { check, slot, going, _source: source, aims: None });
-        }
-        for (id, old) in before {
-            changed.removed += 1;
-            old.slot.map(|slot| self.schedule.remove(slot));
-            over.insert(id);
-        }
-        if !over.is_empty() {
-            let ending = Ending::new(CancelCause::CheckChanged, member::CHANGED);
-            // Whoever asked for a run by itself named what to run.
-            self.cancel_runs(&ending, |run| run.fired.request.is_none() && over.contains(run.fired.check.id()));
-        }
-        self.follow_jobs();
-        changed.config_generation = self.generation;
-        changed
     }
 
     /// Sets the timer to the next moment at which something is due.
     fn arm(&self) {
         let clock = &self.cx.clock;
         let mut sleep = SLEEP_MAX;
-        if self.stopping.is_none()
+        if self.may_fire()
             && let Some(due_us) = self.schedule.next_due_us()
         {
             let ahead = due_us.saturating_sub(clock.now().as_microsecond());
             sleep = sleep.min(Duration::from_micros(u64::try_from(ahead).unwrap_or(0)));
         }
         let drain_wake = self.stopping.as_ref().and_then(Stopping::next_wake);
-        let news = self.jobs.next_look().filter(|_| self.stopping.is_none());
+        let news = self.jobs.next_look().filter(|_| self.may_fire());
         for tick in [self.ledger.next_expiry(), drain_wake, news].into_iter().flatten() {
             sleep = sleep.min(tick.since(clock.tick()));
         }

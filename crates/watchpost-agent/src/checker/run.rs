@@ -189,10 +189,13 @@ impl Checker {
         }
         if let Some(members) = fired.check.group() {
             let checks: Option<Vec<_>> = members.iter().map(|id| self.check(id)).collect();
-            return match checks {
-                Some(checks) => self.enter_run(fired, Members::Checks(checks)),
-                None => self.settle_without_members(&fired),
-            };
+            let Some(mut checks) = checks else { return self.settle_without_members(&fired) };
+            checks.retain(|check| !self.is_idle(check));
+            if checks.is_empty() {
+                let reason = Reason::new(ReasonCode::Paused, "every member of the group is paused");
+                return self.settle_whole_run(&fired, Outcome::Cancelled, reason);
+            }
+            return self.enter_run(fired, Members::Checks(checks));
         }
         if fired.check.probe().is_some_and(|probe| probe.targets().is_some()) {
             return self.take_aim(fired);
@@ -223,12 +226,22 @@ impl Checker {
             Members::Checks(checks) => checks.len(),
         };
         if let Some(request) = fired.request.and_then(|id| self.requests.get_mut(&id)) {
-            if request.tasks + count > RUN_TASKS_MAX {
-                let message =
-                    format!("one request may have {RUN_TASKS_MAX} tasks, and has {} without this check", request.tasks);
-                let reason = Reason::new(ReasonCode::Overloaded, message);
+            let endpoints = if matches!(members, Members::Checks(_)) { 0 } else { count };
+            let too_many = |max, so_far| {
+                let message = format!("this request may have {max} tasks, and has {so_far} without this check");
+                Reason::new(ReasonCode::Overloaded, message)
+            };
+            let reason = if request.tasks + count > RUN_TASKS_MAX {
+                Some(too_many(RUN_TASKS_MAX, request.tasks))
+            } else if request.endpoints + endpoints > request.endpoints_max {
+                Some(too_many(request.endpoints_max, request.endpoints))
+            } else {
+                None
+            };
+            if let Some(reason) = reason {
                 return self.settle_whole_run(&fired, Outcome::Missed, reason);
             }
+            request.endpoints += endpoints;
             request.tasks += count;
         }
         let rules = fired.check.rules();
@@ -237,7 +250,7 @@ impl Checker {
                 RunPolicy::CollectAll => GroupPolicy::CollectAll,
                 RunPolicy::FailFast => GroupPolicy::FailFast,
             },
-            rule: rule_of(rules.verdict),
+            rule: rule_of(&fired.check, count),
             parallel: rules.parallel,
         };
         let id = fired.run;
@@ -250,11 +263,13 @@ impl Checker {
     }
 }
 
-/// The rule of a check, as the core knows it.
-pub(super) fn rule_of(rule: VerdictRule) -> Rule {
-    match rule {
+/// The rule of a check for a run of `total` members, as the core knows it. Where members of a group are paused, no
+/// more are needed than there are left.
+pub(super) fn rule_of(check: &Check, total: usize) -> Rule {
+    match check.rules().verdict {
         VerdictRule::All => Rule::All,
         VerdictRule::Any => Rule::Any,
+        VerdictRule::Quorum(needed) if check.group().is_some() => Rule::Quorum((needed as usize).min(total)),
         VerdictRule::Quorum(needed) => Rule::Quorum(needed as usize),
         VerdictRule::Percent(percent) => Rule::Percent(percent),
     }

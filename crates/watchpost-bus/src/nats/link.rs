@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::{Client, ClientError, ConnectOptions, Event, ServerError};
+use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
 
 use super::echo::Echo;
@@ -52,7 +53,26 @@ pub(super) struct Watcher {
     pub(super) counters: Counters,
     /// No use of the bus from now on.
     pub(super) is_closing: AtomicBool,
+    pub(super) complaints: Complaints,
     library_drops: AtomicU64,
+}
+
+/// What the server says that it does not permit. It says so beside the message that it is about, whose sender would
+/// wait for an answer in vain.
+#[derive(Debug)]
+pub(super) struct Complaints(broadcast::Sender<String>);
+
+impl Default for Complaints {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(64))
+    }
+}
+
+impl Complaints {
+    /// Those that come from now on.
+    pub(super) fn listen(&self) -> broadcast::Receiver<String> {
+        self.0.subscribe()
+    }
 }
 
 impl Link {
@@ -146,7 +166,11 @@ impl Watcher {
             }
             Event::LameDuckMode => tracing::info!(bus = at, "the bus server is about to shut down"),
             Event::SlowConsumer(_) => self.library_dropped(at),
-            Event::ServerError(error) => on_server_error(error, echo, at),
+            Event::ServerError(error) => {
+                // Fails only where nobody listens.
+                self.complaints.0.send(error.to_string()).ok();
+                on_server_error(error, echo, at);
+            }
             // The reasons of failed attempts to reconnect come this way.
             Event::ClientError(ClientError::Other(detail)) => {
                 tracing::debug!(bus = at, detail, "could not connect to the bus");

@@ -32,8 +32,14 @@ pub(super) struct Pump {
 
 impl Pump {
     /// Runs until the bus closes, or until `stopped` yields whom to tell that the subscription has ended,
-    /// or its sender is gone, which means that nobody reads any more.
-    pub(super) async fn run(self, mut subscriber: Subscriber, mut stopped: oneshot::Receiver<oneshot::Sender<()>>) {
+    /// or its sender is gone, which means that nobody reads any more. Without a `subscriber` it subscribes as soon as
+    /// there is a client.
+    pub(super) async fn run(self, subscriber: Option<Subscriber>, mut stopped: oneshot::Receiver<oneshot::Sender<()>>) {
+        let first = match subscriber {
+            Some(subscriber) => Some(subscriber),
+            None => self.next_subscriber(&mut stopped).await,
+        };
+        let Some(mut subscriber) = first else { return };
         let mut state = self.shared.state.subscribe();
         let closed = async { drop(state.wait_for(State::is_closed).await) };
         tokio::pin!(closed);
@@ -56,14 +62,18 @@ impl Pump {
                 continue;
             }
             // The client has ended: with the bus, or alone and then there will be another.
-            let again = tokio::select! {
-                again = self.subscribe_again() => again,
-                _ = &mut stopped => None,
-            };
-            match again {
+            match self.next_subscriber(&mut stopped).await {
                 Some(new) => subscriber = new,
                 None => return,
             }
+        }
+    }
+
+    /// On the next client; `None` once nobody waits for it any more.
+    async fn next_subscriber(&self, stopped: &mut oneshot::Receiver<oneshot::Sender<()>>) -> Option<Subscriber> {
+        tokio::select! {
+            again = self.subscribe_again() => again,
+            _ = stopped => None,
         }
     }
 

@@ -293,6 +293,8 @@ pub enum CheckEventKind {
     CheckRefused,
     /// The check is gone.
     CheckRemoved,
+    /// The store has lost the check without deleting it; it runs on.
+    CheckOrphaned,
 }
 
 /// What a request holds besides a check.

@@ -40,6 +40,7 @@ fn valid(mut document: CheckDocument) -> Result<Check, Invalid> {
         interval,
         timeout,
         scheduled,
+        paused,
         overlap,
         addresses,
         targets,
@@ -64,7 +65,7 @@ fn valid(mut document: CheckDocument) -> Result<Check, Invalid> {
     };
     let rules = GroupRules { policy, verdict, parallel };
     validate_rules(&rules, &body)?;
-    Ok(Check { id, interval, timeout, scheduled, overlap, rules, body })
+    Ok(Check { id, interval, timeout, scheduled, paused, overlap, rules, body })
 }
 
 /// The settings of the only type that is given, if one is.

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchpost_agent::{Agent, ConfigurationSource, Deps, Roles, StopReport, SystemClock, follow};
+use watchpost_agent::{
+    Agent, ConfigurationSource, Deps, GROUPS_MAX, Roles, StopReport, StoreSettings, SystemClock, follow, stored_checks,
+};
 use watchpost_bus::{BusError, InProcessBus, NatsBus, SharedBus};
 use watchpost_console::Console;
-use watchpost_model::{BastionId, RunnerId};
+use watchpost_model::{BastionId, Check, RunnerId};
 use watchpost_probe::{ProbeSet, TargetFinder};
 
 use super::printing::Printing;
@@ -81,21 +83,31 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let grace = plan.args.grace.unwrap_or_else(|| file.grace());
     let (bastion, runner) = identity(&plan, &file)?;
-    let settings = file.agent(bastion, runner);
+    let mut settings = file.agent(bastion, runner);
+    let store = store(&plan, &file, checks)?;
+    if store.file.is_empty() && store.bucket.is_none() && plan.roles != Roles::Runner {
+        tracing::warn!("no checks are configured: nothing will be checked");
+    }
+    // Whoever has something to run begins without the bus as well.
+    let stored = match (&store.state_dir, plan.roles) {
+        (Some(folder), Roles::Both | Roles::Checker) => stored_checks(folder, &settings.bastion),
+        _ => 0,
+    };
+    settings.store = Some(store);
 
     // The console first: what cannot listen should say so before anything runs.
     let console = match console_address(&plan, &file) {
         Some(address) => Some(Console::listen(address).await.map_err(|e| Failure::usage(e.to_string()))?),
         None => None,
     };
-    let bus = connect(&plan, &file, &settings).await?;
+    let bus = connect(&plan, &file, &settings, stored).await?;
     let printing = match plan.print {
         Some(printer) => {
             // On NATS a connection of its own: of two subscriptions to results on one connection, the
             // server would tell only one that no Runner listens, and that has to be the Checker's.
             let own = match plan.bus {
                 BusChoice::InProcess => Arc::clone(&bus),
-                BusChoice::Nats(_) => connect(&plan, &file, &settings).await?,
+                BusChoice::Nats(_) => connect(&plan, &file, &settings, stored).await?,
             };
             Some(Printing::start(printer, own, &settings).await?)
         }
@@ -111,16 +123,12 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         resolver,
     };
     let agent = Arc::new(Agent::start(settings, plan.roles, deps).await?);
+    if let Some(log) = crate::logging::control() {
+        agent.set_log_control(log);
+    }
     if let Some(console) = console {
         tracing::info!(address = %console.address(), "the console listens");
         tokio::spawn(console.serve(Arc::new(AgentHealth(Arc::clone(&agent)))));
-    }
-    if let Some(checker) = agent.checker() {
-        if checks.is_empty() {
-            tracing::warn!("no checks are configured: nothing will be checked");
-        }
-        let changed = checker.replace_checks(checks).await?;
-        tracing::info!(bastion = %agent.settings().bastion, %changed, "checks loaded");
     }
     if let Some(source) = source {
         tokio::spawn(follow(source, fingerprint, Arc::clone(&agent), reload));
@@ -167,6 +175,24 @@ fn load(file: Option<&PathBuf>) -> Result<Loaded, Failure> {
     }
 }
 
+/// Where the checks come from.
+fn store(plan: &Plan, file: &FileConfig, checks: Vec<Check>) -> Result<StoreSettings, Failure> {
+    let given = &plan.args.groups;
+    if given.len() > GROUPS_MAX {
+        return Err(Failure::usage(format!("there are {} bastion groups: expected at most {GROUPS_MAX}", given.len())));
+    }
+    Ok(StoreSettings {
+        file: checks,
+        bucket: match plan.bus {
+            // Nobody else could write to it.
+            BusChoice::InProcess => None,
+            BusChoice::Nats(_) => file.bucket(),
+        },
+        groups: if given.is_empty() { file.groups.clone() } else { given.clone() },
+        state_dir: plan.args.state_dir.clone().or_else(|| file.state_dir.clone()),
+    })
+}
+
 fn identity(plan: &Plan, file: &FileConfig) -> Result<(BastionId, RunnerId), Failure> {
     let bastion = match plan.args.bastion.clone().or_else(|| file.bastion.clone()) {
         Some(bastion) => bastion,
@@ -199,6 +225,7 @@ async fn connect(
     plan: &Plan,
     file: &FileConfig,
     settings: &watchpost_agent::AgentSettings,
+    stored: usize,
 ) -> Result<SharedBus, Failure> {
     let servers = match &plan.bus {
         BusChoice::InProcess => return Ok(Arc::new(InProcessBus::new())),
@@ -210,8 +237,15 @@ async fn connect(
         ));
     }
     let name = format!("watchpost {} {}/{}", role_name(plan.roles), settings.bastion, settings.runner);
-    let bus = NatsBus::connect(file.nats(servers, name)).await?;
-    Ok(Arc::new(bus))
+    let options = file.nats(servers, name);
+    match NatsBus::connect(options.clone()).await {
+        Ok(bus) => Ok(Arc::new(bus)),
+        Err(error @ BusError::Connect { .. }) if stored > 0 => {
+            tracing::warn!(stored, %error, "beginning without the bus, with the checks that are on disk");
+            Ok(Arc::new(NatsBus::connect_in_background(options)?))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn role_name(roles: Roles) -> &'static str {

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_saphyr::Spanned;
-use watchpost_agent::{AgentSettings, PoolSettings};
+use watchpost_agent::{AgentSettings, GROUPS_MAX, PoolSettings};
 use watchpost_bus::{NatsCredentials, NatsOptions};
-use watchpost_model::{BastionId, CheckDocument, CheckType, HeaderName, Pattern, RunnerId, SubjectPrefix, Timeout};
+use watchpost_model::{
+    BastionGroup, BastionId, CheckDocument, CheckType, HeaderName, Pattern, RunnerId, SubjectPrefix, Timeout,
+};
 use watchpost_probe::{ExecPolicy, ProbeOptions, Redaction, Resolver};
 
 /// How long a stop may take where nothing else is said.
@@ -17,6 +19,8 @@ const GRACE_DEFAULT: Duration = Duration::from_secs(5);
 /// The largest pool and queue that a file may ask for.
 const POOL_MAX: u64 = PoolSettings::SIZE_MAX as u64;
 const QUEUE_MAX: u64 = 1_000_000;
+/// The bucket of checks on NATS where nothing else is said.
+const BUCKET_DEFAULT: &str = "WATCHPOST_CHECKS";
 /// The most directories whose programs checks may run.
 const EXEC_DIRECTORIES_MAX: usize = 64;
 
@@ -49,6 +53,14 @@ pub struct FileConfig {
     pub exec: ExecFile,
     /// The console.
     pub console: ConsoleFile,
+    /// The bastion groups whose checks the bastion runs besides its own, in the order of their rank: at most 64.
+    #[serde(deserialize_with = "groups")]
+    #[schemars(length(max = 64))]
+    pub groups: Vec<BastionGroup>,
+    /// Where the bastion keeps its checks of the store, so that it can begin without the bus: a directory.
+    pub state_dir: Option<PathBuf>,
+    /// The checks on the bus.
+    pub store: StoreFile,
     /// The checks.
     #[schemars(with = "Vec<CheckDocument>")]
     pub checks: Vec<Spanned<CheckDocument>>,
@@ -133,6 +145,25 @@ pub struct RedactFile {
     pub patterns: Vec<Pattern>,
 }
 
+/// The checks on the bus.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreFile {
+    /// The bucket that holds them, or `off`; on NATS `WATCHPOST_CHECKS` if left out.
+    #[serde(deserialize_with = "bucket")]
+    #[schemars(with = "Option<String>", regex(pattern = "^[A-Za-z0-9_-]{1,64}$"))]
+    pub bucket: Option<BucketName>,
+}
+
+/// Where checks are kept on the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BucketName {
+    /// Nowhere.
+    Off,
+    /// In this bucket.
+    Named(String),
+}
+
 /// Which programs `exec` checks may run on this machine.
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -192,6 +223,15 @@ impl FileConfig {
         settings
     }
 
+    /// The bucket of checks on NATS; `None` where there is to be none.
+    pub fn bucket(&self) -> Option<String> {
+        match &self.store.bucket {
+            None => Some(BUCKET_DEFAULT.to_owned()),
+            Some(BucketName::Off) => None,
+            Some(BucketName::Named(bucket)) => Some(bucket.clone()),
+        }
+    }
+
     /// The worker pools that differ from the default.
     pub fn pools(&self) -> BTreeMap<CheckType, PoolSettings> {
         self.pools.iter().map(|(check_type, pool)| (*check_type, pool.settings())).collect()
@@ -206,6 +246,28 @@ impl FileConfig {
         options.tls_ca_file = self.bus.tls_ca_file.clone();
         options.require_tls = self.bus.require_tls;
         options
+    }
+}
+
+fn groups<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<BastionGroup>, D::Error> {
+    let given = Vec::<BastionGroup>::deserialize(deserializer)?;
+    if given.len() > GROUPS_MAX {
+        let message = format!("there are {} bastion groups: expected at most {GROUPS_MAX}", given.len());
+        return Err(serde::de::Error::custom(message));
+    }
+    Ok(given)
+}
+
+fn bucket<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<BucketName>, D::Error> {
+    let given = String::deserialize(deserializer)?;
+    let permitted = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    match given.as_str() {
+        "off" => Ok(Some(BucketName::Off)),
+        name if (1..=64).contains(&name.len()) && name.bytes().all(permitted) => Ok(Some(BucketName::Named(given))),
+        _ => Err(serde::de::Error::custom(format_args!(
+            "`{}` is not the name of a bucket: expected 1 to 64 of the characters A-Z a-z 0-9 _ -, or `off`",
+            watchpost_model::shorten(&given, 80)
+        ))),
     }
 }
 
