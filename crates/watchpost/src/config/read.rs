@@ -91,8 +91,11 @@ fn parse(file: &Path, text: &str, environment: &HashMap<String, String>) -> Resu
     Ok(Loaded { settings, checks, warnings: warnings(file, text) })
 }
 
+/// How a file is read. The reader's own budget is used up by some 16 000 checks; this one lets in what the file may be
+/// long, and no alias bomb.
 pub(super) fn options(environment: &HashMap<String, String>) -> Options {
-    Options::default().with_properties(environment.clone())
+    let budget = serde_saphyr::budget! { max_events: 4_000_000, max_nodes: 2_000_000 };
+    serde_saphyr::options! { budget: budget }.with_properties(environment.clone())
 }
 
 /// What is wrong with a text: its line and column, its key, and one sentence.
@@ -309,6 +312,14 @@ mod tests {
         assert!(loaded.warnings.is_empty());
         let loaded = read("checks:\n  - id: a\n    http: {url: 'http://a/', body: \"${HOST}\"}\n").unwrap();
         assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+    }
+
+    #[test]
+    fn a_file_of_many_checks_is_read() {
+        let check =
+            |i| format!("- {{id: c{i}, http: {{url: 'http://a/', max_redirects: 3}}, expect: {{status: 200}}}}\n");
+        let text = format!("checks:\n{}", (0..20_000).map(check).collect::<String>());
+        assert_eq!(read(&text).unwrap().checks.len(), 20_000);
     }
 
     #[test]
