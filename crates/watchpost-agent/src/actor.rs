@@ -98,6 +98,9 @@ async fn keep_alive<B: Behaviour>(life: Rc<Life<B>>, stats: Arc<Stats>) {
             return;
         }
         stats.actors_rebuilt.increment();
+        if let Ok(behaviour) = life.behaviour.try_borrow() {
+            stats.troubles.note(behaviour.clock().now(), "an actor panicked", &B::NAME);
+        }
         let now = Instant::now();
         deaths.push_back(now);
         while deaths.front().is_some_and(|death| now.duration_since(*death) > DEATHS_WITHIN) {

@@ -1,7 +1,9 @@
 //! What can be asked for, outside of the schedule.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use watchpost_core::GroupPolicy;
 use watchpost_model::{Check, CheckId, RunVerdict, TaskResult};
 
@@ -13,6 +15,8 @@ pub const RUN_TASKS_MAX: usize = 50_000;
 pub enum RunItem {
     /// A check.
     Check(Box<Check>),
+    /// A check of the configuration, as it is there: its results count as its last ones.
+    Configured(Arc<Check>),
     /// Something of which no check could be made. It gets its outcome like the others.
     Invalid {
         /// What to call it.
@@ -49,4 +53,19 @@ pub struct RunRequest {
     pub limit: Duration,
     /// What one failure means for the others.
     pub policy: GroupPolicy,
+}
+
+/// How a request is run beyond what it asks for.
+#[derive(Debug)]
+pub(crate) struct RunOptions {
+    /// The most endpoints that it may come to.
+    pub(crate) endpoints_max: usize,
+    /// Yields when whoever asked wants no more of it. One that is dropped says nothing.
+    pub(crate) cancelled: Option<oneshot::Receiver<()>>,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self { endpoints_max: RUN_TASKS_MAX, cancelled: None }
+    }
 }

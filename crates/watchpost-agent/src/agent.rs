@@ -1,15 +1,19 @@
 //! One agent: the roles that run in this process, from start to stop.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use watchpost_bus::{BusStats, SharedBus};
-use watchpost_model::{CheckType, Subjects};
+use watchpost_core::Tick;
+use watchpost_model::{BastionId, CheckType, InstanceId, RunnerId, StoreReport, Subjects, Timestamp};
 use watchpost_probe::{ProbeSet, Resolver, TargetFinder};
 
 use crate::abandoned::RoleStop;
-use crate::checker::{self, CheckerContext};
+use crate::checker::{self, CheckerContext, Lasts};
+use crate::control::{Aiming, ClockOffset, Control, LogControl, Tally, follow_clock};
 use crate::discovery::Discovery;
 use crate::heartbeat;
 use crate::helpers::Helpers;
@@ -21,6 +25,8 @@ use crate::{
 
 /// The most of a stop's grace that is kept for the Runner after the Checker has stopped.
 const RUNNER_SHARE_MAX: Duration = Duration::from_millis(500);
+/// How long a stop waits for the answers to requests whose work is over.
+const ANSWERS_LIMIT: Duration = Duration::from_millis(500);
 /// How much of a stop's grace the disk may take, and how long it may where there is none.
 const STORE_SHARE_MAX: Duration = Duration::from_secs(2);
 const STORE_SHARE_MIN: Duration = Duration::from_millis(100);
@@ -56,7 +62,9 @@ pub struct Deps {
 /// The roles that run in this process. Lives inside of [`run_system`](crate::run_system).
 pub struct Agent {
     looked: Arc<Looked>,
-    heartbeat: tokio::task::JoinHandle<()>,
+    control: Control,
+    /// What looks at it from time to time.
+    watchers: [tokio::task::JoinHandle<()>; 2],
 }
 
 /// What there is to be looked at.
@@ -65,7 +73,19 @@ pub(crate) struct Looked {
     pub(crate) bus: SharedBus,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stats: Arc<Stats>,
-    helpers: Helpers,
+    pub(crate) helpers: Helpers,
+    /// This life of the process, and when it began.
+    pub(crate) instance: InstanceId,
+    pub(crate) started_at: Timestamp,
+    pub(crate) started: Tick,
+    /// Whether it was told to begin nothing new.
+    pub(crate) draining: AtomicBool,
+    /// The last results of each check.
+    pub(crate) lasts: Arc<Lasts>,
+    /// Held by whoever wants no task to be published for a moment.
+    pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) aiming: Aiming,
+    pub(crate) clock_offset: ClockOffset,
     checker: Option<CheckerHandle>,
     store: Option<StoreHandle>,
     runner: Option<Runner>,
@@ -114,6 +134,9 @@ impl Agent {
         let stats = Arc::new(Stats::default());
         let helpers = Helpers::default();
         let subjects = Subjects::new(&settings.prefix, &settings.bastion);
+        let (started_at, started) = (deps.clock.now(), deps.clock.tick());
+        let (tally, lasts, gate) = (Arc::<Tally>::default(), Arc::<Lasts>::default(), Arc::default());
+        let discovery = Discovery::new(deps.finder, Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
         // The Runner first, so that a Checker in the same process finds it listening.
         let runner = match roles {
             Roles::Checker => None,
@@ -126,6 +149,7 @@ impl Agent {
                     stats: Arc::clone(&stats),
                     admissions: Admissions::new(Arc::clone(&stats)),
                     helpers: helpers.clone(),
+                    tally: Arc::clone(&tally),
                 };
                 Some(Runner::start(cx, &deps.probes).await?)
             }
@@ -133,17 +157,17 @@ impl Agent {
         let checker = match roles {
             Roles::Runner => None,
             Roles::Both | Roles::Checker => {
-                let finder = deps.finder.clone();
-                let discovery = Discovery::new(finder, Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
                 let cx = CheckerContext {
                     settings: settings.clone(),
                     subjects: subjects.clone(),
                     clock: Arc::clone(&deps.clock),
                     bus: Arc::clone(&deps.bus),
                     resolver: deps.resolver.clone(),
-                    discovery,
+                    discovery: discovery.clone(),
                     stats: Arc::clone(&stats),
                     helpers: helpers.clone(),
+                    lasts: Arc::clone(&lasts),
+                    gate: Arc::clone(&gate),
                 };
                 Some(checker::start(cx).await?)
             }
@@ -162,10 +186,35 @@ impl Agent {
             }
             _ => None,
         };
-        let Deps { bus, clock, .. } = deps;
-        let looked = Arc::new(Looked { settings, bus, clock, stats, helpers, checker, store, runner });
-        let heartbeat = looked.helpers.spawn("heartbeat", heartbeat::beat(Arc::clone(&looked)));
-        Ok(Self { looked, heartbeat })
+        let looked = Arc::new(Looked {
+            settings,
+            bus: deps.bus,
+            clock: deps.clock,
+            stats,
+            helpers,
+            instance: InstanceId::from_uuid(uuid::Uuid::now_v7()),
+            started_at,
+            started,
+            draining: AtomicBool::new(false),
+            lasts,
+            gate,
+            aiming: Aiming { resolver: deps.resolver, discovery },
+            clock_offset: ClockOffset::default(),
+            checker,
+            store,
+            runner,
+        });
+        let control = Control::start(&looked, tally).await;
+        let watchers = [
+            looked.helpers.spawn("heartbeat", heartbeat::beat(Arc::clone(&looked))),
+            looked.helpers.spawn("clock offset", follow_clock(Arc::clone(&looked))),
+        ];
+        Ok(Self { looked, control, watchers })
+    }
+
+    /// Hands over what requests to log more or less act on. Without it they are refused.
+    pub fn set_log_control(&self, log: Arc<dyn LogControl>) {
+        self.control.set_log(log);
     }
 
     /// Talks to the Checker, where there is one.
@@ -226,7 +275,8 @@ impl Agent {
     /// Stops within `grace`: the Checker first, so that what it has sent can still be run, then the Runner.
     /// What is not there any more to be stopped keeps the rest from nothing, and is named.
     pub async fn stop(&self, grace: Duration) -> StopReport {
-        self.heartbeat.abort();
+        self.control.stop();
+        self.watchers.iter().for_each(tokio::task::JoinHandle::abort);
         let looked = &*self.looked;
         let begun = looked.clock.tick();
         if let Some(store) = &looked.store {
@@ -253,6 +303,8 @@ impl Agent {
             let left = grace.saturating_sub(looked.clock.tick().since(begun));
             add(runner.stop(left).await);
         }
+        let left = grace.saturating_sub(looked.clock.tick().since(begun));
+        self.control.finished(left.min(ANSWERS_LIMIT)).await;
         // A task that both roles know of is named once, by the one who was to run it.
         let mut seen = std::collections::HashSet::new();
         report.abandoned.reverse();
@@ -263,12 +315,47 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // It holds what it looks at, and would keep that alive.
-        self.heartbeat.abort();
+        // They hold what they look at, and would keep that alive.
+        self.watchers.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 
 impl Looked {
+    pub(crate) fn checker(&self) -> Option<&CheckerHandle> {
+        self.checker.as_ref()
+    }
+
+    pub(crate) fn runner(&self) -> Option<&Runner> {
+        self.runner.as_ref()
+    }
+
+    pub(crate) fn store(&self) -> Option<&StoreHandle> {
+        self.store.as_ref()
+    }
+
+    /// How the store stands, where there is one.
+    pub(crate) async fn store_report(&self) -> Option<StoreReport> {
+        match &self.store {
+            Some(store) => Some(store.report().await),
+            None => None,
+        }
+    }
+
+    /// What the bastion is called, and the process's Runner, where it has one.
+    pub(crate) fn names(&self) -> (BastionId, Option<RunnerId>) {
+        (self.settings.bastion.clone(), self.runner.as_ref().map(|_| self.settings.runner.clone()))
+    }
+
+    /// Whether this is the process of that Runner.
+    pub(crate) fn is_runner(&self, runner: &RunnerId) -> bool {
+        self.runner.is_some() && self.settings.runner == *runner
+    }
+
+    /// Something went wrong in the process itself.
+    pub(crate) fn trouble(&self, kind: &'static str, detail: &dyn Display) {
+        self.stats.troubles.note(self.clock.now(), kind, detail);
+    }
+
     pub(crate) async fn status(&self) -> Result<AgentStatus, AgentError> {
         let checker = match &self.checker {
             Some(checker) => Some(checker.status().await?),

@@ -4,53 +4,114 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use watchpost_bus::{Headers, Outgoing};
 use watchpost_model::{
-    BusReport, Format, Heartbeat, Outcome, PoolReport, ReasonCode, Role, Subjects, Timestamp, V1, encode, header,
+    BusReport, CheckType, Format, Heartbeat, OutboxReport, Outcome, PoolReport, ReasonCode, Role, StoreReport,
+    StoreState, Subjects, V1, encode, header,
 };
 
 use crate::agent::Looked;
+use crate::lag::LagReport;
 use crate::{AgentStatus, PoolStatus};
 
 /// How often (architecture.md, "Contract").
 const EVERY: Duration = Duration::from_secs(15);
+/// How often it is looked whether there is news, and so how often there may be a heartbeat.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Publishes a heartbeat at once and then regularly, until it is dropped or an actor is gone.
+/// What is told at once when it changes.
+#[derive(PartialEq, Eq)]
+struct News {
+    generation: Option<u64>,
+    store: Option<StoreState>,
+    draining: bool,
+    targets: Vec<(CheckType, usize)>,
+    /// Whether there are any checks.
+    idles: bool,
+}
+
+/// Publishes a heartbeat at once and then regularly, and when there is news, until it is dropped or an actor is gone.
 pub(crate) async fn beat(looked: Arc<Looked>) {
     let subject = Subjects::new(&looked.settings.prefix, &looked.settings.bastion).heartbeat();
-    let started_at = looked.clock.now();
-    let mut due = tokio::time::interval(EVERY);
-    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut told, mut due) = (None, Instant::now());
     loop {
-        due.tick().await;
+        looks.tick().await;
         let Ok(status) = looked.status().await else { return };
-        let heartbeat = heartbeat(&looked, started_at, &status);
+        let store = looked.store_report().await;
+        let news = Some(News::of(&status, store.as_ref(), looked.is_draining()));
+        let now = Instant::now();
+        if now < due && news == told {
+            continue;
+        }
+        told = news;
+        if now >= due {
+            // One that is late does not hurry those after it.
+            due = now + EVERY;
+        }
+        let heartbeat = heartbeat_with(&looked, &status, store, looked.stats.lag.take());
         let headers = Headers::new().with(header::CONTENT_TYPE, Format::MsgPack.content_type());
         let message = Outgoing::new(subject.clone(), Bytes::from(encode(&heartbeat, Format::MsgPack))).headers(headers);
         // One that is late says nothing: the next one is fresher, so it is not tried again.
         if let Err(error) = looked.bus.publish(message).await {
             looked.stats.heartbeats_unsent.increment();
+            looked.trouble("a heartbeat was not sent", &error);
             tracing::debug!(%error, "a heartbeat was not sent");
         }
     }
 }
 
-fn heartbeat(looked: &Looked, started_at: Timestamp, status: &AgentStatus) -> Heartbeat {
+impl News {
+    fn of(status: &AgentStatus, store: Option<&StoreReport>, draining: bool) -> Self {
+        Self {
+            generation: status.checker.map(|checker| checker.config_generation),
+            store: store.map(|store| store.state),
+            draining,
+            targets: status.pools.iter().flatten().map(|pool| (pool.check_type, pool.target)).collect(),
+            idles: status.checker.is_some_and(|checker| checker.checks == 0),
+        }
+    }
+}
+
+/// How this process stands now.
+pub(crate) async fn heartbeat(looked: &Looked, status: &AgentStatus, lag: Option<LagReport>) -> Heartbeat {
+    heartbeat_with(looked, status, looked.store_report().await, lag)
+}
+
+fn heartbeat_with(
+    looked: &Looked,
+    status: &AgentStatus,
+    store: Option<StoreReport>,
+    lag: Option<LagReport>,
+) -> Heartbeat {
     let mut roles = Vec::new();
     roles.extend(status.checker.map(|_| Role::Checker));
     roles.extend(status.pools.as_ref().map(|_| Role::Runner));
     let counted = Outcome::ALL.into_iter().zip(status.counts.outcomes).filter(|(_, n)| *n > 0);
+    let unsent = looked.runner().map_or(0, |runner| runner.open_and_unsent().1);
+    let waiting = status.checker.map_or(0, |checker| checker.unpublished) + unsent;
+    let groups = store.as_ref().map(|store| store.groups.clone()).unwrap_or_default();
     Heartbeat {
         v: V1,
         bastion: looked.settings.bastion.clone(),
         runner: status.pools.as_ref().map(|_| looked.settings.runner.clone()),
+        instance: Some(looked.instance),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         roles,
-        started_at,
+        started_at: looked.started_at,
         sent_at: looked.clock.now(),
+        uptime_s: looked.clock.tick().since(looked.started).as_secs(),
+        groups,
+        store,
+        draining: looked.is_draining(),
+        message: message(looked, status),
         config_generation: status.checker.map(|checker| checker.config_generation),
         checks: status.checker.map(|checker| checker.checks as u64),
         outstanding: status.checker.map(|checker| checker.outstanding as u64),
+        scheduling_lag_us: lag.map(|lag| lag.max_us),
+        scheduling_lag_p99_us: lag.map(|lag| lag.p99_us),
         sources: status.checker.map(|checker| checker.sources as u64),
         sources_degraded: status.checker.map(|checker| checker.sources_degraded as u64),
         pools: status.pools.iter().flatten().map(pool_report).collect(),
@@ -64,10 +125,25 @@ fn heartbeat(looked: &Looked, started_at: Timestamp, status: &AgentStatus) -> He
             refused: status.bus.refused,
             reconnects: status.bus.reconnects,
         },
+        outbox: OutboxReport {
+            waiting: waiting as u64,
+            dropped: status.counts.results_unsent + status.counts.results_late,
+        },
+        last_errors: looked.stats.troubles.latest(),
+        clock_offset_us: looked.clock_offset.get(),
     }
 }
 
-fn pool_report(pool: &PoolStatus) -> PoolReport {
+/// Why it runs nothing by itself, where it does not.
+fn message(looked: &Looked, status: &AgentStatus) -> Option<String> {
+    if looked.is_draining() {
+        return Some("it was told to drain: it begins nothing new until it is told to go on".to_owned());
+    }
+    let idles = status.checker.is_some_and(|checker| checker.checks == 0);
+    idles.then(|| "it has no checks: nothing is checked".to_owned())
+}
+
+pub(crate) fn pool_report(pool: &PoolStatus) -> PoolReport {
     PoolReport {
         check_type: pool.check_type,
         size: pool.size as u64,

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use watchpost_model::{Outcome, REASON_CODES, ReasonCode};
 
+use crate::lag::Lag;
+use crate::troubles::Troubles;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Counters that everything in one agent shares.
@@ -13,6 +16,10 @@ macro_rules! counters {
             outcomes: [AtomicU64; Outcome::ALL.len()],
             /// In the order of [`REASON_CODES`].
             shed: [AtomicU64; REASON_CODES.len()],
+            /// How late runs were fired.
+            pub(crate) lag: Lag,
+            /// What went wrong, for heartbeats.
+            pub(crate) troubles: Troubles,
             $($(#[$doc])* pub(crate) $name: Counter,)*
         }
 
@@ -31,6 +38,8 @@ macro_rules! counters {
                 Self {
                     outcomes: Default::default(),
                     shed: std::array::from_fn(|_| AtomicU64::default()),
+                    lag: Lag::default(),
+                    troubles: Troubles::default(),
                     $($name: Counter::default(),)*
                 }
             }

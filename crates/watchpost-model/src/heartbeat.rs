@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Message;
-use crate::id::{BastionId, RunnerId};
+use crate::control::StoreReport;
+use crate::id::{BastionGroup, BastionId, InstanceId, RunnerId};
 use crate::message::V1;
 use crate::outcome::{Outcome, ReasonCode};
 use crate::probe::CheckType;
@@ -21,6 +22,9 @@ pub struct Heartbeat {
     /// The process's Runner, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner: Option<RunnerId>,
+    /// This life of the process: another after each start. Absent from versions that do not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceId>,
     /// The version of Watchpost that it runs.
     pub version: String,
     /// Which roles it plays.
@@ -31,6 +35,21 @@ pub struct Heartbeat {
     /// When it said this.
     #[schemars(with = "String")]
     pub sent_at: Timestamp,
+    /// How long it has run, in s, on a clock that nobody sets.
+    #[serde(default)]
+    pub uptime_s: u64,
+    /// The bastion groups whose checks its Checker runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<BastionGroup>,
+    /// How its Checker stands with the store of checks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreReport>,
+    /// Whether it was told to begin nothing new.
+    #[serde(default)]
+    pub draining: bool,
+    /// One sentence where it runs nothing, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// The generation of the configuration that its Checker runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_generation: Option<u64>,
@@ -40,6 +59,13 @@ pub struct Heartbeat {
     /// How many tasks its Checker has sent that have no outcome yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outstanding: Option<u64>,
+    /// By how much the latest run was fired after its time, of those since the heartbeat before, in µs; absent where
+    /// none was fired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduling_lag_us: Option<u64>,
+    /// What 99 in 100 of them kept, in µs, told at most an eighth too high.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduling_lag_p99_us: Option<u64>,
     /// How many sources of targets its Checker asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sources: Option<u64>,
@@ -61,6 +87,16 @@ pub struct Heartbeat {
     /// What its connection to the bus counted.
     #[serde(default)]
     pub bus: BusReport,
+    /// What is on its way to the bus, and what did not get there.
+    #[serde(default)]
+    pub outbox: OutboxReport,
+    /// What went wrong in the process itself, the latest first, at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_errors: Vec<ErrorSeen>,
+    /// The process's clock less that of the bus server, in µs, as last measured and exact to half a round trip; absent
+    /// where the server does not tell the time (without JetStream, or without a stream of ours).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_us: Option<i64>,
 }
 
 /// What a process does for its bastion.
@@ -109,6 +145,28 @@ pub struct BusReport {
     pub reconnects: u64,
 }
 
+/// What a process has to publish.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct OutboxReport {
+    /// Tasks, results and verdicts that wait to be published.
+    pub waiting: u64,
+    /// Results and verdicts that were given up, since the bus did not take them or their time was over.
+    pub dropped: u64,
+}
+
+/// Something that went wrong in a process, as often as it did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ErrorSeen {
+    /// When it was last seen.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// One sentence, of at most 512 bytes, on the last time.
+    pub message: String,
+    /// How often it was seen since the process started, or since it was pushed out of the list.
+    pub count: u64,
+}
+
 impl Message for Heartbeat {
     const NAME: &'static str = "heartbeat";
     const BYTES_MAX: usize = 64 * 1024;
@@ -123,6 +181,12 @@ impl Message for Heartbeat {
         bounded("version", self.version.len(), Self::VERSION_BYTES_MAX)?;
         bounded("roles", self.roles.len(), Self::LIST_MAX)?;
         bounded("pools", self.pools.len(), Self::LIST_MAX)?;
+        bounded("groups", self.groups.len(), Self::GROUPS_MAX)?;
+        bounded("store.groups", self.store.as_ref().map_or(0, |store| store.groups.len()), Self::GROUPS_MAX)?;
+        bounded("last_errors", self.last_errors.len(), Self::ERRORS_MAX)?;
+        let longest =
+            self.last_errors.iter().map(|error| error.message.len()).chain(self.message.as_ref().map(String::len));
+        bounded("message", longest.max().unwrap_or(0), Self::TEXT_BYTES_MAX)?;
         bounded("shed", self.shed.len(), Self::SHED_MAX)
     }
 }
@@ -132,6 +196,12 @@ impl Heartbeat {
     pub const VERSION_BYTES_MAX: usize = 64;
     /// The most roles, and the most pools.
     pub const LIST_MAX: usize = 64;
+    /// The most groups: the bastion's own, and 64 others.
+    pub const GROUPS_MAX: usize = 65;
+    /// The most errors.
+    pub const ERRORS_MAX: usize = 8;
+    /// The longest sentence, in bytes.
+    pub const TEXT_BYTES_MAX: usize = 512;
     /// The most reasons by which something was shed.
     pub const SHED_MAX: usize = 256;
 }

@@ -134,6 +134,18 @@ pub struct TaskId(#[schemars(with = "String")] Uuid);
 #[serde(transparent)]
 pub struct RunId(#[schemars(with = "String")] Uuid);
 
+/// One life of a process: another after each start.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct InstanceId(#[schemars(with = "String")] Uuid);
+
+impl InstanceId {
+    /// The life that whoever starts the process calls so.
+    pub fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+}
+
 /// The root of the UUIDv5 namespaces. Drawn once at random; never to be changed, since ids made by
 /// different versions of Watchpost must agree.
 const ROOT: Uuid = Uuid::from_u128(0x6f0e_35a1_7c7b_4e0e_9b52_5d2c_41a8_90b7);
@@ -212,6 +224,7 @@ macro_rules! shown_as_uuid {
 
 shown_as_uuid!(TaskId);
 shown_as_uuid!(RunId);
+shown_as_uuid!(InstanceId);
 
 #[cfg(test)]
 mod tests {

@@ -77,9 +77,10 @@ pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
 pub use control::{
     AnsweredBy, AskLast, AskStatus, CheckEvent, CheckEventKind, CheckList, CheckReport, CheckShown, CheckSource,
-    CheckStored, DeleteCheck, Drain, Drained, GetCheck, LAST_RESULTS_MAX, LastResults, ListChecks, LogFilter,
-    LogLevelSet, PauseCheck, PoolResized, PutCheck, Refusal, RefusalCode, RequestId, ResizePool, SetLogLevel, Standing,
-    StoreReport, StoreState, TasksCancelled, TestCheck, TestCutOff, TestEnd, TestReport, TestReportKind, Verb,
+    CheckStored, DeleteCheck, Drain, Drained, GetCheck, HoldTasks, LAST_RESULTS_MAX, LastResults, ListChecks,
+    LogFilter, LogLevelSet, PauseCheck, PoolResized, PutCheck, Refusal, RefusalCode, RequestId, ResizePool,
+    SetLogLevel, Standing, StoreReport, StoreState, TasksCancelled, TasksHeld, TestCheck, TestCutOff, TestEnd,
+    TestReport, TestReportKind, Verb,
 };
 pub use credentials::{Password, Token};
 pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX};
@@ -96,13 +97,13 @@ pub use expect::{
 };
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
 pub use grpc::{GrpcSettings, ServiceName};
-pub use heartbeat::{BusReport, Heartbeat, PoolReport, Role};
+pub use heartbeat::{BusReport, ErrorSeen, Heartbeat, OutboxReport, PoolReport, Role};
 pub use http::{
     BasicAuth, BasicUser, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl, HttpVersion, Proxy, ProxyKind,
     ProxyUrl, REDIRECTS_MAX,
 };
 pub use icmp::{ECHO_COUNT_MAX, IcmpSettings};
-pub use id::{BastionGroup, BastionId, CheckId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
+pub use id::{BastionGroup, BastionId, CheckId, InstanceId, NAME_BYTES_MAX, NameError, RunId, RunnerId, TaskId};
 pub use invalid::Invalid;
 pub use json_path::{JsonExpect, JsonPath, compile_json_path};
 pub use mail::{HeloName, ImapSettings, MailLogin, MailUser, Pop3Settings, SmtpSettings, StartTls};

@@ -74,7 +74,7 @@ impl CancelCause {
 
 /// Asks every Runner of a bastion to stop tasks. Runners stop those that they hold, each of which
 /// then ends as `cancelled` on its own reply subject, and those that arrive within some seconds after:
-/// a request may overtake its tasks. There is no reply.
+/// a request may overtake its tasks. Each Runner answers, where a reply is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CancelTasks {
     /// The protocol version, 1.

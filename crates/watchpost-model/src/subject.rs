@@ -137,6 +137,16 @@ impl Subjects {
         format!("{}.control.{verb}", self.base)
     }
 
+    /// Where the bastion is asked anything: a wildcard to subscribe to.
+    pub fn controls(&self) -> String {
+        format!("{}.control.>", self.base)
+    }
+
+    /// What a control subject asks for.
+    pub fn verb_of_control<'a>(&self, subject: &'a str) -> Option<&'a str> {
+        subject.strip_prefix(&*self.base)?.strip_prefix(".control.")
+    }
+
     /// Where Runners hear that tasks are to be stopped.
     pub fn task_cancel(&self) -> String {
         self.control(Verb::TaskCancel)
@@ -165,6 +175,11 @@ mod tests {
         let beat = subjects.beat(&"home".parse().unwrap());
         assert_eq!((beat.as_str(), subjects.check_of_beat(&beat)), ("watchpost.b1.beat.home", Some("home")));
         assert_eq!(subjects.check_of_result("watchpost.b2.result.home"), None);
+        let put = subjects.control(Verb::CheckPut);
+        assert_eq!(
+            (put.as_str(), subjects.verb_of_control(&put)),
+            ("watchpost.b1.control.check.put", Some("check.put"))
+        );
     }
 
     #[test]

@@ -8,9 +8,9 @@ use std::cell::Cell;
 
 use proptest::prelude::*;
 use watchpost_model::{
-    BusReport, CancelTasks, Check, CheckType, DecodeErrorKind, Endpoint, ErrorReply, Firing, Format, Heartbeat,
-    Message, Outcome, PoolReport, Reason, ReasonCode, Role, RunId, RunVerdict, Task, TaskClass, TaskResult, Timestamp,
-    V1, VerdictOf, VerdictRule, decode, encode,
+    BusReport, CancelTasks, Check, CheckType, DecodeErrorKind, Endpoint, ErrorReply, ErrorSeen, Firing, Format,
+    Heartbeat, Message, OutboxReport, Outcome, PoolReport, Reason, ReasonCode, Role, RunId, RunVerdict, StoreReport,
+    StoreState, Task, TaskClass, TaskResult, Timestamp, V1, VerdictOf, VerdictRule, decode, encode,
 };
 
 /// Counts what each thread has allocated and not freed, and the highest that was.
@@ -144,6 +144,31 @@ fn heartbeat() -> Heartbeat {
         shed: [(ReasonCode::Overloaded, 1), (ReasonCode::from("from_the_future"), 2)].into(),
         actors_rebuilt: 1,
         bus: BusReport { published: 1, ..BusReport::default() },
+        instance: Some("0198c1e4-9d3c-7b5e-8d3b-6a4f2c1e0d9f".parse().unwrap()),
+        uptime_s: 90,
+        groups: vec!["b".parse().unwrap(), "edge".parse().unwrap()],
+        store: Some(store()),
+        draining: true,
+        message: Some("no check is configured: nothing is checked".to_owned()),
+        scheduling_lag_us: Some(900),
+        scheduling_lag_p99_us: Some(80),
+        outbox: OutboxReport { waiting: 3, dropped: 1 },
+        last_errors: vec![ErrorSeen { at: task.deadline, message: "the bus is away".to_owned(), count: 4 }],
+        clock_offset_us: Some(-1_500),
+    }
+}
+
+fn store() -> StoreReport {
+    StoreReport {
+        state: StoreState::Following,
+        message: None,
+        groups: vec!["b".parse().unwrap(), "edge".parse().unwrap()],
+        revision: 9,
+        synced_at: Some(task().deadline),
+        running: 2,
+        paused: 1,
+        refused: 0,
+        orphaned: 0,
     }
 }
 
@@ -325,6 +350,9 @@ fn heartbeats_are_bounded_and_need_little() {
     assert!(refused(Heartbeat { pools: vec![heartbeat().pools[0]; 65], ..heartbeat() }));
     let shed = (0..257).map(|i| (ReasonCode::from(format!("r{i}").as_str()), 1)).collect();
     assert!(refused(Heartbeat { shed, ..heartbeat() }));
+    assert!(refused(Heartbeat { groups: vec!["g".parse().unwrap(); 66], ..heartbeat() }));
+    assert!(refused(Heartbeat { last_errors: vec![heartbeat().last_errors[0].clone(); 9], ..heartbeat() }));
+    assert!(refused(Heartbeat { message: Some("m".repeat(513)), ..heartbeat() }));
 }
 
 #[test]

@@ -1,14 +1,22 @@
 //! Logs to stderr, for people or as JSON.
 
 use std::io::IsTerminal;
+use std::sync::{Arc, OnceLock};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload::{Handle, Layer};
+use tracing_subscriber::util::SubscriberInitExt;
+use watchpost_agent::LogControl;
 
 use crate::cli::{LogArgs, LogFormat};
 use crate::failure::Failure;
 
 /// What is logged where nothing else is said.
 const FILTER_DEFAULT: &str = "warn,watchpost=info,watchpost_agent=info,watchpost_bus=info,watchpost_console=info";
+
+/// What changes the log of this process, once it has begun.
+static CONTROL: OnceLock<Arc<dyn LogControl>> = OnceLock::new();
 
 /// Starts logging.
 ///
@@ -21,13 +29,40 @@ pub fn start(args: &LogArgs) -> Result<(), Failure> {
             "--log `{directives}` cannot be read: {e}; expected for example `info` or `warn,watchpost_agent=debug`"
         ))
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let (filter, handle) = Layer::new(filter);
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match args.log_format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => registry.with(lines.with_ansi(std::io::stderr().is_terminal()).with_target(false)).init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).init(),
     }
+    // It is started once.
+    let _set = CONTROL.set(Arc::new(Filter { at_start: directives.to_owned(), handle }));
     log_panics();
     Ok(())
+}
+
+/// What changes what is logged, if logging has begun.
+pub fn control() -> Option<Arc<dyn LogControl>> {
+    CONTROL.get().map(Arc::clone)
+}
+
+/// The filter of this process's log.
+struct Filter<S> {
+    at_start: String,
+    handle: Handle<EnvFilter, S>,
+}
+
+impl<S: Send + Sync + 'static> LogControl for Filter<S> {
+    fn set(&self, directives: Option<&str>) -> Result<(), String> {
+        // What comes later outranks what is said of the same target before.
+        let all = match directives {
+            Some(more) => format!("{},{more}", self.at_start),
+            None => self.at_start.clone(),
+        };
+        let filter = EnvFilter::builder().parse(&all).map_err(|e| e.to_string())?;
+        self.handle.reload(filter).map_err(|e| e.to_string())
+    }
 }
 
 /// A panic is a line of the log like any other, so that whoever collects JSON gets JSON.

@@ -147,7 +147,7 @@ impl Checker {
     pub(super) fn tell_all_news(&mut self) {
         let now = self.cx.clock.tick();
         // Invariant: a look that is over moves on or is taken out, since what was news is told then.
-        while self.stopping.is_none()
+        while self.may_fire()
             && let Some((_, id)) = self.jobs.looks.first().filter(|(at, _)| *at <= now).cloned()
         {
             self.tell_news(&id);
@@ -159,7 +159,7 @@ impl Checker {
     fn tell_news(&mut self, id: &CheckId) {
         let now = self.cx.clock.tick();
         let news = self.jobs.by_check.get(id).filter(|job| job.check.has_timer() && job.beats.is_news(now));
-        let check = news.map(|job| Arc::clone(&job.check)).filter(|_| self.stopping.is_none());
+        let check = news.map(|job| Arc::clone(&job.check)).filter(|_| self.may_fire());
         if let Some(check) = check {
             let scheduled_at = self.cx.clock.now();
             let slot = RunId::derive(&self.cx.settings.bastion, id, scheduled_at);
@@ -207,7 +207,8 @@ impl Checker {
         let mut result = self.result(task, origin, outcome, reason);
         result.evidence = Some(TypeEvidence::Heartbeat(evidence));
         result.metrics = metrics;
-        self.publish_result(&result);
+        let keep = self.is_in_force(&fired.check);
+        self.publish_result(&result, keep);
         self.tell_request(fired.request, result);
         self.no_longer_going(fired);
         self.tell_parent(fired, verdict);

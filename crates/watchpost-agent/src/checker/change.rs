@@ -77,6 +77,7 @@ impl Checker {
             self.cancel_runs(&ending, |run| run.fired.request.is_none() && over.contains(run.fired.check.id()));
         }
         self.follow_jobs(touched.iter().chain(&over));
+        self.cx.lasts.forget(over.iter().filter(|id| !self.checks.contains_key(*id)));
         changed
     }
 }

@@ -23,6 +23,7 @@ impl Checker {
     }
 
     pub(super) fn fire_due(&mut self) {
+        self.let_pass();
         for _ in 0..FIRE_BATCH {
             if !self.fire_next(self.cx.clock.now().as_microsecond()) {
                 return;
@@ -30,9 +31,45 @@ impl Checker {
         }
     }
 
+    /// Whether runs may be fired by themselves.
+    pub(super) fn may_fire(&self) -> bool {
+        self.stopping.is_none() && !self.draining
+    }
+
+    /// While it drains, slots pass as if there were none: what nobody wanted is not missed.
+    fn let_pass(&mut self) {
+        if self.draining && self.stopping.is_none() {
+            let now_us = self.cx.clock.now().as_microsecond();
+            while self.schedule.pop_due(now_us).is_some() {}
+        }
+    }
+
+    /// Fires nothing any more, or again. What was begun goes on either way.
+    pub(super) fn drain(&mut self, draining: bool) {
+        if draining == self.draining {
+            return;
+        }
+        if draining {
+            // A slot that has come by now is still kept.
+            self.fire_all_due();
+        } else {
+            self.let_pass();
+        }
+        self.draining = draining;
+        tracing::info!(
+            draining,
+            checks = self.checks.len(),
+            outstanding = self.ledger.len(),
+            "the Checker was told to drain or to go on"
+        );
+        if !draining {
+            self.tell_all_news();
+        }
+    }
+
     /// The next check that is due at `now_us`, and says whether there was one.
     fn fire_next(&mut self, now_us: i64) -> bool {
-        if self.stopping.is_some() {
+        if !self.may_fire() {
             return false;
         }
         let Some(due) = self.schedule.pop_due(now_us) else { return false };
@@ -40,6 +77,8 @@ impl Checker {
         if self.is_idle(&check) {
             return true;
         }
+        let lag_us = now_us.saturating_sub(scheduled_at.as_microsecond());
+        self.cx.stats.lag.note(u64::try_from(lag_us).unwrap_or(0));
         let deadline = self.cx.clock.tick().after(check.timeout().get());
         let fired = Fired {
             run: RunId::derive(&self.cx.settings.bastion, check.id(), scheduled_at),

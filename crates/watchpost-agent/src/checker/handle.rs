@@ -11,7 +11,7 @@ use super::beats::BeatRefused;
 use super::{Change, Checker, CheckerContext, Event, beat_intake, listen, publish};
 use crate::AgentError;
 use crate::abandoned::RoleStop;
-use crate::adhoc::{RunReport, RunRequest};
+use crate::adhoc::{RunOptions, RunReport, RunRequest};
 
 /// What a new set of checks changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct CheckerStatus {
     pub sources: usize,
     /// Those of them that give no targets at present.
     pub sources_degraded: usize,
+    /// Messages that wait to be published.
+    pub unpublished: usize,
 }
 
 /// How many messages may wait for the Checker. Whoever sends one more waits.
@@ -81,7 +83,26 @@ impl CheckerHandle {
     /// # Errors
     /// When the Checker is gone.
     pub async fn run_now(&self, request: RunRequest) -> Result<mpsc::Receiver<RunReport>, AgentError> {
-        self.ask(|results| Event::RunNow(request, results)).await
+        self.run_now_with(request, RunOptions::default()).await
+    }
+
+    /// The same, within bounds of its own.
+    pub(crate) async fn run_now_with(
+        &self,
+        request: RunRequest,
+        options: RunOptions,
+    ) -> Result<mpsc::Receiver<RunReport>, AgentError> {
+        self.ask(|results| Event::RunNow(request, options, results)).await
+    }
+
+    /// Those of `ids` that are checks of the configuration, in that order, and then what they are made of, each once.
+    pub(crate) async fn family(&self, ids: Vec<CheckId>) -> Result<Vec<Arc<Check>>, AgentError> {
+        self.ask(|family| Event::Family(ids, family)).await
+    }
+
+    /// Fires nothing any more, or again.
+    pub(crate) async fn drain(&self, draining: bool) -> Result<(), AgentError> {
+        self.ask(|done| Event::Drain(draining, done)).await
     }
 
     /// A job has reported in.

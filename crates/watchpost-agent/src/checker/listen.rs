@@ -57,7 +57,11 @@ fn read(cx: &CheckerContext, message: &Message) -> Option<Answer> {
     }
     let result = decode::<TaskResult>(&message.payload, format).map_err(|e| refuse(cx, message, &e)).ok()?;
     // What this Checker reported itself comes back to it too, and was settled then.
-    result.runner.is_some().then(|| Answer::Result(Box::new(result)))
+    result.runner.is_some().then(|| {
+        // Copied: what came from the bus may be a small part of what was read from its connection at once.
+        let payload = Box::from(&*message.payload);
+        Answer::Result { result: Box::new(result), payload, format }
+    })
 }
 
 fn refuse(cx: &CheckerContext, message: &Message, error: &watchpost_model::DecodeError) {

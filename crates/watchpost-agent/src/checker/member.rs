@@ -48,7 +48,7 @@ impl Checker {
     }
 
     /// Whether this is how the check is configured now. It may have been replaced or removed while it waited.
-    fn is_in_force(&self, check: &Arc<Check>) -> bool {
+    pub(super) fn is_in_force(&self, check: &Arc<Check>) -> bool {
         self.checks.get(check.id()).is_some_and(|entry| Arc::ptr_eq(&entry.check, check))
     }
 

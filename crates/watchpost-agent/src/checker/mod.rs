@@ -8,8 +8,10 @@ mod beat_intake;
 mod beats;
 mod cancel;
 mod change;
+mod family;
 mod fire;
 mod handle;
+mod last;
 mod listen;
 mod member;
 mod publish;
@@ -37,7 +39,7 @@ use watchpost_probe::Resolver;
 
 use crate::abandoned::RoleStop;
 use crate::actor::Behaviour;
-use crate::adhoc::{RunReport, RunRequest};
+use crate::adhoc::{RunOptions, RunReport, RunRequest};
 use crate::clock::{Alarm, Clock};
 use crate::discovery::{Discovery, Source};
 use crate::helpers::Helpers;
@@ -48,6 +50,7 @@ pub use beats::BeatRefused;
 pub(crate) use change::Change;
 pub(crate) use handle::start;
 pub use handle::{CheckerHandle, CheckerStatus, ChecksChanged};
+pub(crate) use last::Lasts;
 use publish::Outbound;
 pub(crate) use publish::task_headers;
 use request::Request;
@@ -72,6 +75,10 @@ pub(crate) struct CheckerContext {
     pub(crate) discovery: Discovery,
     pub(crate) stats: Arc<Stats>,
     pub(crate) helpers: Helpers,
+    /// The last results of each check.
+    pub(crate) lasts: Arc<Lasts>,
+    /// Held by whoever wants no task to be published for a moment.
+    pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Everything that can happen to the Checker.
@@ -83,7 +90,11 @@ pub(crate) enum Event {
     /// Changes the set of checks.
     Change(Change, oneshot::Sender<ChecksChanged>),
     /// Runs checks once, now.
-    RunNow(RunRequest, oneshot::Sender<mpsc::Receiver<RunReport>>),
+    RunNow(RunRequest, RunOptions, oneshot::Sender<mpsc::Receiver<RunReport>>),
+    /// Which of these checks are there, with everything that they are made of?
+    Family(Vec<CheckId>, oneshot::Sender<Vec<Arc<Check>>>),
+    /// Begins or ends a drain.
+    Drain(bool, oneshot::Sender<()>),
     /// How does it stand?
     Ask(oneshot::Sender<CheckerStatus>),
     /// Answers, several at a time since each event has its price.
@@ -96,6 +107,8 @@ pub(crate) enum Event {
     Resolved { run: RunId, endpoints: Endpoints },
     /// Whoever asked is gone.
     RequesterGone(u64),
+    /// Whoever asked wants no more of it.
+    RequestCancelled(u64),
     /// Begins to stop; `done` hears what could not be brought to an end.
     BeginStop { grace: Duration, done: oneshot::Sender<RoleStop> },
     /// Everything that was to be published has left the process, or could not.
@@ -138,6 +151,8 @@ pub(crate) struct Checker {
     clock_offset_us: i64,
     /// When the log last said that no Runner listens.
     told_no_runner: Option<Tick>,
+    /// Whether it was told to fire nothing.
+    draining: bool,
     stopping: Option<Stopping>,
 }
 
@@ -196,9 +211,16 @@ impl Behaviour for Checker {
             Event::Change(change, changed) => {
                 let _gone = changed.send(self.change_checks(change));
             }
-            Event::RunNow(request, results) => {
-                let receiver = self.begin_request(request);
+            Event::RunNow(request, options, results) => {
+                let receiver = self.begin_request(request, options);
                 let _gone = results.send(receiver);
+            }
+            Event::Family(ids, family) => {
+                let _gone = family.send(self.family(ids));
+            }
+            Event::Drain(draining, done) => {
+                self.drain(draining);
+                let _gone = done.send(());
             }
             Event::Ask(status) => {
                 let (sources, sources_degraded) = self.cx.discovery.count();
@@ -208,6 +230,7 @@ impl Behaviour for Checker {
                     config_generation: self.generation,
                     sources,
                     sources_degraded,
+                    unpublished: self.unpublished(),
                 });
             }
             Event::Answers(answers) => {
@@ -221,6 +244,9 @@ impl Behaviour for Checker {
             Event::Resolved { run, endpoints } => self.resolved(run, endpoints),
             Event::RequesterGone(id) => {
                 self.cancel_request(id, &Ending::new(CancelCause::RequesterGone, requester::GONE));
+            }
+            Event::RequestCancelled(id) => {
+                self.cancel_request(id, &Ending::new(CancelCause::Requested, requester::CANCELLED));
             }
             Event::BeginStop { grace, done } => self.begin_stop(grace, done),
             Event::Flushed(sent) => self.flushed(sent),
@@ -270,6 +296,7 @@ impl Checker {
             last_adhoc_us: 0,
             clock_offset_us,
             told_no_runner: None,
+            draining: false,
             stopping: None,
         }
     }
@@ -278,14 +305,14 @@ impl Checker {
     fn arm(&self) {
         let clock = &self.cx.clock;
         let mut sleep = SLEEP_MAX;
-        if self.stopping.is_none()
+        if self.may_fire()
             && let Some(due_us) = self.schedule.next_due_us()
         {
             let ahead = due_us.saturating_sub(clock.now().as_microsecond());
             sleep = sleep.min(Duration::from_micros(u64::try_from(ahead).unwrap_or(0)));
         }
         let drain_wake = self.stopping.as_ref().and_then(Stopping::next_wake);
-        let news = self.jobs.next_look().filter(|_| self.stopping.is_none());
+        let news = self.jobs.next_look().filter(|_| self.may_fire());
         for tick in [self.ledger.next_expiry(), drain_wake, news].into_iter().flatten() {
             sleep = sleep.min(tick.since(clock.tick()));
         }

@@ -18,8 +18,15 @@ const NOT_TASKS: usize = OUTBOX_MAX / 4;
 /// Something to publish.
 pub(super) enum Outbound {
     Task(Box<Task>),
-    Result(Box<TaskResult>),
-    Verdict(Box<RunVerdict>),
+    /// With `keep` it is one of the last results of its check; a verdict as well.
+    Result {
+        result: Box<TaskResult>,
+        keep: bool,
+    },
+    Verdict {
+        verdict: Box<RunVerdict>,
+        keep: bool,
+    },
     Cancel(CancelTasks),
     /// Asks to be told once everything before it has left the process.
     Flush {
@@ -29,6 +36,11 @@ pub(super) enum Outbound {
 }
 
 impl Checker {
+    /// How many messages wait to be published.
+    pub(super) fn unpublished(&self) -> usize {
+        OUTBOX_MAX - self.outbox.capacity()
+    }
+
     /// Whether the queue to the bus takes another task.
     pub(super) fn has_room_for_tasks(&self) -> bool {
         self.outbox.capacity() > NOT_TASKS
@@ -48,22 +60,32 @@ pub(super) async fn publish_all(
     while let Some(next) = outbound.recv().await {
         match next {
             Outbound::Task(task) => publish_task(&cx, *task, &checker).await,
-            Outbound::Result(result) => {
-                let message = Outgoing::new(cx.subjects.result(&result.check), encode(&*result, Format::MsgPack))
-                    .headers(task_headers(result.task));
+            Outbound::Result { result, keep } => {
+                let payload = encode(&*result, Format::MsgPack);
+                if keep {
+                    let kept = payload.clone().into_boxed_slice();
+                    cx.lasts.note(&result.check, &result.target.endpoint, kept, Format::MsgPack);
+                }
+                let message =
+                    Outgoing::new(cx.subjects.result(&result.check), payload).headers(task_headers(result.task));
                 if let Err(error) = cx.bus.publish(message).await {
                     cx.stats.results_unsent.increment();
+                    cx.stats.troubles.note(cx.clock.now(), "a result was not published", &error);
                     tracing::warn!(task = %result.task, check = %result.check, outcome = %result.outcome, %error, "a result was not published");
                 }
             }
-            Outbound::Verdict(verdict) => {
+            Outbound::Verdict { verdict, keep } => {
+                let payload = encode(&*verdict, Format::MsgPack);
+                if keep {
+                    cx.lasts.note_verdict(&verdict.check, payload.clone().into_boxed_slice(), Format::MsgPack);
+                }
                 let headers = Headers::new()
                     .with(header::MSG_ID, verdict.run.to_string())
                     .with(header::CONTENT_TYPE, Format::MsgPack.content_type());
-                let message = Outgoing::new(cx.subjects.verdict(&verdict.check), encode(&*verdict, Format::MsgPack))
-                    .headers(headers);
+                let message = Outgoing::new(cx.subjects.verdict(&verdict.check), payload).headers(headers);
                 if let Err(error) = cx.bus.publish(message).await {
                     cx.stats.results_unsent.increment();
+                    cx.stats.troubles.note(cx.clock.now(), "a verdict was not published", &error);
                     tracing::warn!(run = %verdict.run, check = %verdict.check, %error, "a verdict was not published");
                 }
             }
@@ -101,6 +123,8 @@ async fn try_publish(cx: &CheckerContext, task: &Task) -> Result<(), Reason> {
     let message = Outgoing::new(cx.subjects.task(task.check_type()), payload)
         .reply_to(cx.subjects.result(&task.check))
         .headers(task_headers(task.task));
+    // Whoever holds this wants no task to be on its way.
+    let _open = cx.gate.lock().await;
     let Err(error) = cx.bus.publish(message).await else {
         cx.stats.tasks_published.increment();
         return Ok(());
@@ -109,6 +133,7 @@ async fn try_publish(cx: &CheckerContext, task: &Task) -> Result<(), Reason> {
         BusError::Unavailable { .. } | BusError::Closed => ReasonCode::BusUnavailable,
         _ => ReasonCode::NotPublished,
     };
+    cx.stats.troubles.note(cx.clock.now(), "a task was not sent", &error);
     Err(Reason::new(code, format!("the task was not sent: {error}")))
 }
 

@@ -13,7 +13,7 @@ use super::Checker;
 use super::requester::{self, GONE};
 use super::run::{Ending, Fired, Node, verdict_of};
 use super::settle::Origin;
-use crate::adhoc::{RUN_TASKS_MAX, RunItem, RunReport, RunRequest};
+use crate::adhoc::{RUN_TASKS_MAX, RunItem, RunOptions, RunReport, RunRequest};
 use crate::clock::timestamp_us;
 
 /// The part of a request's time that is kept back so that outcomes are there when it is over.
@@ -31,6 +31,9 @@ pub(super) struct Request {
     /// item sends at most one result, each run at most one verdict, and each item its end: there is always room.
     pub(super) results: mpsc::Sender<RunReport>,
     pub(super) tasks: usize,
+    /// How many of these are for endpoints, and how many may be.
+    pub(super) endpoints: usize,
+    pub(super) endpoints_max: usize,
     pub(super) ended_by: Option<Ending>,
     /// The first that did not pass, as the others tell it.
     pub(super) first_failure: Option<Arc<str>>,
@@ -54,6 +57,7 @@ impl From<RunItem> for Item {
     fn from(item: RunItem) -> Self {
         let what = match item {
             RunItem::Check(check) => What::Check(Arc::from(check)),
+            RunItem::Configured(check) => What::Check(check),
             RunItem::Invalid { id, given, message } => What::Invalid { id, given, message },
         };
         Self { what, run: None }
@@ -63,13 +67,15 @@ impl From<RunItem> for Item {
 impl Checker {
     /// Runs every item once. The tasks' deadline lies a little before the request's, so that
     /// whoever asked has every outcome by then.
-    pub(super) fn begin_request(&mut self, request: RunRequest) -> mpsc::Receiver<RunReport> {
+    pub(super) fn begin_request(&mut self, request: RunRequest, options: RunOptions) -> mpsc::Receiver<RunReport> {
         let RunRequest { items, limit, policy } = request;
         let (results, receiver) = mpsc::channel(2 * (RUN_TASKS_MAX + items.len()));
         self.requests_seen += 1;
         let id = self.requests_seen;
         let (ended, request_ended) = oneshot::channel();
-        self.cx.helpers.spawn("requester", requester::watch(id, results.clone(), request_ended, self.me.clone()));
+        let RunOptions { endpoints_max, cancelled } = options;
+        let watch = requester::watch(id, results.clone(), request_ended, cancelled, self.me.clone());
+        self.cx.helpers.spawn("requester", watch);
         let now = self.cx.clock.tick();
         // Outcomes of many tasks that end at the same moment take their time to come in.
         let many = REPORT_RESERVE_EACH * u32::try_from(items.len()).unwrap_or(u32::MAX);
@@ -85,6 +91,8 @@ impl Checker {
             group,
             results,
             tasks: 0,
+            endpoints: 0,
+            endpoints_max,
             ended_by: None,
             first_failure: None,
             deadline_max: now.after(work),

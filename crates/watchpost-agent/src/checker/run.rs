@@ -226,12 +226,22 @@ impl Checker {
             Members::Checks(checks) => checks.len(),
         };
         if let Some(request) = fired.request.and_then(|id| self.requests.get_mut(&id)) {
-            if request.tasks + count > RUN_TASKS_MAX {
-                let message =
-                    format!("one request may have {RUN_TASKS_MAX} tasks, and has {} without this check", request.tasks);
-                let reason = Reason::new(ReasonCode::Overloaded, message);
+            let endpoints = if matches!(members, Members::Checks(_)) { 0 } else { count };
+            let too_many = |max, so_far| {
+                let message = format!("this request may have {max} tasks, and has {so_far} without this check");
+                Reason::new(ReasonCode::Overloaded, message)
+            };
+            let reason = if request.tasks + count > RUN_TASKS_MAX {
+                Some(too_many(RUN_TASKS_MAX, request.tasks))
+            } else if request.endpoints + endpoints > request.endpoints_max {
+                Some(too_many(request.endpoints_max, request.endpoints))
+            } else {
+                None
+            };
+            if let Some(reason) = reason {
                 return self.settle_whole_run(&fired, Outcome::Missed, reason);
             }
+            request.endpoints += endpoints;
             request.tasks += count;
         }
         let rules = fired.check.rules();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use watchpost_core::{Expired, Settled, Verdict};
 use watchpost_model::{
-    CheckId, CheckType, Endpoint, ErrorReply, Outcome, PhasesUs, ProbeBody, Reason, ReasonCode, RunId, TargetReport,
-    TaskId, TaskResult, Timestamp, V1,
+    CheckId, CheckType, Endpoint, ErrorReply, Format, Outcome, PhasesUs, ProbeBody, Reason, ReasonCode, RunId,
+    TargetReport, TaskId, TaskResult, Timestamp, V1,
 };
 
 use super::publish::Outbound;
@@ -18,8 +18,8 @@ const TELL_NO_RUNNER_EVERY: Duration = Duration::from_secs(30);
 
 /// What came back for a task.
 pub(crate) enum Answer {
-    /// A Runner's result.
-    Result(Box<TaskResult>),
+    /// A Runner's result, and its bytes as they came.
+    Result { result: Box<TaskResult>, payload: Box<[u8]>, format: Format },
     /// A Runner that could not read the task.
     Refused { task: TaskId, reply: ErrorReply },
     /// The bus could not route a task of this check.
@@ -84,7 +84,7 @@ impl Checker {
     pub(super) fn take_answers(&mut self) {
         while let Some(answer) = self.answers.pop_front() {
             match answer {
-                Answer::Result(result) => self.settle_with(*result),
+                Answer::Result { result, payload, format } => self.settle_with(*result, payload, format),
                 Answer::Refused { task, reply } => {
                     let message = format!("the Runner refused the task: {}", reply.message);
                     self.settle_here(task, Outcome::Missed, Reason::new(ReasonCode::BadTask, message));
@@ -96,11 +96,14 @@ impl Checker {
         }
     }
 
-    fn settle_with(&mut self, result: TaskResult) {
+    fn settle_with(&mut self, result: TaskResult, payload: Box<[u8]>, format: Format) {
         match self.ledger.settle(result.task) {
             Settled::First(pending) => {
                 self.cx.stats.settled(result.outcome);
                 let check = pending.check.clone();
+                if self.is_of_a_check_in_force(pending.run) {
+                    self.cx.lasts.note(&check, &pending.endpoint.name, payload, format);
+                }
                 self.settled(pending, result);
                 // This one was routed, so it may be clear now which of its siblings were not.
                 let unroutable = self.ledger.all_unroutable(&check);
@@ -108,6 +111,11 @@ impl Checker {
             }
             Settled::NotOpen => self.cx.stats.answers_not_open.increment(),
         }
+    }
+
+    /// Whether a run is one of a check as it is configured now.
+    fn is_of_a_check_in_force(&self, run: RunId) -> bool {
+        self.runs.get(&run).is_some_and(|run| self.is_in_force(&run.fired.check))
     }
 
     /// A task has its outcome: whoever asked hears it, and its run goes on or ends.
@@ -172,6 +180,7 @@ impl Checker {
             return;
         }
         self.told_no_runner = Some(now);
+        self.cx.stats.troubles.note(self.cx.clock.now(), "no Runner listens for tasks of a type", &check_type);
         tracing::warn!(
             %check_type,
             bastion = %self.cx.settings.bastion,
@@ -209,23 +218,25 @@ impl Checker {
         let task = TaskId::derive(fired.run, &format!("{} skipped", origin.target.endpoint), 0);
         let mut result = self.result(task, origin, Outcome::Missed, reason);
         result.metrics.insert("slots".into(), skipped as f64);
-        self.publish_result(&result);
+        self.publish_result(&result, true);
     }
 
     /// Reports on what no task was made for.
     pub(super) fn settle_untried(&mut self, origin: Option<Origin>, outcome: Outcome, reason: Reason) {
         let Some(origin) = origin else { return };
         let request = origin.request;
+        let keep = request.is_none() || self.is_of_a_check_in_force(origin.run);
         let task = TaskId::derive(origin.run, &origin.target.endpoint, 0);
         let result = self.result(task, origin, outcome, reason);
-        self.publish_result(&result);
+        self.publish_result(&result, keep);
         self.tell_request(request, result);
     }
 
     fn report_for(&mut self, task: TaskId, pending: Pending, outcome: Outcome, reason: Reason) {
         let origin = Origin::of_task(&pending);
+        let keep = self.is_of_a_check_in_force(pending.run);
         let result = self.result(task, origin, outcome, reason);
-        self.publish_result(&result);
+        self.publish_result(&result, keep);
         self.settled(pending, result);
     }
 
@@ -264,12 +275,13 @@ impl Checker {
         }
     }
 
-    pub(super) fn publish_result(&mut self, result: &TaskResult) {
+    /// With `keep` it is one of the last results of its check.
+    pub(super) fn publish_result(&mut self, result: &TaskResult, keep: bool) {
         self.cx.stats.settled(result.outcome);
         if let (Verdict::Undecided, Some(reason)) = (verdict_of(result.outcome), &result.reason) {
             self.cx.stats.shed(&reason.code);
         }
-        if self.outbox.try_send(Outbound::Result(Box::new(result.clone()))).is_err() {
+        if self.outbox.try_send(Outbound::Result { result: Box::new(result.clone()), keep }).is_err() {
             self.cx.stats.results_unsent.increment();
             tracing::warn!(task = %result.task, check = %result.check, outcome = %result.outcome, "the queue to the bus is full: a result was not published");
         }

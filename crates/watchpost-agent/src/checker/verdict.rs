@@ -52,7 +52,7 @@ impl Checker {
         }
         let (outcome, reason) = run.outcome(verdict);
         let verdict = self.verdict(&run.fired, run.fired.run, counts, outcome, reason);
-        self.send_verdict(run.fired.request, verdict);
+        self.send_verdict(&run.fired, verdict);
     }
 
     /// Of a group none of whose members was begun, under the name `run`.
@@ -61,7 +61,7 @@ impl Checker {
         let total = fired.check.group().map_or(0, <[_]>::len);
         let counts = GroupCounts { total, undecided: total, ..GroupCounts::default() };
         let verdict = self.verdict(fired, run, counts, outcome, Some(reason));
-        self.send_verdict(fired.request, verdict);
+        self.send_verdict(fired, verdict);
     }
 
     fn verdict(
@@ -97,13 +97,14 @@ impl Checker {
         }
     }
 
-    fn send_verdict(&mut self, request: Option<u64>, verdict: RunVerdict) {
+    fn send_verdict(&mut self, fired: &Fired, verdict: RunVerdict) {
         tracing::debug!(check = %verdict.check, run = %verdict.run, outcome = %verdict.outcome, "a run ended");
-        if let Err(error) = self.outbox.try_send(Outbound::Verdict(Box::new(verdict.clone()))) {
+        let keep = self.is_in_force(&fired.check);
+        if let Err(error) = self.outbox.try_send(Outbound::Verdict { verdict: Box::new(verdict.clone()), keep }) {
             self.cx.stats.results_unsent.increment();
             tracing::warn!(%error, "the queue to the bus is full: a verdict was not published");
         }
-        if let Some(id) = request {
+        if let Some(id) = fired.request {
             self.report(id, RunReport::Verdict(Box::new(verdict)));
         }
     }

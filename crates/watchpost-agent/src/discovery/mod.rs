@@ -177,6 +177,7 @@ impl Asker {
                 self.stats.source_failures.increment();
                 let (code, message) = (reason.code.clone(), reason.message.clone());
                 known.send_modify(|known| known.failed(self.clock.now(), reason));
+                self.stats.troubles.note(self.clock.now(), "a source gives no targets", &message);
                 if !was_degraded {
                     let (kept, _) = counts(&known.borrow());
                     tracing::warn!(source, kept, reason = %code, "a source gives no targets: {message}");

@@ -31,8 +31,8 @@ pub(super) enum Event {
     Run(Vec<Job>),
     /// A task ended, and its worker is home.
     Finished(Finished),
-    /// Stop the tasks that it names, those that are here and those that are still to come.
-    Cancel(Arc<CancelTasks>),
+    /// Stop the tasks that it names, those that are here and those that are still to come. Tells how many are here.
+    Cancel(Arc<CancelTasks>, oneshot::Sender<usize>),
     /// Have so many workers.
     Resize(PoolSettings),
     /// Take nothing more, and cancel what waits.
@@ -157,10 +157,18 @@ impl Behaviour for Dispatcher {
                 self.take_arrived();
             }
             Event::Finished(finished) => self.finished(finished),
-            Event::Cancel(cancel) => self.cancel(&cancel),
+            Event::Cancel(cancel, stopped) => {
+                let number = self.cancel(&cancel);
+                // Whoever asked may have given up.
+                let _gone = stopped.send(number);
+            }
             Event::Resize(settings) => self.resize(settings),
             Event::Close => self.decide(Pool::close),
-            Event::CancelAll => self.running.values_mut().for_each(|running| running.stop(shutting_down())),
+            Event::CancelAll => {
+                self.running.values_mut().for_each(|running| {
+                    running.stop(shutting_down());
+                });
+            }
             // Whoever asked may have given up.
             Event::Ask(answer) => drop(answer.send(self.pool.stats())),
             #[cfg(test)]
@@ -235,19 +243,22 @@ impl Dispatcher {
         }
     }
 
-    fn cancel(&mut self, cancel: &CancelTasks) {
+    /// Says how many tasks are stopped that were here.
+    fn cancel(&mut self, cancel: &CancelTasks) -> usize {
+        let mut stopped = 0;
         let reason = Arc::new(Reason::new(cancel.cause.reason_code(), cancel.message.clone()));
         let now = self.cx.clock.tick();
         let of_runs = cancel.runs.iter().filter_map(|run| self.of_run.get(run)).flatten();
         let named: BTreeSet<TaskId> = cancel.tasks.iter().chain(of_runs).copied().collect();
         for task in named {
             if let Some(running) = self.running.get_mut(&task) {
-                running.stop(Reason::clone(&reason));
+                stopped += usize::from(running.stop(Reason::clone(&reason)));
                 self.cancelled.note_told(now, task);
                 continue;
             }
             let mut steps = Vec::new();
             if self.pool.cancel(now, task, &mut steps) {
+                stopped += 1;
                 self.cancelled.note_told(now, task);
             } else {
                 self.cancelled.note_ahead(now, Id::Task(task), &reason);
@@ -265,6 +276,7 @@ impl Dispatcher {
             self.cancelled.note_ahead(now, Id::Run(*run), &reason);
         }
         self.carry_out();
+        stopped
     }
 
     fn resize(&mut self, settings: PoolSettings) {
@@ -277,11 +289,10 @@ impl Dispatcher {
 }
 
 impl Running {
-    fn stop(&mut self, reason: Reason) {
-        if let Some(cancel) = self.cancel.take() {
-            // It may have ended on its own just now: then its outcome is on its way.
-            let _gone = cancel.send(reason);
-        }
+    /// Says whether it is stopped by this: it may have been told before, or have ended on its own just now, and then
+    /// its outcome is on its way.
+    fn stop(&mut self, reason: Reason) -> bool {
+        self.cancel.take().is_some_and(|cancel| cancel.send(reason).is_ok())
     }
 }
 

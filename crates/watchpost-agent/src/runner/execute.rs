@@ -40,6 +40,7 @@ pub(super) async fn execute(cx: Arc<RunnerContext>, message: Execute, home: Addr
         Err(panic) => {
             cx.stats.panics.increment();
             let message = format!("the probe panicked: {}", panic_message(&*panic));
+            cx.stats.troubles.note(cx.clock.now(), "a probe panicked", &panic_message(&*panic));
             (Verdict::error(Reason::new(ReasonCode::Panicked, message)), true)
         }
     };

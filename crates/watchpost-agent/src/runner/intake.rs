@@ -1,22 +1,27 @@
 //! From the bus to the Dispatcher: tasks are read, judged and admitted off the actors' thread.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{Semaphore, oneshot, watch};
-use watchpost_bus::{Headers, Message, Outgoing, Subscription};
+use watchpost_bus::{BusError, Headers, Message, Outgoing, Subscription};
 use watchpost_core::Tick;
 use watchpost_model::{
-    CancelTasks, CheckType, ErrorCode, ErrorReply, Format, ReasonCode, TIMEOUT_MAX, Task, V1, decode, encode, header,
+    CancelTasks, CheckType, ErrorCode, ErrorReply, Format, ReasonCode, Subjects, TIMEOUT_MAX, Task, TasksCancelled, V1,
+    Verb, decode, encode, header,
 };
 
-use super::RunnerContext;
 use super::dispatcher::{Address, Event};
 use super::report;
+use super::{Intakes, RunnerContext};
+use crate::control::{format_of, send_answer};
 
 /// How many messages are read at most before what was accepted goes to the Dispatcher: each message
 /// to an actor has its price, and the first task waits until the last one is read.
 const BATCH_MAX: usize = 32;
+/// How soon it is tried again to come back to the bus.
+const JOIN_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Takes the tasks of one type.
 pub(super) struct Intake {
@@ -25,6 +30,8 @@ pub(super) struct Intake {
     /// Bounds how many tasks of the type are accepted and not yet reported.
     pub(super) permits: Arc<Semaphore>,
     pub(super) dispatcher: Address,
+    /// How many intakes are subscribed.
+    pub(super) listening: Arc<watch::Sender<usize>>,
 }
 
 /// A task that was accepted, on its way to a worker.
@@ -47,8 +54,44 @@ enum Read {
 }
 
 impl Intake {
-    pub(super) async fn take_tasks(self, mut tasks: Subscription, mut stopped: watch::Receiver<bool>) {
-        while let Some(first) = next_until_stopped(&mut tasks, &mut stopped).await {
+    /// Until it is told to stop, or the bus is closed.
+    pub(super) async fn take_tasks(self, tasks: Subscription, mut wanted: watch::Receiver<Intakes>) {
+        let mut tasks = Some(tasks);
+        while let Some(joined) = tasks {
+            let left = self.take_while_wanted(joined, &mut wanted).await;
+            self.listening.send_modify(|listening| *listening -= 1);
+            tasks = if left { self.join_again(&mut wanted).await } else { None };
+        }
+        tracing::debug!(check_type = %self.check_type, "takes no more tasks");
+    }
+
+    /// Waits until tasks are wanted again, and subscribes to them; `None` when it is to end.
+    async fn join_again(&self, wanted: &mut watch::Receiver<Intakes>) -> Option<Subscription> {
+        let subject = self.cx.subjects.task(self.check_type);
+        loop {
+            let now = wanted.wait_for(|wanted| *wanted != Intakes::Rest).await.map_or(Intakes::Stop, |wanted| *wanted);
+            if now == Intakes::Stop {
+                return None;
+            }
+            match self.cx.bus.subscribe(&subject, Some(Subjects::RUNNERS)).await {
+                Ok(tasks) => {
+                    self.listening.send_modify(|listening| *listening += 1);
+                    return Some(tasks);
+                }
+                Err(BusError::Closed) => return None,
+                Err(error) => {
+                    tracing::debug!(subject, %error, "could not come back to the tasks of a type; trying again");
+                    // Told otherwise meanwhile, it looks at once.
+                    let _told = tokio::time::timeout(JOIN_AGAIN_AFTER, wanted.changed()).await;
+                }
+            }
+        }
+    }
+
+    /// Says whether it has left since it was told to; otherwise the bus has ended the subscription.
+    async fn take_while_wanted(&self, mut tasks: Subscription, wanted: &mut watch::Receiver<Intakes>) -> bool {
+        let mut left = false;
+        while let Some(first) = next_while_wanted(&mut tasks, wanted, &mut left).await {
             let (mut jobs, mut refusals) = (Vec::new(), Vec::new());
             let mut sort = |message| match self.read(message) {
                 Read::Accepted(job) => jobs.push(job),
@@ -71,7 +114,7 @@ impl Intake {
                 }
             }
         }
-        tracing::debug!(check_type = %self.check_type, "takes no more tasks");
+        left
     }
 
     fn read(&self, message: Message) -> Read {
@@ -118,29 +161,35 @@ impl Intake {
     }
 }
 
-/// The next message; after the stop, those that had arrived by then. The stop is looked at first,
+/// The next message; once tasks are not wanted any more, those that had arrived by then. That is looked at first,
 /// or a busy subscription would never see it.
-async fn next_until_stopped(messages: &mut Subscription, stopped: &mut watch::Receiver<bool>) -> Option<Message> {
-    tokio::select! {
-        biased;
-        () = told(stopped) => {
-            messages.unsubscribe().await;
-            messages.next().await
+async fn next_while_wanted(
+    messages: &mut Subscription,
+    wanted: &mut watch::Receiver<Intakes>,
+    left: &mut bool,
+) -> Option<Message> {
+    if !*left {
+        tokio::select! {
+            biased;
+            () = told(wanted) => *left = true,
+            next = messages.next() => return next,
         }
-        next = messages.next() => next,
+        messages.unsubscribe().await;
     }
+    messages.next().await
 }
 
-/// Waits for the stop. A Runner that is gone stops its intakes as well.
-async fn told(stopped: &mut watch::Receiver<bool>) {
-    let _gone = stopped.wait_for(|stopped| *stopped).await;
+/// Waits until tasks are not wanted any more. A Runner that is gone wants none.
+async fn told(wanted: &mut watch::Receiver<Intakes>) {
+    let _gone = wanted.wait_for(|wanted| *wanted != Intakes::Take).await;
 }
 
 fn bad_payload(message: String) -> ErrorReply {
     ErrorReply { v: V1, code: ErrorCode::BadPayload, message, field: None }
 }
 
-/// Hands each request to cancel to every Dispatcher, for as long as the Runner is there; each cancels what it holds.
+/// Hands each request to cancel to every Dispatcher, for as long as the Runner is there; each cancels what it holds,
+/// and whoever wants an answer hears how much that was.
 pub(super) async fn take_cancels(
     cx: Arc<RunnerContext>,
     mut cancels: Subscription,
@@ -154,19 +203,39 @@ pub(super) async fn take_cancels(
             _ = &mut gone => None,
         };
         let Some(message) = message else { return };
-        let format = Format::detect(message.headers.get(header::CONTENT_TYPE), &message.payload);
-        let cancel = match decode::<CancelTasks>(&message.payload, format) {
-            Ok(cancel) => Arc::new(cancel),
+        let begun = cx.clock.tick();
+        let format = format_of(&message);
+        let answer = match decode::<CancelTasks>(&message.payload, format) {
+            Ok(cancel) => Ok(cancel_at(&dispatchers, Arc::new(cancel)).await),
             Err(error) => {
                 cx.stats.payloads_refused.increment();
                 tracing::warn!(subject = message.subject, %error, "a request to cancel was dropped");
-                continue;
+                Err(error.to_reply())
             }
         };
-        for dispatcher in &dispatchers {
-            if let Err(error) = dispatcher.send(Event::Cancel(Arc::clone(&cancel))).await {
-                tracing::error!(%error, "the Dispatcher is gone; this is a defect of Watchpost");
-            }
+        let answer =
+            answer.map(|tasks| TasksCancelled { v: V1, runner: cx.settings.runner.clone(), tasks: tasks as u64 });
+        cx.tally.note(Verb::TaskCancel, cx.clock.tick().since(begun), answer.as_ref().err());
+        if let Some(to) = message.reply {
+            let answer = answer.as_ref().map(|told| encode(told, format));
+            send_answer(&*cx.bus, to, format, answer, None).await;
         }
     }
+}
+
+/// How many tasks were stopped.
+async fn cancel_at(dispatchers: &[Address], cancel: Arc<CancelTasks>) -> usize {
+    let mut stopped = Vec::new();
+    for dispatcher in dispatchers {
+        let (answer, told) = oneshot::channel();
+        match dispatcher.send(Event::Cancel(Arc::clone(&cancel), answer)).await {
+            Ok(()) => stopped.push(told),
+            Err(error) => tracing::error!(%error, "the Dispatcher is gone; this is a defect of Watchpost"),
+        }
+    }
+    let mut tasks = 0;
+    for told in stopped {
+        tasks += told.await.unwrap_or(0);
+    }
+    tasks
 }

@@ -9,6 +9,7 @@
 mod admission;
 mod cancelled;
 mod dispatcher;
+mod drain;
 mod execute;
 mod intake;
 mod report;
@@ -27,6 +28,7 @@ use watchpost_probe::ProbeSet;
 
 use crate::AgentError;
 use crate::clock::Clock;
+use crate::control::Tally;
 use crate::helpers::Helpers;
 use crate::settings::{AgentSettings, PoolSettings};
 use crate::stats::Stats;
@@ -46,6 +48,8 @@ pub(crate) struct RunnerContext {
     pub(crate) stats: Arc<Stats>,
     pub(crate) admissions: Arc<Admissions>,
     pub(crate) helpers: Helpers,
+    /// Counts the requests to cancel, which are heard here.
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// How one pool stands.
@@ -78,8 +82,10 @@ impl PoolStatus {
 pub(crate) struct Runner {
     cx: Arc<RunnerContext>,
     pools: Vec<PoolOf>,
-    /// Told `true`, the intakes unsubscribe, hand on what had arrived, and end.
-    stop_intake: watch::Sender<bool>,
+    /// Told not to take tasks, the intakes unsubscribe, and hand on what had arrived.
+    intakes: watch::Sender<Intakes>,
+    /// How many intakes are subscribed.
+    listening: Arc<watch::Sender<usize>>,
     /// Dropped with it, which ends the listener to cancels: those are heard while it drains, too.
     _alive: oneshot::Sender<()>,
 }
@@ -104,7 +110,8 @@ impl Runner {
     /// Starts a Runner for every type that `probes` can check. It is subscribed before it returns.
     pub(crate) async fn start(cx: RunnerContext, probes: &ProbeSet) -> Result<Self, AgentError> {
         let cx = Arc::new(cx);
-        let (stop_intake, stopped) = watch::channel(false);
+        let (intakes, wanted) = watch::channel(Intakes::Take);
+        let listening = Arc::new(watch::Sender::new(0));
         // A pool may grow later: there is room for the reports of the largest.
         let reports_max = |check_type| PoolSettings { size: PoolSettings::SIZE_MAX, ..cx.settings.pool(check_type) };
         let reports_max = probes.iter().map(|(check_type, _)| accepted_max(reports_max(check_type))).sum();
@@ -126,24 +133,28 @@ impl Runner {
                 check_type: *check_type,
                 permits: Arc::clone(permits),
                 dispatcher: dispatcher.clone(),
+                listening: Arc::clone(&listening),
             };
-            cx.helpers.spawn("intake", intake.take_tasks(tasks, stopped.clone()));
+            listening.send_modify(|listening| *listening += 1);
+            cx.helpers.spawn("intake", intake.take_tasks(tasks, wanted.clone()));
         }
         let cancels = subscribe(&cx, cx.subjects.task_cancel(), None).await?;
         let dispatchers = pools.iter().map(|pool| pool.dispatcher.clone()).collect();
         let (alive, gone) = oneshot::channel();
         cx.helpers.spawn("cancels", intake::take_cancels(Arc::clone(&cx), cancels, dispatchers, gone));
-        Ok(Self { cx, pools, stop_intake, _alive: alive })
+        Ok(Self { cx, pools, intakes, listening, _alive: alive })
+    }
+
+    /// How many accepted tasks have no outcome yet, and how many have one that is not sent yet.
+    pub(crate) fn open_and_unsent(&self) -> (usize, usize) {
+        self.cx.admissions.count()
     }
 
     /// How its pools stand.
     pub(crate) async fn pools(&self) -> Result<Vec<PoolStatus>, AgentError> {
-        let gone = || AgentError::ActorGone("Dispatcher");
         let mut all = Vec::new();
         for pool in &self.pools {
-            let (answer, stats) = oneshot::channel();
-            pool.dispatcher.send(Event::Ask(answer)).await.map_err(|_| gone())?;
-            all.push(PoolStatus::new(pool.check_type, stats.await.map_err(|_| gone())?));
+            all.push(pool.status().await?);
         }
         Ok(all)
     }
@@ -159,16 +170,48 @@ impl Runner {
     /// Tasks and workers that are out are left alone.
     pub(crate) async fn resize(&self, pools: &BTreeMap<CheckType, PoolSettings>) -> Result<(), AgentError> {
         for pool in &self.pools {
-            let wanted = pools.get(&pool.check_type).copied().unwrap_or_default();
-            pool.make_room(wanted);
-            // Told also where nothing seems to change: that the last word was heeded is for the pool to know.
-            pool.dispatcher.send(Event::Resize(wanted)).await.map_err(|_| AgentError::ActorGone("Dispatcher"))?;
+            pool.resize(pools.get(&pool.check_type).copied().unwrap_or_default()).await?;
         }
         Ok(())
     }
+
+    /// Gives one pool another size, and says how it stands then; `None` where there is no such pool.
+    pub(crate) async fn resize_one(
+        &self,
+        check_type: CheckType,
+        wanted: PoolSettings,
+    ) -> Result<Option<PoolStatus>, AgentError> {
+        let Some(pool) = self.pools.iter().find(|pool| pool.check_type == check_type) else { return Ok(None) };
+        pool.resize(wanted).await?;
+        Ok(Some(pool.status().await?))
+    }
+}
+
+/// What the intakes are to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Intakes {
+    /// Take tasks.
+    Take,
+    /// Take none until they are told to take some again.
+    Rest,
+    /// End.
+    Stop,
 }
 
 impl PoolOf {
+    async fn resize(&self, wanted: PoolSettings) -> Result<(), AgentError> {
+        self.make_room(wanted);
+        // Told also where nothing seems to change: that the last word was heeded is for the pool to know.
+        self.dispatcher.send(Event::Resize(wanted)).await.map_err(|_| AgentError::ActorGone("Dispatcher"))
+    }
+
+    async fn status(&self) -> Result<PoolStatus, AgentError> {
+        let gone = || AgentError::ActorGone("Dispatcher");
+        let (answer, stats) = oneshot::channel();
+        self.dispatcher.send(Event::Ask(answer)).await.map_err(|_| gone())?;
+        Ok(PoolStatus::new(self.check_type, stats.await.map_err(|_| gone())?))
+    }
+
     /// Makes room for what a pool of that size accepts. The length of the queue is taken at the start alone.
     fn make_room(&self, wanted: PoolSettings) {
         let mut sizing = self.sizing.lock();

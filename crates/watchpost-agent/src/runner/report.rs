@@ -131,6 +131,7 @@ async fn publish(cx: &RunnerContext, report: Report) {
     loop {
         if cx.clock.tick() >= send_by {
             cx.stats.results_late.increment();
+            cx.stats.troubles.note(cx.clock.now(), "a result was not sent in time", &task);
             tracing::warn!(%task, %outcome, "a result was not sent in time: its task counts as lost");
             return admission.given_up();
         }
@@ -139,6 +140,7 @@ async fn publish(cx: &RunnerContext, report: Report) {
             Err(BusError::Unavailable { .. } | BusError::Full { .. }) => tokio::time::sleep(RETRY_EVERY).await,
             Err(error) => {
                 cx.stats.results_unsent.increment();
+                cx.stats.troubles.note(cx.clock.now(), "a result cannot be sent", &error);
                 tracing::error!(%task, %outcome, %error, "a result cannot be sent");
                 return admission.given_up();
             }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use watchpost_core::{Drain, DrainPhase};
 
-use super::Runner;
 use super::dispatcher::Event;
+use super::{Intakes, Runner};
 use crate::AgentError;
 use crate::abandoned::RoleStop;
 
@@ -22,14 +22,14 @@ impl Runner {
         let mut drain = Drain::default();
         drain.begin(clock.tick(), grace);
         self.cx.admissions.stopping();
-        self.stop_intake.send_replace(true);
+        self.intakes.send_replace(Intakes::Stop);
         let mut gone = self.tell_all(|| Event::Close).await;
         let mut flushed = false;
         let mut cancelled = false;
         loop {
             // Invariant: the intakes have ended or hand on only what had arrived before the stop.
             let (open, unsent) = self.cx.admissions.count();
-            let intake_open = self.stop_intake.receiver_count() > 0;
+            let intake_open = self.intakes.receiver_count() > 0;
             let running = open + usize::from(intake_open);
             match drain.advance(clock.tick(), running, unsent == 0 && flushed) {
                 DrainPhase::Cancelling if !cancelled => {
@@ -72,7 +72,7 @@ impl Runner {
         tokio::select! {
             biased;
             () = self.cx.admissions.changed().notified() => {}
-            () = self.stop_intake.closed(), if self.stop_intake.receiver_count() > 0 => {}
+            () = self.intakes.closed(), if self.intakes.receiver_count() > 0 => {}
             () = tokio::time::sleep(due) => {}
         }
     }

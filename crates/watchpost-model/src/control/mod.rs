@@ -14,8 +14,8 @@ pub use checks::{
     ListChecks, PauseCheck, PutCheck, Refusal, RefusalCode, Standing, StoreReport, StoreState,
 };
 pub use process::{
-    AskLast, AskStatus, Drain, Drained, LAST_RESULTS_MAX, LastResults, LogFilter, LogLevelSet, PoolResized, ResizePool,
-    SetLogLevel, TasksCancelled,
+    AskLast, AskStatus, Drain, Drained, HoldTasks, LAST_RESULTS_MAX, LastResults, LogFilter, LogLevelSet, PoolResized,
+    ResizePool, SetLogLevel, TasksCancelled, TasksHeld,
 };
 pub use test::{TestCheck, TestCutOff, TestEnd, TestReport, TestReportKind};
 
@@ -93,6 +93,8 @@ verbs! {
     ResultLast = "result.last": AskLast => LastResults, Checker;
     /// Stops tasks.
     TaskCancel = "task.cancel": crate::CancelTasks => TasksCancelled, Runners;
+    /// Sends no task for a moment, so that a Runner can leave while none is on its way to it.
+    TaskHold = "task.hold": HoldTasks => TasksHeld, Checker;
     /// Changes the size of a worker pool until the process ends or is told otherwise.
     PoolResize = "pool.resize": ResizePool => PoolResized, Runners;
     /// How each process stands.

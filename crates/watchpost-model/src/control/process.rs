@@ -170,6 +170,53 @@ pub struct TasksCancelled {
     pub tasks: u64,
 }
 
+/// Asks a Checker to send no task for a moment. Whatever it has sent before is at the server when it answers.
+///
+/// A Runner asks so before it leaves its queue group, since what the server sends to it at that very moment would be
+/// lost. The answer carries a reply subject: whatever is sent there ends the hold, and so does the end of its time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct HoldTasks {
+    /// The protocol version, 1. May be left out.
+    #[serde(default)]
+    pub v: V1,
+    /// For how long at most, 1 to 2 000 ms; 2 000 if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_ms: Option<u32>,
+}
+
+/// No task is sent now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct TasksHeld {
+    /// The protocol version, 1.
+    pub v: V1,
+    /// For how long at most, in ms.
+    pub for_ms: u32,
+}
+
+impl HoldTasks {
+    /// The longest hold, in ms.
+    pub const FOR_MS_MAX: u32 = 2_000;
+}
+
+impl Message for HoldTasks {
+    const NAME: &'static str = "task.hold";
+    const BYTES_MAX: usize = SMALL;
+
+    fn validate(&self) -> Result<(), Invalid> {
+        match self.for_ms {
+            Some(given) if !(1..=Self::FOR_MS_MAX).contains(&given) => {
+                Err(Invalid::new(format!("field `for_ms` is {given}: expected 1 to {}", Self::FOR_MS_MAX)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Message for TasksHeld {
+    const NAME: &'static str = "answer to a hold";
+    const BYTES_MAX: usize = SMALL;
+}
+
 impl ResizePool {
     /// The largest pool.
     pub const SIZE_MAX: u32 = 10_000;

@@ -123,6 +123,9 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         resolver,
     };
     let agent = Arc::new(Agent::start(settings, plan.roles, deps).await?);
+    if let Some(log) = crate::logging::control() {
+        agent.set_log_control(log);
+    }
     if let Some(console) = console {
         tracing::info!(address = %console.address(), "the console listens");
         tokio::spawn(console.serve(Arc::new(AgentHealth(Arc::clone(&agent)))));
