@@ -428,6 +428,7 @@ fn one_change_costs_the_checker_the_same_among_ten_thousand_checks_as_among_ten(
             }
             times.sort();
             took.push(times[times.len() / 2]);
+            eprintln!("one change among {count} checks: {:?}", times[times.len() / 2]);
         }
         // In proportion it would be a thousand times as much.
         assert!(took[1] < took[0] * 10 + Duration::from_millis(1), "{took:?}");
