@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use watchpost_bus::{BusError, KeyValue, KvEntry, KvError, KvIdentity, KvUpdate, KvWatch};
 
 use super::book::{BYTES_MAX, CHECKS_MAX};
-use super::entry::Key;
+use super::entry::{Entry, Key};
 
 /// How long changes are gathered that come together.
 const GATHER: Duration = Duration::from_millis(20);
@@ -22,9 +21,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How soon it is tried again after something failed; doubled each time in a row.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(4);
-
-/// One entry of the bucket: its revision, and its value unless it was deleted.
-pub(super) type Entry = (u64, Option<Bytes>);
 
 /// What is heard of the bucket.
 #[derive(Debug)]
@@ -39,11 +35,11 @@ pub(super) enum Fed {
     Failed(KvError),
 }
 
-/// Tells `to` of the keys that match `filters`, until nobody listens any more.
-pub(super) async fn follow(kv: Arc<dyn KeyValue>, filters: Vec<String>, to: mpsc::Sender<Fed>) {
+/// Tells `to` of the keys of `bucket` that match `filters`, until nobody listens any more.
+pub(super) async fn follow(kv: Arc<dyn KeyValue>, bucket: String, filters: Vec<String>, to: mpsc::Sender<Fed>) {
     let mut failures = 0;
     while !to.is_closed() {
-        match session(&*kv, &filters, &to, &mut failures).await {
+        match session(&*kv, &bucket, &filters, &to, &mut failures).await {
             Ok(()) => {}
             Err(error) => {
                 if to.send(Fed::Failed(error)).await.is_err() {
@@ -60,6 +56,7 @@ pub(super) async fn follow(kv: Arc<dyn KeyValue>, filters: Vec<String>, to: mpsc
 /// Returns without an error when it is time to begin anew, or nobody listens any more.
 async fn session(
     kv: &dyn KeyValue,
+    bucket: &str,
     filters: &[String],
     to: &mpsc::Sender<Fed>,
     failures: &mut u32,
@@ -70,7 +67,7 @@ async fn session(
     }
     let identity = kv.identity().await?;
     let mut watch = kv.watch(filters).await?;
-    let entries = read_all(&mut watch).await?;
+    let entries = read_all(&mut watch, bucket).await?;
     if to.send(Fed::Snapshot { identity, entries }).await.is_err() {
         return Ok(());
     }
@@ -113,7 +110,7 @@ fn add(changes: &mut Vec<(Key, Entry)>, update: Option<Result<KvUpdate, KvError>
     None
 }
 
-async fn read_all(watch: &mut KvWatch) -> Result<BTreeMap<Key, Entry>, KvError> {
+async fn read_all(watch: &mut KvWatch, bucket: &str) -> Result<BTreeMap<Key, Entry>, KvError> {
     let mut entries = BTreeMap::new();
     let (mut bytes, mut others) = (0, 0_u64);
     loop {
@@ -132,7 +129,7 @@ async fn read_all(watch: &mut KvWatch) -> Result<BTreeMap<Key, Entry>, KvError> 
                         4 * CHECKS_MAX,
                         (2 * BYTES_MAX) >> 20
                     );
-                    return Err(KvError::Failed { bucket: "of checks".to_owned(), what: "be read".to_owned(), detail });
+                    return Err(KvError::Failed { bucket: bucket.to_owned(), what: "be read".to_owned(), detail });
                 }
             }
             Some(Ok(KvUpdate::Current)) => break,

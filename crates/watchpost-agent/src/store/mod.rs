@@ -21,7 +21,7 @@ mod keeper;
 mod task;
 mod views;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -117,16 +117,16 @@ pub(crate) async fn start(cx: StoreContext, store: StoreSettings) -> Result<Stor
         keeper: Keeper::new(disk),
         state: if kv.is_some() { StoreState::Starting } else { StoreState::Off },
         message: None,
-        spared: HashSet::new(),
+        written: HashMap::new(),
     };
     let changed = store.begin().await?;
     let counts = store.book.counts();
     tracing::info!(
         bastion = %settings.bastion, %changed, stored = counts.running, orphaned = counts.orphaned, "checks loaded"
     );
-    if let Some(kv) = &kv {
+    if let (Some(kv), Some(bucket)) = (&kv, bucket) {
         let filters = ranked.iter().map(|group| format!("{group}.*")).collect();
-        helpers.spawn("follow the store", follow::follow(Arc::clone(kv), filters, feed));
+        helpers.spawn("follow the store", follow::follow(Arc::clone(kv), bucket, filters, feed));
     }
     helpers.spawn("store", store.run(asked, fed));
     Ok(StoreHandle::new(asks, kv, own, ranked))

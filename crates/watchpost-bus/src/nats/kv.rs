@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Shared;
-use super::jetstream::{NAME_IN_USE, NO_MESSAGE, WRONG_LAST_SEQUENCE};
+use super::jetstream::{Doing, NAME_IN_USE, NO_MESSAGE, WRONG_LAST_SEQUENCE};
 use super::kv_watch::Follower;
 use super::link::Link;
 use crate::kv::{validate_bucket, validate_filter, validate_key};
@@ -72,26 +72,18 @@ impl NatsKeyValue {
         format!("$KV.{}.", self.bucket)
     }
 
-    pub(super) fn failed(&self, what: &str, detail: impl Into<String>) -> KvError {
-        KvError::Failed { bucket: self.bucket.clone(), what: what.to_owned(), detail: detail.into() }
-    }
-
     pub(super) fn no_bucket(&self) -> KvError {
         KvError::NoBucket { bucket: self.bucket.clone() }
     }
 
     pub(super) async fn info(&self, link: &Link) -> Result<KvIdentity, KvError> {
-        const WHAT: &str = "look at";
+        const DOING: Doing = Doing::Look;
         let subject = format!("$JS.API.STREAM.INFO.{}", self.stream());
         let info: StreamInfo = self
-            .call(link, WHAT, subject, serde_json::Value::Null)
+            .call(link, DOING, subject, serde_json::Value::Null)
             .await?
-            .map_err(|code| self.unexpected(WHAT, code))?;
+            .map_err(|code| self.unexpected(DOING, code))?;
         Ok(KvIdentity { created_us: info.created.as_microsecond(), revision: info.state.last_seq })
-    }
-
-    pub(super) fn unexpected(&self, what: &str, code: u32) -> KvError {
-        self.failed(what, format!("the server answered with the error {code} of JetStream"))
     }
 
     async fn make(&self, limits: KvLimits) -> Result<KvIdentity, KvError> {
@@ -100,7 +92,7 @@ impl NatsKeyValue {
             Err(KvError::NoBucket { .. }) => {}
             found => return found,
         }
-        const WHAT: &str = "make";
+        const DOING: Doing = Doing::Make;
         let config = json!({
             "name": self.stream(),
             "subjects": [format!("{}>", self.prefix())],
@@ -120,11 +112,11 @@ impl NatsKeyValue {
             "allow_direct": true,
         });
         let subject = format!("$JS.API.STREAM.CREATE.{}", self.stream());
-        match self.call::<StreamInfo>(&link, WHAT, subject, config).await? {
+        match self.call::<StreamInfo>(&link, DOING, subject, config).await? {
             Ok(info) => Ok(KvIdentity { created_us: info.created.as_microsecond(), revision: info.state.last_seq }),
             // Somebody else was first.
             Err(NAME_IN_USE) => self.info(&link).await,
-            Err(code) => Err(self.unexpected(WHAT, code)),
+            Err(code) => Err(self.unexpected(DOING, code)),
         }
     }
 
@@ -134,19 +126,19 @@ impl NatsKeyValue {
     }
 
     async fn read_entry(&self, key: &str) -> Result<Option<KvEntry>, KvError> {
-        const WHAT: &str = "read from";
+        const DOING: Doing = Doing::Read;
         validate_key(key)?;
         let link = self.link()?;
         let subject = format!("$JS.API.STREAM.MSG.GET.{}", self.stream());
         let question = json!({ "last_by_subj": format!("{}{key}", self.prefix()) });
-        let stored: Stored = match self.call(&link, WHAT, subject, question).await? {
+        let stored: Stored = match self.call(&link, DOING, subject, question).await? {
             Ok(stored) => stored,
             Err(NO_MESSAGE) => return Ok(None),
-            Err(code) => return Err(self.unexpected(WHAT, code)),
+            Err(code) => return Err(self.unexpected(DOING, code)),
         };
         let StoredMessage { seq, hdrs, data } = stored.message;
         let decoded = |text: String| {
-            BASE64.decode(text.as_bytes()).map_err(|e| self.failed(WHAT, format!("an entry cannot be read: {e}")))
+            BASE64.decode(text.as_bytes()).map_err(|e| self.failed(DOING, format!("an entry cannot be read: {e}")))
         };
         let headers = decoded(hdrs)?;
         let value = if is_deletion_in(&headers) { None } else { Some(Bytes::from(decoded(data)?)) };
@@ -156,20 +148,20 @@ impl NatsKeyValue {
     /// Writes an entry or, without a value, a deletion.
     async fn write(&self, key: &str, value: Option<Bytes>, expected: Option<u64>) -> Result<u64, KvError> {
         validate_key(key)?;
-        let what = if value.is_some() { "write to" } else { "delete from" };
+        let doing = if value.is_some() { Doing::Write } else { Doing::Delete };
         match expected {
             // A deletion counts as nothing, and has a revision all the same.
-            Some(0) => match self.publish(key, value.clone(), Some(0), what).await? {
+            Some(0) => match self.publish(key, value.clone(), Some(0), doing).await? {
                 Some(revision) => Ok(revision),
                 None => match self.read_entry(key).await? {
                     Some(KvEntry { revision, value: None, .. }) => {
-                        self.publish(key, value, Some(revision), what).await?.ok_or_else(|| conflict(key, 0))
+                        self.publish(key, value, Some(revision), doing).await?.ok_or_else(|| conflict(key, 0))
                     }
                     _ => Err(conflict(key, 0)),
                 },
             },
             expected => self
-                .publish(key, value, expected, what)
+                .publish(key, value, expected, doing)
                 .await?
                 .ok_or_else(|| conflict(key, expected.unwrap_or_default())),
         }
@@ -181,7 +173,7 @@ impl NatsKeyValue {
         key: &str,
         value: Option<Bytes>,
         expected: Option<u64>,
-        what: &str,
+        doing: Doing,
     ) -> Result<Option<u64>, KvError> {
         let link = self.link()?;
         let mut headers = HeaderMap::new();
@@ -192,15 +184,15 @@ impl NatsKeyValue {
             headers.insert("KV-Operation", "DEL");
         }
         let subject = format!("{}{key}", self.prefix());
-        let Some(answer) = self.ask(&link, what, subject, headers, value.unwrap_or_default()).await? else {
+        let Some(answer) = self.ask(&link, doing, subject, headers, value.unwrap_or_default()).await? else {
             // Nobody keeps what is written: either the bucket is missing or all of JetStream.
             self.info(&link).await?;
             return Err(self.shared.unavailable().into());
         };
-        match self.read::<Ack>(what, &answer.payload) {
+        match self.read::<Ack>(doing, &answer.payload) {
             Ok(Ok(ack)) => Ok(Some(ack.seq)),
             Ok(Err(WRONG_LAST_SEQUENCE)) => Ok(None),
-            Ok(Err(code)) => Err(self.unexpected(what, code)),
+            Ok(Err(code)) => Err(self.unexpected(doing, code)),
             Err(KvError::Full { bucket, detail, .. }) => Err(KvError::Full { bucket, key: key.to_owned(), detail }),
             Err(error) => Err(error),
         }
