@@ -225,8 +225,8 @@ impl Script {
     }
 }
 
-/// Whether a frame with headers is among what a client said.
-fn begins_a_stream(heard: &[u8]) -> bool {
+/// Whether a frame with headers is among what a client said: only then may a server answer on its stream.
+pub fn begins_a_stream(heard: &[u8]) -> bool {
     let Some(mut rest) = heard.strip_prefix(PREFACE) else { return false };
     while let [a, b, c, kind, ..] = rest {
         let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
-use watchpost_model::{Outcome, TaskId};
+use watchpost_model::{Outcome, Reason, ReasonCode, TaskId};
 use watchpost_tests::http_fixture::HttpFixture;
 use watchpost_tests::nats_server::NatsServer;
 use watchpost_tests::observer::Observer;
@@ -82,8 +82,11 @@ async fn o2_stop_of_a_bastion_in_mid_check_settles_every_task() {
     rig.until_in_mid_check().await;
     assert_eq!(bastion.stop().await, 0, "{}", bastion.stderr());
     rig.assert_all_accounted_for(&[]).await;
-    // What ran was given the time to end by itself.
-    assert!(rig.observer.results().iter().all(|result| result.outcome.speaks_of_target()));
+    // What ran was given the time to end by itself. (A machine that is too busy may have cancelled some for other reasons.)
+    let results = rig.observer.results();
+    let is_cut_off = |reason: &Reason| reason.code == ReasonCode::ShuttingDown;
+    let cut_off: Vec<_> = results.iter().filter(|result| result.reason.as_ref().is_some_and(is_cut_off)).collect();
+    assert!(cut_off.is_empty(), "{cut_off:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -44,9 +44,9 @@ fn only(what: &str, permitted: &[&str]) {
 }
 
 #[test]
-fn expressions_model_and_core_know_no_runtime_actors_or_bus() {
+fn expressions_model_core_and_import_know_no_runtime_actors_or_bus() {
     let dependencies = dependencies();
-    for pure in ["watchpost-expr", "watchpost-model", "watchpost-core"] {
+    for pure in ["watchpost-expr", "watchpost-model", "watchpost-core", "watchpost-import"] {
         for runtime in ["tokio", "actix", "actix-rt", "async-nats", "hyper", "futures-util", "tracing"] {
             assert!(!dependencies[pure].contains(runtime), "{pure} depends on {runtime}");
         }
@@ -70,10 +70,21 @@ fn dependencies_between_our_crates_point_inward() {
         ("watchpost-model", &["watchpost-expr"]),
         ("watchpost-core", &["watchpost-model"]),
         ("watchpost-bus", &["watchpost-model"]),
+        ("watchpost-import", &["watchpost-model"]),
         ("watchpost-probe", &["watchpost-model", "watchpost-expr"]),
         ("watchpost-agent", &["watchpost-model", "watchpost-core", "watchpost-bus", "watchpost-probe"]),
         ("watchpost-console", &["watchpost-model", "watchpost-agent"]),
-        ("watchpost", &["watchpost-model", "watchpost-agent", "watchpost-bus", "watchpost-probe", "watchpost-console"]),
+        (
+            "watchpost",
+            &[
+                "watchpost-model",
+                "watchpost-agent",
+                "watchpost-bus",
+                "watchpost-probe",
+                "watchpost-console",
+                "watchpost-import",
+            ],
+        ),
     ]);
     for (name, dependencies) in dependencies() {
         if name == "watchpost-tests" {

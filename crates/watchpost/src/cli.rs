@@ -192,6 +192,38 @@ pub enum ConfigCommand {
     },
     /// Print the JSON Schema of configuration files
     Schema,
+    /// Translate the configuration of another monitor into checks
+    ///
+    /// Reads modules of Prometheus' blackbox_exporter together with Prometheus' scrape configurations, configurations of
+    /// Gatus, and backups of uptime-kuma. The checks go to stdout, as a file that `up -c` takes. What could not be
+    /// translated goes to stderr, with where it stands and what to do about it. Exit codes: 0 everything was translated, 1
+    /// something was not, or means something else now, 2 a file could not be read.
+    Import(ImportArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The files; `-` for standard input. Modules and the scrape configurations that use them belong together
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Whose configuration it is: blackbox, prometheus, gatus or uptime-kuma [default: as its content tells]
+    #[arg(long, value_name = "FORMAT")]
+    pub from: Option<watchpost_import::Format>,
+    /// How to print the checks
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: FileFormat,
+    /// Begin the file with what could not be translated, as comments (YAML only)
+    #[arg(long)]
+    pub notes: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum FileFormat {
+    /// For people
+    #[default]
+    Yaml,
+    /// For programs
+    Json,
 }
 
 /// Where the console listens.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -62,6 +62,7 @@ fn help_reads_well() {
         ("help_up", &["up", "--help"]),
         ("help_bastion", &["bastion", "--help"]),
         ("help_config", &["config", "--help"]),
+        ("help_config_import", &["config", "import", "--help"]),
     ] {
         let ran = watchpost(args);
         assert_eq!(ran.code, Some(0));
@@ -251,4 +252,126 @@ fn the_schema_and_the_completions_are_printed() {
     assert_eq!(schema["$defs"]["GroupSettings"]["properties"]["checks"]["uniqueItems"], true);
     assert!(watchpost(&["completions", "bash"]).stdout.contains("watchpost"));
     assert!(watchpost(&["man"]).stdout.contains(".TH"));
+}
+
+/// Answers each request on a port of its own with `status` and `body`, until the test ends.
+fn http_server(status: &'static str, body: &'static str) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                match stream.read(&mut byte) {
+                    Ok(1) => head.push(byte[0]),
+                    _ => break,
+                }
+            }
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+            // A peer that is gone is that peer's affair.
+            stream.write_all(answer.as_bytes()).ok();
+        }
+    });
+    address
+}
+
+/// The outcome of each check of a file, by its id.
+fn outcomes(file: &str) -> std::collections::BTreeMap<String, String> {
+    let ran = watchpost(&["check", "-c", file, "-o", "ndjson", "--timeout", "60s"]);
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let line = |line: &str| -> serde_json::Value { serde_json::from_str(line).unwrap() };
+    ran.stdout.lines().map(line).map(|result| (text(&result["check"]), text(&result["outcome"]))).collect()
+}
+
+#[test]
+fn what_is_imported_is_valid_and_checks_what_the_other_monitor_checked() {
+    let up = http_server("200 OK", r#"{"status": "UP", "items": [{"id": 7}]}"#);
+    let down = http_server("503 Service Unavailable", "{}");
+    let closed = closed_port();
+    let gatus = format!(
+        "endpoints:\n\
+         - {{name: up, url: 'http://{up}/', conditions: ['[STATUS] == 200', '[BODY].status == UP', '[BODY].items[0].id == 7', 'len([BODY].items) > 0']}}\n\
+         - {{name: body, url: 'http://{up}/', conditions: ['[STATUS] == 200', '[BODY].status == DOWN']}}\n\
+         - {{name: status, url: 'http://{down}/', conditions: ['[STATUS] < 300']}}\n\
+         - {{name: any-status, url: 'http://{down}/', conditions: ['[RESPONSE_TIME] < 60000']}}\n\
+         - {{name: port, url: 'tcp://{up}', conditions: ['[CONNECTED] == true']}}\n"
+    );
+    let modules = "modules:\n  ok: {prober: http, http: {fail_if_body_json_not_matches_cel: 'body.status == \"UP\"'}}\n  \
+                   connect: {prober: tcp}\n";
+    let rules = "relabel_configs: [{source_labels: [__address__], target_label: __param_target}, {source_labels: [__param_target], target_label: instance}]";
+    let jobs = format!(
+        "scrape_configs:\n\
+         - {{job_name: web, metrics_path: /probe, params: {{module: [ok]}}, static_configs: [{{targets: ['http://{up}/a', 'http://{up}/b']}}], {rules}}}\n\
+         - {{job_name: broken, metrics_path: /probe, params: {{module: [ok]}}, static_configs: [{{targets: ['http://{down}/']}}], {rules}}}\n\
+         - {{job_name: db, metrics_path: /probe, params: {{module: [connect]}}, static_configs: [{{targets: ['127.0.0.1:{closed}']}}], {rules}}}\n"
+    );
+    let kuma = format!(
+        r#"{{"monitorList": [
+            {{"id": 1, "name": "up", "type": "keyword", "url": "http://{up}/", "keyword": "UP", "interval": 60}},
+            {{"id": 2, "name": "not there", "type": "keyword", "url": "http://{up}/", "keyword": "absent", "interval": 60}},
+            {{"id": 3, "name": "port", "type": "port", "hostname": "127.0.0.1", "port": {closed}, "interval": 60}}]}}"#
+    );
+    let gatus = Scratch::new("gatus", &gatus);
+    let (modules, jobs) = (Scratch::new("modules", modules), Scratch::new("jobs", &jobs));
+    let kuma = Scratch::new("kuma", &kuma);
+    for (name, files, expected) in [
+        (
+            "from-gatus",
+            &[gatus.path()][..],
+            &[("any-status", "pass"), ("body", "fail"), ("port", "pass"), ("status", "fail"), ("up", "pass")][..],
+        ),
+        (
+            "from-prometheus",
+            &[modules.path(), jobs.path()],
+            &[("broken_ok", "fail"), ("db_connect", "error"), ("web_ok", "pass")],
+        ),
+        ("from-kuma", &[kuma.path()], &[("not-there", "fail"), ("port", "error"), ("up", "pass")]),
+    ] {
+        let args: Vec<&str> = ["config", "import"].iter().chain(files).copied().collect();
+        let imported = watchpost(&args);
+        assert_eq!((imported.code, imported.stderr.as_str()), (Some(0), ""), "{name}");
+        let file = Scratch::new(name, &imported.stdout);
+        let valid = watchpost(&["config", "validate", file.path()]);
+        assert_eq!(valid.code, Some(0), "{name}: {}", valid.stderr);
+        let expected = expected.iter().map(|(id, outcome)| ((*id).to_owned(), (*outcome).to_owned())).collect();
+        assert_eq!(outcomes(file.path()), expected, "{name}: {}", imported.stdout);
+    }
+}
+
+#[test]
+fn an_import_says_what_it_left_and_what_it_could_not_read() {
+    let gatus = Scratch::new(
+        "left",
+        "alerting: {slack: {}}\nendpoints:\n- {name: a, url: 'tcp://a:1', body: '${WORD}', conditions: []}\n\
+         ui: {title: x}\n",
+    );
+    let yaml = watchpost(&["config", "import", gatus.path(), "--notes"]);
+    assert_eq!(yaml.code, Some(1));
+    assert!(yaml.stdout.starts_with("# not translated: ") && yaml.stdout.contains("send: ${WORD}"), "{}", yaml.stdout);
+    insta::assert_snapshot!("import_notes", yaml.stderr.replace(gatus.path(), "gatus.yaml"));
+    let json = watchpost(&["config", "import", gatus.path(), "-o", "json"]);
+    let read: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(read["checks"][0]["id"], "a");
+    assert!(json.stderr.contains("in JSON, `${NAME}` is not read"), "{}", json.stderr);
+
+    let broken = Scratch::new("broken", "endpoints: [\n");
+    let unclear = Scratch::new("unclear", "a: 1\n");
+    for (args, told) in [
+        (&["config", "import", broken.path()][..], "broken.yaml:"),
+        (&["config", "import", unclear.path()], "it is not clear whose configuration this is"),
+        (&["config", "import", gatus.path(), "--from", "uptime-kuma"], "this is not a configuration of uptime-kuma"),
+        (&["config", "import", gatus.path(), "--from", "nagios"], "there is no format `nagios`"),
+        (&["config", "import", "/nonexistent"], "/nonexistent: cannot be read"),
+        (&["config", "import", gatus.path(), "-o", "json", "--notes"], "expected -o yaml"),
+        (&["config", "import"], "FILE"),
+    ] {
+        let ran = watchpost(args);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{args:?}");
+        assert!(ran.stderr.contains(told), "{args:?}: {}", ran.stderr);
+    }
 }

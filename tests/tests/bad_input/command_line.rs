@@ -20,7 +20,7 @@ const CONFIGS: [(&str, &[&str]); 14] = [
     ("pools: {http: {size: 0}}\n", &["watchpost.yaml:1:22: ", ".size`", "expected 1 to 10000"]),
     (
         "checks:\n- {id: a, tcp: {address: 'a:1'}}\n- {id: a, tcp: {address: 'a:2'}}\n",
-        &["watchpost.yaml:3:3: ", "`checks[1].id`", "`a` is there already, in line 2", "must differ"],
+        &["watchpost.yaml:3:8: ", "`checks[1].id`", "`a` is there already, in line 2", "must differ"],
     ),
     ("checks:\n- id: a\n  tcp: {address: ${WATCHPOST_NOT_SET}:1}\n", &["watchpost.yaml:3:", "WATCHPOST_NOT_SET"]),
     (
@@ -29,25 +29,26 @@ const CONFIGS: [(&str, &[&str]); 14] = [
     ),
     (
         "checks:\n- id: shop\n  group: {checks: [web]}\n- id: web\n  group: {checks: [shop]}\n",
-        &["watchpost.yaml:4:3: ", "the group contains itself (shop → web → shop)", "without a circle"],
+        &["watchpost.yaml:5:20: ", "the group contains itself (shop → web → shop)", "without a circle"],
     ),
     (
         "checks:\n- {id: web, tcp: {address: 'a:1'}}\n- id: shop\n  group: {checks: [web, wep]}\n",
-        &["watchpost.yaml:3:3: ", "names `wep`, which is not among the checks", "did you mean `web`?"],
+        &["watchpost.yaml:4:25: ", "names `wep`, which is not among the checks", "did you mean `web`?"],
     ),
     (
         "checks:\n- {id: a, tcp: {address: 'a:1'}}\n- id: b\n  group: {checks: [a]}\n  verdict: {quorum: 2}\n",
-        &["watchpost.yaml:3:3: ", "`b`", "wants 2", "there are 1: it could never pass"],
+        &["watchpost.yaml:5:12: ", "`b`", "wants 2", "there are 1: it could never pass"],
     ),
     (
         "checks:\n- id: a\n  tcp: {address: 'a:1'}\n  addresses: [10.0.0.1, 10.0.0.2]\n  verdict: {quorum: 3}\n",
-        &["watchpost.yaml:2:3: ", "`a`", "wants 3", "there are 2: it could never pass"],
+        &["watchpost.yaml:5:12: ", "`a`", "wants 3", "there are 2: it could never pass"],
     ),
     ("", &["watchpost.yaml: is empty: expected at least `checks:`"]),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_configuration_is_told_with_place_key_and_expectation() {
+    let mut wrong = Vec::new();
     for (config, parts) in CONFIGS {
         let file = |command: &str| Launch::new(command).file(Launch::CONFIG, config);
         let validate = file("config").args(&["validate", Launch::CONFIG]);
@@ -57,12 +58,12 @@ async fn a_bad_configuration_is_told_with_place_key_and_expectation() {
             let mut watchpost = launch.start();
             assert_eq!(watchpost.ended(SOON).await, 2, "{config}: {}", watchpost.stderr());
             let told = watchpost.stderr();
-            for part in parts {
-                assert!(told.contains(part), "{config}\n→ {told}\nlacks {part}");
-            }
+            let lacking = parts.iter().filter(|part| !told.contains(**part));
+            wrong.extend(lacking.map(|part| format!("{config}\n→ {told}\nlacks {part}")));
             assert_eq!(watchpost.stdout(), "");
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, crypto};
 use watchpost_tests::http_fixture::{HttpFixture, Transport};
+use watchpost_tests::http2_fixture::begins_a_stream;
 use watchpost_tests::tcp_fixture::{Behaviour, Counts, FullListener, Server as TcpServer};
 use watchpost_tests::tls_fixture::{Authority, Certificate, TlsFixture};
 
@@ -29,6 +30,8 @@ const DRIP_EVERY: Duration = Duration::from_millis(20);
 pub enum Step {
     /// Reads until an empty line, as the head of a request has at its end.
     Hear,
+    /// Reads until a client of HTTP/2 has begun a request.
+    HearHttp2,
     /// Reads once, whatever comes.
     HearSome,
     /// Says this. Words in braces are filled in where it is text.
@@ -253,6 +256,14 @@ async fn follow(steps: Arc<[Step]>, mut stream: impl Transport) {
 async fn take(step: &Step, stream: &mut impl Transport) -> io::Result<bool> {
     match step {
         Step::Hear => hear(stream).await?,
+        Step::HearHttp2 => {
+            let mut heard = Vec::new();
+            while !begins_a_stream(&heard) {
+                if stream.read_buf(&mut heard).await? == 0 {
+                    return Ok(false);
+                }
+            }
+        }
         Step::HearSome => drop(stream.read(&mut [0; 16 * 1024]).await?),
         Step::Say(bytes) => {
             stream.write_all(bytes).await?;

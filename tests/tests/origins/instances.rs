@@ -73,9 +73,20 @@ async fn each_response_comes_from_its_own_instance(
     let mut checker =
         Launch::new("checker").config(&checks).args(&["--bus", &nats.url(), "--grace", "60s"]).start_ready().await;
 
+    let complete_runs = || {
+        let complete =
+            |results: &[std::sync::Arc<TaskResult>]| results.iter().all(|result| result.outcome == Outcome::Pass);
+        observer
+            .results_by_run()
+            .values()
+            .filter(|results| results.len() == NAMES.len())
+            .filter(|results| complete(results))
+            .count()
+    };
     let waiting_max = pool_stays_whole(&runner, async {
-        until("enough runs", LIMIT, || (observer.results().len() >= (RUNS + RUNS / 10) * NAMES.len()).then_some(()))
-            .await;
+        // A machine that is busy with other things takes more runs to complete as many.
+        let enough = || observer.results().len() >= RUNS * NAMES.len() && complete_runs() >= RUNS;
+        until("enough runs", LIMIT, || enough().then_some(())).await;
         // The Checker first: what it has sent is still run.
         assert_eq!(checker.stop().await, 0, "{}", checker.stderr());
     })

@@ -71,26 +71,30 @@ async fn ten_thousand_checks_come_into_force_at_once() {
         let puts = (0..100).map(|n| rig.put_rarely(chunk * 100 + n));
         join_all(puts).await;
     }
+    let mut events = rig.events().await;
     let begun = Instant::now();
     let mut bastion = rig.launch("", &[]).start_ready().await;
     let followed = bastion.until_logged(FOLLOWED).await;
     let took = begun.elapsed();
     assert_eq!(followed["checks"], CHECKS, "{followed}");
-    // One more among them.
-    let mut events = rig.events().await;
-    let begun = Instant::now();
-    rig.put("site.one-more", rig.check("one-more")).await;
-    let event = loop {
+    let mut told = HashSet::new();
+    while told.len() < CHECKS {
         let event = events.next().await;
-        if event.check.as_str() == "one-more" {
-            break event;
-        }
-    };
-    let one_more = begun.elapsed();
-    assert_eq!(event.kind, CheckEventKind::CheckApplied);
+        assert_eq!(event.kind, CheckEventKind::CheckApplied);
+        told.insert(event.check);
+    }
+    // One more among them.
+    let mut times = Vec::new();
+    for n in 0..5 {
+        let begun = Instant::now();
+        rig.put(&format!("site.more-{n}"), rig.check(&format!("more-{n}"))).await;
+        events.until(CheckEventKind::CheckApplied, &format!("more-{n}")).await;
+        times.push(begun.elapsed());
+    }
+    let one_more = *times.iter().min().unwrap();
     let kib = bastion.resident_kib();
     eprintln!("{CHECKS} checks in force {took:?} after the start, one more after {one_more:?}; {kib} KiB");
-    assert!(kib < MEMORY_MAX_KIB, "{kib} KiB");
+    assert!(one_more < Duration::from_secs(1) && kib < MEMORY_MAX_KIB, "{times:?} {kib} KiB");
     assert_eq!(bastion.stop().await, 0);
 }
 

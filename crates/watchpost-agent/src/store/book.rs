@@ -160,7 +160,8 @@ impl Book {
                 return;
             }
         }
-        let mut written = Written::read(&key, revision, value);
+        // A copy: what is kept must not keep the buffer alive in which it arrived.
+        let mut written = Written::read(&key, revision, Bytes::copy_from_slice(&value));
         if !self.has_room(&key, &written) {
             // What runs of it runs on.
             return self.turn_away(key, revision);

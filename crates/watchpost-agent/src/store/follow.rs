@@ -39,11 +39,11 @@ pub(super) enum Fed {
     Failed(KvError),
 }
 
-/// Tells `to` of the keys that match `filters`, until nobody listens any more.
-pub(super) async fn follow(kv: Arc<dyn KeyValue>, filters: Vec<String>, to: mpsc::Sender<Fed>) {
+/// Tells `to` of the keys of `bucket` that match `filters`, until nobody listens any more.
+pub(super) async fn follow(kv: Arc<dyn KeyValue>, bucket: String, filters: Vec<String>, to: mpsc::Sender<Fed>) {
     let mut failures = 0;
     while !to.is_closed() {
-        match session(&*kv, &filters, &to, &mut failures).await {
+        match session(&*kv, &bucket, &filters, &to, &mut failures).await {
             Ok(()) => {}
             Err(error) => {
                 if to.send(Fed::Failed(error)).await.is_err() {
@@ -60,6 +60,7 @@ pub(super) async fn follow(kv: Arc<dyn KeyValue>, filters: Vec<String>, to: mpsc
 /// Returns without an error when it is time to begin anew, or nobody listens any more.
 async fn session(
     kv: &dyn KeyValue,
+    bucket: &str,
     filters: &[String],
     to: &mpsc::Sender<Fed>,
     failures: &mut u32,
@@ -70,7 +71,7 @@ async fn session(
     }
     let identity = kv.identity().await?;
     let mut watch = kv.watch(filters).await?;
-    let entries = read_all(&mut watch).await?;
+    let entries = read_all(&mut watch, bucket).await?;
     if to.send(Fed::Snapshot { identity, entries }).await.is_err() {
         return Ok(());
     }
@@ -113,7 +114,7 @@ fn add(changes: &mut Vec<(Key, Entry)>, update: Option<Result<KvUpdate, KvError>
     None
 }
 
-async fn read_all(watch: &mut KvWatch) -> Result<BTreeMap<Key, Entry>, KvError> {
+async fn read_all(watch: &mut KvWatch, bucket: &str) -> Result<BTreeMap<Key, Entry>, KvError> {
     let mut entries = BTreeMap::new();
     let (mut bytes, mut others) = (0, 0_u64);
     loop {
@@ -128,11 +129,11 @@ async fn read_all(watch: &mut KvWatch) -> Result<BTreeMap<Key, Entry>, KvError> 
                 entries.insert(parsed, (revision, value));
                 if entries.len() > 4 * CHECKS_MAX || bytes > 2 * BYTES_MAX {
                     let detail = format!(
-                        "it has more than {} keys or {} MiB for this bastion: expected far less",
+                        "it holds more than {} keys or {} MiB for this bastion: expected far less",
                         4 * CHECKS_MAX,
                         (2 * BYTES_MAX) >> 20
                     );
-                    return Err(KvError::Failed { bucket: "checks".to_owned(), what: "be read".to_owned(), detail });
+                    return Err(KvError::Failed { bucket: bucket.to_owned(), what: "be read".to_owned(), detail });
                 }
             }
             Some(Ok(KvUpdate::Current)) => break,

@@ -11,8 +11,8 @@ use watchpost_model::{
     validate_set,
 };
 
+use super::ask::{Ask, Looked, Stands};
 use super::entry::{Key, format_of};
-use super::task::{Ask, Looked, Stands};
 use crate::{AgentError, ChecksChanged};
 
 /// How often a change is tried again that somebody else was quicker with.

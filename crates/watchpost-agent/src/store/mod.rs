@@ -9,6 +9,7 @@
 //! - The bucket is never written here, but on somebody's request (`handle.rs`), and never made.
 
 mod announce;
+mod ask;
 mod book;
 mod disk;
 mod entry;
@@ -123,9 +124,9 @@ pub(crate) async fn start(cx: StoreContext, store: StoreSettings) -> Result<Stor
     tracing::info!(
         bastion = %settings.bastion, %changed, stored = counts.running, orphaned = counts.orphaned, "checks loaded"
     );
-    if let Some(kv) = &kv {
+    if let (Some(kv), Some(bucket)) = (&kv, bucket) {
         let filters = ranked.iter().map(|group| format!("{group}.*")).collect();
-        helpers.spawn("follow the store", follow::follow(Arc::clone(kv), filters, feed));
+        helpers.spawn("follow the store", follow::follow(Arc::clone(kv), bucket, filters, feed));
     }
     helpers.spawn("store", store.run(asked, fed));
     Ok(StoreHandle::new(asks, kv, own, ranked))

@@ -385,9 +385,10 @@ fn a_restart_without_the_bucket_runs_what_was_there_and_counts_on() {
         assert_eq!(rig.in_force().await, 3, "before any bus was asked");
         let status = rig.agent.checker().unwrap().status().await.unwrap();
         assert!(status.config_generation > stored.config_generation, "{status:?} {stored:?}");
-        let shown = rig.store().get(GetCheck { v: V1, check: id("b") }).await.unwrap();
-        assert_eq!(shown.report.running_revision, Some(stored.revision));
         rig.until("the bucket is missed", |report| report.state == StoreState::NoBucket && report.orphaned == 2).await;
+        // What was refused is gone with it, and what ran in its place is what there is.
+        let shown = rig.store().get(GetCheck { v: V1, check: id("b") }).await.unwrap();
+        assert_eq!((shown.report.standing, shown.report.revision), (Standing::Orphaned, Some(stored.revision)));
         assert_eq!(rig.in_force().await, 3);
         assert!(rig.agent.stop(Duration::from_secs(5)).await.is_clean());
         drop(rig);

@@ -3,15 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use watchpost_bus::KvError;
 use watchpost_model::{
-    BastionId, Check, CheckEvent, CheckId, CheckList, CheckReport, CheckShown, ListChecks, Refusal, StoreReport,
-    StoreState, Timestamp, V1,
+    BastionId, Check, CheckEvent, CheckList, CheckReport, ListChecks, StoreReport, StoreState, Timestamp, V1,
 };
 
 use super::announce::Announcer;
+use super::ask::{Ask, Looked, Stands};
 use super::book::{Book, News};
 use super::disk::{About, Image};
 use super::entry::Key;
@@ -26,49 +25,6 @@ const LOGGED_MAX: usize = 20;
 const LIST_BYTES_MAX: usize = 768 * 1024;
 /// What a check of a list takes besides the words of its refusal: names, numbers and their fields.
 const LISTED_BYTES: usize = 320;
-
-/// Everything that the store can be asked.
-pub(super) enum Ask {
-    /// These are the checks of the file now. They fit together.
-    SetFile(Vec<Check>, oneshot::Sender<Result<ChecksChanged, AgentError>>),
-    /// What is known of a key, and what would become of a check there?
-    Look {
-        key: Key,
-        check: Option<Arc<Check>>,
-        answer: oneshot::Sender<Looked>,
-    },
-    /// This was written just now.
-    Written {
-        key: Key,
-        revision: u64,
-        value: Option<Bytes>,
-        answer: oneshot::Sender<Stands>,
-    },
-    Get(CheckId, oneshot::Sender<Option<CheckShown>>),
-    List(ListChecks, oneshot::Sender<CheckList>),
-    Report(oneshot::Sender<StoreReport>),
-    InForce(CheckId, oneshot::Sender<Option<Arc<Check>>>),
-    /// Nothing more is followed; answered when what is known is kept.
-    Stop(oneshot::Sender<()>),
-}
-
-/// What is known of a key.
-pub(super) struct Looked {
-    /// The file has a check of that id.
-    pub(super) is_of_file: bool,
-    pub(super) stands: Stands,
-    /// The revision that was seen last, and its value.
-    pub(super) latest: Option<(u64, Bytes)>,
-    pub(super) is_orphaned: bool,
-    /// Why the check that was shown would not come into force.
-    pub(super) refusal: Option<Refusal>,
-}
-
-/// How a key stands.
-pub(super) struct Stands {
-    pub(super) report: Option<CheckReport>,
-    pub(super) config_generation: u64,
-}
 
 /// The store's own state.
 pub(super) struct Store {
@@ -131,7 +87,9 @@ impl Store {
                 let _gone = answer.send(self.look(&key, check.as_ref()));
             }
             Ask::Written { key, revision, value, answer } => {
-                self.spared.insert(key.clone());
+                if self.book.groups().contains(&key.group) {
+                    self.spared.insert(key.clone());
+                }
                 self.about.revision = self.about.revision.max(revision);
                 self.book.take(key.clone(), revision, value);
                 self.applied().await;

@@ -5,54 +5,27 @@
 //! something.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_nats::{HeaderMap, Message, Request, RequestErrorKind};
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use data_encoding::BASE64;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::broadcast;
 
 use super::Shared;
+use super::jetstream::{Doing, NAME_IN_USE, NO_MESSAGE, WRONG_LAST_SEQUENCE};
 use super::kv_watch::Follower;
 use super::link::Link;
 use crate::kv::{validate_bucket, validate_filter, validate_key};
-use crate::{BoxFuture, BusError, KeyValue, KvEntry, KvError, KvIdentity, KvLimits, KvWatch, PAYLOAD_BYTES_MAX};
+use crate::{BoxFuture, KeyValue, KvEntry, KvError, KvIdentity, KvLimits, KvWatch};
 
-/// How long the server may take to answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// What a message has besides its value: the limit of a bucket counts it.
 const HEADERS_BYTES_MAX: u32 = 512;
 
-// Error codes of JetStream (its `errors.json`).
-const NO_STREAM: u32 = 10_059;
-const NAME_IN_USE: u32 = 10_058;
-const NO_MESSAGE: u32 = 10_037;
-const WRONG_LAST_SEQUENCE: u32 = 10_071;
-const NOT_ENABLED: [u32; 2] = [10_039, 10_076];
-/// Too few resources, too large a message, too many bytes, too little storage.
-const FULL: [u32; 5] = [10_023, 10_047, 10_054, 10_077, 10_122];
-
 /// One bucket.
 pub(super) struct NatsKeyValue {
-    shared: Arc<Shared>,
-    bucket: String,
-}
-
-/// What the server said no with.
-#[derive(Debug, Deserialize)]
-struct Fault {
-    #[serde(default)]
-    err_code: u32,
-    #[serde(default)]
-    description: String,
-}
-
-/// An answer that is either an error or something else.
-#[derive(Debug, Deserialize)]
-struct Faulty {
-    error: Option<Fault>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) bucket: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,106 +72,18 @@ impl NatsKeyValue {
         format!("$KV.{}.", self.bucket)
     }
 
-    pub(super) fn failed(&self, what: &str, detail: impl Into<String>) -> KvError {
-        KvError::Failed { bucket: self.bucket.clone(), what: what.to_owned(), detail: detail.into() }
-    }
-
-    fn no_bucket(&self) -> KvError {
+    pub(super) fn no_bucket(&self) -> KvError {
         KvError::NoBucket { bucket: self.bucket.clone() }
     }
 
-    /// Asks the server something; `None` where nobody there answers such a question.
-    async fn ask(
-        &self,
-        link: &Link,
-        what: &str,
-        subject: String,
-        headers: HeaderMap,
-        payload: Bytes,
-    ) -> Result<Option<Message>, KvError> {
-        let bytes_max = link.client.max_payload().min(PAYLOAD_BYTES_MAX);
-        let bytes = payload.len();
-        if bytes > bytes_max {
-            return Err(BusError::TooLarge { subject, bytes, bytes_max }.into());
-        }
-        let mut complaints = self.shared.watcher.complaints.listen();
-        let mut request = Request::new().payload(payload).timeout(Some(ANSWER_LIMIT));
-        if !headers.is_empty() {
-            request = request.headers(headers);
-        }
-        let answer = tokio::select! {
-            biased;
-            answer = link.client.send_request(subject.clone(), request) => answer,
-            () = complained(&mut complaints, &subject) => {
-                return Err(KvError::Forbidden { what: format!("{what} the bucket `{}` ({subject})", self.bucket) });
-            }
-        };
-        match answer {
-            Ok(answer) => Ok(Some(answer)),
-            Err(error) => match error.kind() {
-                RequestErrorKind::NoResponders => Ok(None),
-                RequestErrorKind::MaxPayloadExceeded => {
-                    Err(BusError::TooLarge { subject, bytes, bytes_max: link.client.max_payload() }.into())
-                }
-                RequestErrorKind::TimedOut if link.is_connected() => {
-                    Err(BusError::Deadline { what: "the answer of the bus server about a bucket", limit: ANSWER_LIMIT }
-                        .into())
-                }
-                _ => Err(self.shared.unavailable().into()),
-            },
-        }
-    }
-
-    /// Asks JetStream something in JSON.
-    pub(super) async fn call<T: serde::de::DeserializeOwned>(
-        &self,
-        link: &Link,
-        what: &str,
-        subject: String,
-        question: serde_json::Value,
-    ) -> Result<Result<T, u32>, KvError> {
-        let payload = if question.is_null() { Bytes::new() } else { Bytes::from(question.to_string()) };
-        match self.ask(link, what, subject, HeaderMap::new(), payload).await? {
-            Some(answer) => self.read(what, &answer.payload),
-            None => Err(KvError::Unsupported),
-        }
-    }
-
-    /// Reads an answer; the inner error is a code that its caller may know what to do with.
-    fn read<T: serde::de::DeserializeOwned>(&self, what: &str, payload: &[u8]) -> Result<Result<T, u32>, KvError> {
-        let unreadable = |e: serde_json::Error| self.failed(what, format!("the server's answer cannot be read: {e}"));
-        let Faulty { error } = serde_json::from_slice(payload).map_err(unreadable)?;
-        let Some(fault) = error else {
-            return serde_json::from_slice(payload).map(Ok).map_err(unreadable);
-        };
-        match fault.err_code {
-            NO_STREAM => Err(self.no_bucket()),
-            code if NOT_ENABLED.contains(&code) => Err(KvError::Unsupported),
-            code @ (NO_MESSAGE | WRONG_LAST_SEQUENCE | NAME_IN_USE) => Ok(Err(code)),
-            _ => Err(self.refused(what, &fault)),
-        }
-    }
-
-    fn refused(&self, what: &str, fault: &Fault) -> KvError {
-        let detail: String = fault.description.chars().take(300).collect();
-        if FULL.contains(&fault.err_code) {
-            return KvError::Full { bucket: self.bucket.clone(), key: what.to_owned(), detail };
-        }
-        self.failed(what, detail)
-    }
-
     pub(super) async fn info(&self, link: &Link) -> Result<KvIdentity, KvError> {
-        const WHAT: &str = "look at";
+        const DOING: Doing = Doing::Look;
         let subject = format!("$JS.API.STREAM.INFO.{}", self.stream());
         let info: StreamInfo = self
-            .call(link, WHAT, subject, serde_json::Value::Null)
+            .call(link, DOING, subject, serde_json::Value::Null)
             .await?
-            .map_err(|code| self.unexpected(WHAT, code))?;
+            .map_err(|code| self.unexpected(DOING, code))?;
         Ok(KvIdentity { created_us: info.created.as_microsecond(), revision: info.state.last_seq })
-    }
-
-    pub(super) fn unexpected(&self, what: &str, code: u32) -> KvError {
-        self.failed(what, format!("the server answered with the error {code} of JetStream"))
     }
 
     async fn make(&self, limits: KvLimits) -> Result<KvIdentity, KvError> {
@@ -207,7 +92,7 @@ impl NatsKeyValue {
             Err(KvError::NoBucket { .. }) => {}
             found => return found,
         }
-        const WHAT: &str = "make";
+        const DOING: Doing = Doing::Make;
         let config = json!({
             "name": self.stream(),
             "subjects": [format!("{}>", self.prefix())],
@@ -227,11 +112,11 @@ impl NatsKeyValue {
             "allow_direct": true,
         });
         let subject = format!("$JS.API.STREAM.CREATE.{}", self.stream());
-        match self.call::<StreamInfo>(&link, WHAT, subject, config).await? {
+        match self.call::<StreamInfo>(&link, DOING, subject, config).await? {
             Ok(info) => Ok(KvIdentity { created_us: info.created.as_microsecond(), revision: info.state.last_seq }),
             // Somebody else was first.
             Err(NAME_IN_USE) => self.info(&link).await,
-            Err(code) => Err(self.unexpected(WHAT, code)),
+            Err(code) => Err(self.unexpected(DOING, code)),
         }
     }
 
@@ -241,19 +126,19 @@ impl NatsKeyValue {
     }
 
     async fn read_entry(&self, key: &str) -> Result<Option<KvEntry>, KvError> {
-        const WHAT: &str = "read from";
+        const DOING: Doing = Doing::Read;
         validate_key(key)?;
         let link = self.link()?;
         let subject = format!("$JS.API.STREAM.MSG.GET.{}", self.stream());
         let question = json!({ "last_by_subj": format!("{}{key}", self.prefix()) });
-        let stored: Stored = match self.call(&link, WHAT, subject, question).await? {
+        let stored: Stored = match self.call(&link, DOING, subject, question).await? {
             Ok(stored) => stored,
             Err(NO_MESSAGE) => return Ok(None),
-            Err(code) => return Err(self.unexpected(WHAT, code)),
+            Err(code) => return Err(self.unexpected(DOING, code)),
         };
         let StoredMessage { seq, hdrs, data } = stored.message;
         let decoded = |text: String| {
-            BASE64.decode(text.as_bytes()).map_err(|e| self.failed(WHAT, format!("an entry cannot be read: {e}")))
+            BASE64.decode(text.as_bytes()).map_err(|e| self.failed(DOING, format!("an entry cannot be read: {e}")))
         };
         let headers = decoded(hdrs)?;
         let value = if is_deletion_in(&headers) { None } else { Some(Bytes::from(decoded(data)?)) };
@@ -263,20 +148,20 @@ impl NatsKeyValue {
     /// Writes an entry or, without a value, a deletion.
     async fn write(&self, key: &str, value: Option<Bytes>, expected: Option<u64>) -> Result<u64, KvError> {
         validate_key(key)?;
-        let what = if value.is_some() { "write to" } else { "delete from" };
+        let doing = if value.is_some() { Doing::Write } else { Doing::Delete };
         match expected {
             // A deletion counts as nothing, and has a revision all the same.
-            Some(0) => match self.publish(key, value.clone(), Some(0), what).await? {
+            Some(0) => match self.publish(key, value.clone(), Some(0), doing).await? {
                 Some(revision) => Ok(revision),
                 None => match self.read_entry(key).await? {
                     Some(KvEntry { revision, value: None, .. }) => {
-                        self.publish(key, value, Some(revision), what).await?.ok_or_else(|| conflict(key, 0))
+                        self.publish(key, value, Some(revision), doing).await?.ok_or_else(|| conflict(key, 0))
                     }
                     _ => Err(conflict(key, 0)),
                 },
             },
             expected => self
-                .publish(key, value, expected, what)
+                .publish(key, value, expected, doing)
                 .await?
                 .ok_or_else(|| conflict(key, expected.unwrap_or_default())),
         }
@@ -288,7 +173,7 @@ impl NatsKeyValue {
         key: &str,
         value: Option<Bytes>,
         expected: Option<u64>,
-        what: &str,
+        doing: Doing,
     ) -> Result<Option<u64>, KvError> {
         let link = self.link()?;
         let mut headers = HeaderMap::new();
@@ -299,15 +184,15 @@ impl NatsKeyValue {
             headers.insert("KV-Operation", "DEL");
         }
         let subject = format!("{}{key}", self.prefix());
-        let Some(answer) = self.ask(&link, what, subject, headers, value.unwrap_or_default()).await? else {
+        let Some(answer) = self.ask(&link, doing, subject, headers, value.unwrap_or_default()).await? else {
             // Nobody keeps what is written: either the bucket is missing or all of JetStream.
             self.info(&link).await?;
             return Err(self.shared.unavailable().into());
         };
-        match self.read::<Ack>(what, &answer.payload) {
+        match self.read::<Ack>(doing, &answer.payload) {
             Ok(Ok(ack)) => Ok(Some(ack.seq)),
             Ok(Err(WRONG_LAST_SEQUENCE)) => Ok(None),
-            Ok(Err(code)) => Err(self.unexpected(what, code)),
+            Ok(Err(code)) => Err(self.unexpected(doing, code)),
             Err(KvError::Full { bucket, detail, .. }) => Err(KvError::Full { bucket, key: key.to_owned(), detail }),
             Err(error) => Err(error),
         }
@@ -346,17 +231,6 @@ impl KeyValue for NatsKeyValue {
 
 fn conflict(key: &str, expected: u64) -> KvError {
     KvError::Conflict { key: key.to_owned(), expected }
-}
-
-/// Returns once the server has complained about `subject`.
-async fn complained(complaints: &mut broadcast::Receiver<String>, subject: &str) {
-    loop {
-        match complaints.recv().await {
-            Ok(complaint) if complaint.contains(&format!("\"{subject}\"")) => return,
-            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-        }
-    }
 }
 
 /// Whether an entry with these headers says that its key is gone: somebody deleted or purged it, or the server did.

@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::Shared;
+use super::jetstream::Doing;
 use super::kv::{NatsKeyValue, is_deletion};
 use super::link::Link;
 use crate::{KvEntry, KvError, KvUpdate, KvWatch};
@@ -26,8 +27,6 @@ const HEARTBEAT: Duration = Duration::from_secs(4);
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// How often it is looked whether this is still the same connection.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-const WHAT: &str = "be followed";
 
 /// One watch, as long as nothing is missed.
 pub(super) struct Follower {
@@ -94,12 +93,14 @@ impl Follower {
             several => config["filter_subjects"] = json!(several),
         }
         let question = json!({ "stream_name": kv.stream(), "config": config });
-        let info: ConsumerInfo =
-            kv.call(&link, "follow", subject, question).await?.map_err(|code| kv.unexpected(WHAT, code))?;
+        let info: ConsumerInfo = kv
+            .call(&link, Doing::Follow, subject, question)
+            .await?
+            .map_err(|code| kv.unexpected(Doing::Follow, code))?;
         Ok(Self {
             shared,
             link,
-            bucket: kv.stream(),
+            bucket: kv.bucket.clone(),
             prefix,
             messages,
             last: 0,
@@ -195,7 +196,7 @@ impl Follower {
     }
 
     fn missed(&self, detail: String) -> KvError {
-        KvError::Failed { bucket: self.bucket.clone(), what: WHAT.to_owned(), detail }
+        KvError::Failed { bucket: self.bucket.clone(), what: "be followed".to_owned(), detail }
     }
 }
 

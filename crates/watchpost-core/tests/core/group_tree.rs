@@ -80,6 +80,14 @@ impl Tree {
     fn carry_out(&mut self) {
         while let Some((id, step)) = self.queue.pop_front() {
             match step {
+                // The group was stopped while the start waited in the queue: see `TaskGroup::is_stopped`.
+                Start(member) if self.groups[&id].0.is_stopped() => {
+                    assert!(!self.begun.contains(&member), "{member} starts, then is not to");
+                    match self.tasks.contains_key(&member) {
+                        true => self.end(member, Verdict::Undecided),
+                        false => self.event(member, |group, steps| group.cancel(steps)),
+                    }
+                }
                 Start(member) => {
                     assert!(!self.cancelled.contains(&id), "nothing starts in a group that was cancelled");
                     self.starts += 1;

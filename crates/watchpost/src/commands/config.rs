@@ -1,4 +1,4 @@
-//! Looking at configuration files.
+//! Looking at configuration files, and making them.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use crate::cli::ConfigCommand;
 use crate::config::{self, FileConfig};
 use crate::failure::{Exit, Failure};
 
-/// Validates a file, or prints the schema.
+/// Validates a file, prints the schema, or translates what is another monitor's.
 pub fn run(command: ConfigCommand) -> Result<Exit, Failure> {
     let text = match command {
         ConfigCommand::Validate { file } => {
@@ -21,6 +21,7 @@ pub fn run(command: ConfigCommand) -> Result<Exit, Failure> {
             let text = serde_json::to_string_pretty(&schema).map_err(|e| Failure::usage(e.to_string()))?;
             text + "\n"
         }
+        ConfigCommand::Import(args) => return super::import::run(&args),
     };
     std::io::stdout().write_all(text.as_bytes()).map_err(|e| Failure::usage(format!("stdout: {e}")))?;
     Ok(Exit::Ok)

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod config;
 pub mod help;
+pub mod import;
 mod printing;
 pub mod serve;
 

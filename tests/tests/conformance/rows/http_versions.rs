@@ -25,7 +25,7 @@ pub fn rows() -> Vec<Row> {
 
 /// A script that says its settings, and then `frames`.
 fn frames(frames: &[Vec<u8>]) -> Vec<Step> {
-    vec![Step::Hear, Step::Say([frame(SETTINGS, 0, 0, &[]), frames.concat()].concat())]
+    vec![Step::HearHttp2, Step::Say([frame(SETTINGS, 0, 0, &[]), frames.concat()].concat())]
 }
 
 fn head() -> Vec<u8> {
