@@ -16,6 +16,8 @@ mod nats;
 mod requests;
 #[path = "bus/rig.rs"]
 mod rig;
+#[path = "bus/streams.rs"]
+mod streams;
 
 use delivery::*;
 use endings::*;

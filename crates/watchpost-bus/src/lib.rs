@@ -31,6 +31,7 @@ mod kv;
 mod message;
 mod nats;
 mod request;
+mod streams;
 mod subject;
 
 use std::sync::Arc;
@@ -39,8 +40,9 @@ use std::time::Duration;
 pub use in_process::InProcessBus;
 pub use kv::{KeyValue, KvEntry, KvError, KvIdentity, KvLimits, KvUpdate, KvWatch};
 pub use message::{Headers, Message, Outgoing, Status};
-pub use nats::{NatsBus, NatsCredentials, NatsOptions};
+pub use nats::{ClientFiles, NatsBus, NatsCredentials, NatsOptions, StoredMessages, without_secrets};
 pub use request::{Replies, request, request_many};
+pub use streams::{ReadFrom, StoredMessage, StreamError, StreamReport, StreamSettings};
 pub use subject::{SubjectError, subject_matches, validate_filter, validate_subject};
 
 /// A future in a box, so that [`Bus`] can be used as `dyn Bus`.

@@ -2,6 +2,7 @@
 
 mod echo;
 mod failure;
+mod history;
 mod jetstream;
 mod keep;
 mod kv;
@@ -27,11 +28,12 @@ use crate::subject::validate_queue;
 use crate::{
     BoxFuture, Bus, BusError, BusStats, Headers, KeyValue, Outgoing, PAYLOAD_BYTES_MAX, Subscription, validate_filter,
 };
+pub use history::StoredMessages;
 use keep::keep;
 use kv::NatsKeyValue;
 use link::{Link, Watcher};
 use options::Servers;
-pub use options::{NatsCredentials, NatsOptions};
+pub use options::{ClientFiles, NatsCredentials, NatsOptions, without_secrets};
 use pump::Pump;
 
 /// A connection to NATS that is kept up for as long as the bus lives.

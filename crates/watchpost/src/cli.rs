@@ -1,11 +1,22 @@
 //! The command line.
 
+mod checks;
+mod connect;
+mod monitor;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use watchpost_model::{BastionGroup, BastionId};
+
+pub use checks::{ApplyArgs, ChangeArgs, ChecksArgs, ChecksCommand, DocumentFormat, TestArgs};
+pub use connect::{ConnectArgs, ContextCommand, ListFormat, ServerArgs};
+pub use monitor::{
+    BastionsArgs, BastionsCommand, BusCommand, BusCommandArgs, DrainArgs, EventsArgs, EventsCommand, ResultFilter,
+    ResultsArgs, ResultsCommand, SetupArgs,
+};
 
 /// Runs health checks from inside networks that cannot be reached from outside.
 ///
@@ -33,6 +44,19 @@ pub enum Command {
     Checker(BusArgs),
     /// Run a Runner alone, on NATS; any number of them share a bastion's tasks
     Runner(BusArgs),
+    /// Checks in the store on the bus: apply files, list, pause, test, and see who runs what
+    Checks(ChecksArgs),
+    /// Bastions on the bus: who is online, and how each stands
+    Bastions(BastionsArgs),
+    /// Results on the bus, as they come or from the past
+    Results(ResultsArgs),
+    /// Events on the bus: what became of checks
+    Events(EventsArgs),
+    /// What Watchpost keeps on the bus
+    Bus(BusCommandArgs),
+    /// Named connections to buses
+    #[command(subcommand)]
+    Context(ContextCommand),
     /// Look at configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -43,6 +67,13 @@ pub enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+impl Command {
+    /// Whether it runs until it is stopped, and its log is how people follow it.
+    pub fn serves(&self) -> bool {
+        matches!(self, Self::Check(_) | Self::Up(_) | Self::Bastion(_) | Self::Checker(_) | Self::Runner(_))
+    }
 }
 
 #[derive(Debug, Args)]

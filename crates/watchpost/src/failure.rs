@@ -37,6 +37,11 @@ impl Failure {
         Self { exit: Exit::Usage, message: message.into() }
     }
 
+    /// Anything that ends with this code.
+    pub fn of(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+
     /// Something of the system's that the program cannot go on without.
     pub fn stuck(message: impl Into<String>) -> Self {
         Self { exit: Exit::DrainExpired, message: message.into() }
@@ -79,6 +84,35 @@ impl From<watchpost_bus::BusError> for Failure {
             _ => Exit::BusUnreachable,
         };
         Self::chain(exit, &error)
+    }
+}
+
+impl From<watchpost_bus::KvError> for Failure {
+    fn from(error: watchpost_bus::KvError) -> Self {
+        match error {
+            watchpost_bus::KvError::Bus(error) => error.into(),
+            watchpost_bus::KvError::NoBucket { .. } => Self::of(
+                Exit::Usage,
+                format!(
+                    "{error}, which would hold the checks: `watchpost checks apply` or `watchpost bus setup` makes it"
+                ),
+            ),
+            watchpost_bus::KvError::Conflict { .. } => Self::chain(Exit::NotPassed, &error),
+            _ => Self::chain(Exit::Usage, &error),
+        }
+    }
+}
+
+impl From<watchpost_bus::StreamError> for Failure {
+    fn from(error: watchpost_bus::StreamError) -> Self {
+        match error {
+            watchpost_bus::StreamError::Bus(error) => error.into(),
+            watchpost_bus::StreamError::NoStream { .. } => {
+                Self::of(Exit::Usage, format!("{error}: `watchpost bus setup` makes it"))
+            }
+            watchpost_bus::StreamError::NoAnswer { .. } => Self::chain(Exit::BusUnreachable, &error),
+            _ => Self::chain(Exit::Usage, &error),
+        }
     }
 }
 

@@ -15,15 +15,18 @@ use crate::failure::Failure;
 /// What is logged where nothing else is said.
 const FILTER_DEFAULT: &str = "warn,watchpost=info,watchpost_agent=info,watchpost_bus=info,watchpost_console=info";
 
+/// What is logged by commands that ask something of the bus and end.
+const FILTER_BRIEF: &str = "warn";
+
 /// What changes the log of this process, once it has begun.
 static CONTROL: OnceLock<Arc<dyn LogControl>> = OnceLock::new();
 
-/// Starts logging.
+/// Starts logging; `serves` says whether the process is one that people follow by its log.
 ///
 /// # Errors
 /// When the filter cannot be read.
-pub fn start(args: &LogArgs) -> Result<(), Failure> {
-    let directives = args.log.as_deref().unwrap_or(FILTER_DEFAULT);
+pub fn start(args: &LogArgs, serves: bool) -> Result<(), Failure> {
+    let directives = args.log.as_deref().unwrap_or(if serves { FILTER_DEFAULT } else { FILTER_BRIEF });
     let filter = EnvFilter::builder().parse(directives).map_err(|e| {
         Failure::usage(format!(
             "--log `{directives}` cannot be read: {e}; expected for example `info` or `warn,watchpost_agent=debug`"
@@ -32,8 +35,11 @@ pub fn start(args: &LogArgs) -> Result<(), Failure> {
     let (filter, handle) = Layer::new(filter);
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colour = std::io::stderr().is_terminal();
     match args.log_format {
-        LogFormat::Text => registry.with(lines.with_ansi(std::io::stderr().is_terminal()).with_target(false)).init(),
+        LogFormat::Text if serves => registry.with(lines.with_ansi(colour).with_target(false)).init(),
+        // Whoever waits for a command knows what time it is.
+        LogFormat::Text => registry.with(lines.with_ansi(colour).with_target(false).without_time()).init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).init(),
     }
     // It is started once.

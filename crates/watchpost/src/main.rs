@@ -11,6 +11,7 @@ mod failure;
 mod health;
 mod logging;
 mod output;
+mod remote;
 mod signals;
 mod target;
 
@@ -27,7 +28,7 @@ use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(failure) = logging::start(&cli.log) {
+    if let Err(failure) = logging::start(&cli.log, cli.command.serves()) {
         return failure.print();
     }
     // Each task in flight holds a socket, and the usual soft limit of 1 024 is below a busy pool.
@@ -40,6 +41,12 @@ fn main() -> ExitCode {
         Command::Bastion(args) => commands::serve::on_bus(watchpost_agent::Roles::Both, args),
         Command::Checker(args) => commands::serve::on_bus(watchpost_agent::Roles::Checker, args),
         Command::Runner(args) => commands::serve::on_bus(watchpost_agent::Roles::Runner, args),
+        Command::Checks(args) => commands::checks::run(args),
+        Command::Bastions(args) => commands::bastions::run(args),
+        Command::Results(args) => commands::results::run(args),
+        Command::Events(args) => commands::events::run(args),
+        Command::Bus(args) => commands::bus::run(args),
+        Command::Context(command) => commands::context::run(command),
         Command::Config(command) => commands::config::run(command),
         Command::Completions { shell } => commands::help::completions(shell),
         Command::Man => commands::help::man(),

@@ -63,6 +63,14 @@ fn help_reads_well() {
         ("help_bastion", &["bastion", "--help"]),
         ("help_config", &["config", "--help"]),
         ("help_config_import", &["config", "import", "--help"]),
+        ("help_checks", &["checks", "--help"]),
+        ("help_checks_apply", &["checks", "apply", "--help"]),
+        ("help_checks_test", &["checks", "test", "-h"]),
+        ("help_bastions", &["bastions", "-h"]),
+        ("help_results_query", &["results", "query", "-h"]),
+        ("help_events_tail", &["events", "tail", "-h"]),
+        ("help_bus_setup", &["bus", "setup", "-h"]),
+        ("help_context_add", &["context", "add", "-h"]),
     ] {
         let ran = watchpost(args);
         assert_eq!(ran.code, Some(0));
@@ -231,6 +239,32 @@ fn nothing_to_check_or_no_bus_is_a_usage_error() {
     let empty = Scratch::new("empty", "checks: []\n");
     assert_eq!(watchpost(&["check", "-c", empty.path()]).code, Some(2), "nothing checked is no success");
     assert_eq!(watchpost(&["bastion", "--bus", "http://a"]).code, Some(2));
+}
+
+#[test]
+fn what_the_commands_over_the_bus_want_is_said_before_anything_is_asked_of_it() {
+    let bus = format!("nats://127.0.0.1:{}", closed_port());
+    let check = Scratch::new("apply", "id: a\ntcp: {address: 'a:1'}\n");
+    let bad = Scratch::new("apply-bad", "id: a\ntcp: {address: 'a:1'}\n---\nid: b\ntcp: {adress: 'b:1'}\n");
+    for (name, args) in [
+        ("no_bus", &["checks", "list"][..]),
+        ("no_check", &["checks", "apply", "-f", "/nonexistent", "--bus", &bus]),
+        ("bad_check", &["checks", "apply", "-f", bad.path(), "-g", "eu", "--bus", &bus]),
+        ("two_identities", &["checks", "list", "--bus", &bus, "--token", "t", "--user", "ann"]),
+        ("half_a_certificate", &["checks", "list", "--bus", &bus, "--tls-cert", "/c.pem"]),
+        ("bad_outcome", &["results", "query", "--outcome", "passed", "--bus", &bus]),
+        ("bad_size", &["bus", "setup", "--results-bytes", "1GB", "--bus", &bus]),
+        ("no_context", &["context", "use", "nowhere"]),
+        ("bad_context", &["context", "add", "a b", "--bus", &bus]),
+    ] {
+        let ran = watchpost(args);
+        assert_eq!(ran.code, Some(2), "{name}: {}", ran.stderr);
+        assert!(ran.stdout.is_empty(), "{name}: {}", ran.stdout);
+        insta::assert_snapshot!(format!("bus_{name}"), ran.stderr.replace(bad.path(), "checks.yaml"));
+    }
+    let unreachable = watchpost(&["checks", "apply", "-f", check.path(), "-g", "eu", "--bus", &bus]);
+    assert_eq!(unreachable.code, Some(4), "{}", unreachable.stderr);
+    assert!(unreachable.stderr.contains("refused"), "{}", unreachable.stderr);
 }
 
 #[test]

@@ -168,7 +168,7 @@ impl NatsKeyValue {
 }
 
 /// Returns once the server has complained about `subject`.
-async fn complained(complaints: &mut broadcast::Receiver<String>, subject: &str) {
+pub(super) async fn complained(complaints: &mut broadcast::Receiver<String>, subject: &str) {
     loop {
         match complaints.recv().await {
             Ok(complaint) if complaint.contains(&format!("\"{subject}\"")) => return,

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tokio::task::AbortHandle;
 
 use super::echo::Echo;
 use super::failure;
-use super::options::{NatsOptions, Servers};
+use super::options::{ClientFiles, NatsOptions, Servers};
 use crate::BusError;
 use crate::counters::Counters;
 
@@ -145,10 +146,19 @@ async fn settings(
                 std::future::ready(())
             }
         });
+    // The library would only find out when a server asks for TLS, and then not name the file.
+    let readable = |what: &str, path: &Path| match std::fs::File::open(path) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(format!("the {what} {} cannot be read: {e}", path.display())),
+    };
     if let Some(path) = &options.tls_ca_file {
-        // The library would only find out when a server asks for TLS, and then not name the file.
-        std::fs::File::open(path).map_err(|e| format!("the CA file {} cannot be read: {e}", path.display()))?;
+        readable("CA file", path)?;
         settings = settings.add_root_certificates(path.clone());
+    }
+    if let Some(ClientFiles { certificate, key }) = &options.tls_client {
+        readable("certificate", certificate)?;
+        readable("key of the certificate", key)?;
+        settings = settings.add_client_certificate(certificate.clone(), key.clone());
     }
     match options.credentials.as_ref().or(servers.credentials.as_ref()) {
         Some(credentials) => credentials.add_to(settings).await,

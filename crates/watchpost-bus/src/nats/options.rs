@@ -19,6 +19,8 @@ pub struct NatsOptions {
     pub credentials: Option<NatsCredentials>,
     /// A PEM file of certificate authorities to trust in place of those of the system.
     pub tls_ca_file: Option<PathBuf>,
+    /// PEM files with our certificate and its key, for a server that asks who we are.
+    pub tls_client: Option<ClientFiles>,
     /// Whether to refuse a server that does not offer TLS. Where a server asks for TLS it is used in any case.
     pub require_tls: bool,
     /// How many messages each subscription holds for whoever reads it.
@@ -29,6 +31,15 @@ pub struct NatsOptions {
     pub publish_limit: Duration,
     /// How long the server may take: to accept the first connection, and to confirm a subscription.
     pub connect_limit: Duration,
+}
+
+/// Where a client certificate and its key are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientFiles {
+    /// The certificate, and those that it is signed by, in PEM.
+    pub certificate: PathBuf,
+    /// Its key, in PEM.
+    pub key: PathBuf,
 }
 
 /// Who we are, to a NATS server.
@@ -57,6 +68,7 @@ impl NatsOptions {
             name: "watchpost".to_owned(),
             credentials: None,
             tls_ca_file: None,
+            tls_client: None,
             require_tls: false,
             subscription_capacity: 65_536,
             outgoing_capacity: 8_192,
@@ -75,6 +87,7 @@ impl std::fmt::Debug for NatsOptions {
             .field("name", &self.name)
             .field("credentials", &self.credentials)
             .field("tls_ca_file", &self.tls_ca_file)
+            .field("tls_client", &self.tls_client)
             .field("require_tls", &self.require_tls)
             .field("subscription_capacity", &self.subscription_capacity)
             .field("outgoing_capacity", &self.outgoing_capacity)
@@ -164,8 +177,8 @@ fn bare(address: ServerAddr) -> Option<ServerAddr> {
     ServerAddr::from_url(url).ok()
 }
 
-/// Works on whatever was given as a URL, also where it is not one: the error names it too.
-fn without_secrets(server: &str) -> String {
+/// The URL of a server as it may be shown. Works on whatever was given as one, also where it is not: the error names it too.
+pub fn without_secrets(server: &str) -> String {
     let (scheme, rest) = server.split_once("://").unwrap_or(("nats", server));
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     format!("{scheme}://{host}").chars().take(200).filter(|c| !c.is_control()).collect()

@@ -143,7 +143,7 @@ pub(super) async fn subscribe(link: &Link, filter: &str, queue: Option<&str>) ->
     }
 }
 
-fn converted(message: async_nats::Message) -> Message {
+pub(super) fn converted(message: async_nats::Message) -> Message {
     if message.status == Some(StatusCode::NO_RESPONDERS) && message.payload.is_empty() {
         // Newer servers add headers to it; what every bus says is that nobody listens.
         return Message::no_responders(message.subject.to_string());

@@ -15,7 +15,7 @@ use watchpost_probe::{ProbeOptions, ProbeSet, Resolver, TargetFinder};
 
 use crate::cli::{CheckArgs, OutputFormat};
 use crate::failure::{Exit, Failure};
-use crate::output::{Format, Printer};
+use crate::output::{Format, Lead, Printer};
 use crate::signals::StopSignals;
 use crate::{commands, config, target};
 
@@ -119,7 +119,7 @@ async fn check(args: CheckArgs, asked: Asked) -> Result<Exit, Failure> {
         OutputFormat::Json => Format::Array,
         OutputFormat::Ndjson => Format::Lines,
     };
-    let printer = Printer { format, quiet: args.quiet, clock: false, verbose: args.verbose, progress: true };
+    let printer = Printer { format, quiet: args.quiet, lead: Lead::default(), verbose: args.verbose, progress: true };
     let begun = std::time::Instant::now();
     let mut printed = printer.start(results).map_err(failed_to("the printing thread cannot be started"))?;
     let printed = tokio::select! {

@@ -18,7 +18,7 @@ use crate::cli::{AgentArgs, BusArgs, ConsoleArg, StreamFormat, UpArgs};
 use crate::config::{self, FileConfig, FileSource, Loaded};
 use crate::failure::{Exit, Failure};
 use crate::health::AgentHealth;
-use crate::output::{Format, Printer};
+use crate::output::{Clock, Format, Lead, Printer};
 use crate::signals::{StopSignals, reloads};
 
 /// Where the console of `up` listens unless told otherwise.
@@ -59,7 +59,13 @@ pub fn up(args: UpArgs) -> Result<Exit, Failure> {
         runner: None,
         bus: if args.bus.is_empty() { BusChoice::InProcess } else { BusChoice::Nats(args.bus) },
         console_default: Some(CONSOLE_DEFAULT),
-        print: Some(Printer { format, quiet: args.quiet, clock: true, verbose: args.verbose, progress: false }),
+        print: Some(Printer {
+            format,
+            quiet: args.quiet,
+            lead: Lead::clock(Clock::Time),
+            verbose: args.verbose,
+            progress: false,
+        }),
     };
     super::in_system(serve(plan))
 }

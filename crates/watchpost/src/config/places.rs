@@ -10,11 +10,9 @@ use serde_saphyr::{Location, Options, Spanned};
 /// within its text. Where the file does not have it, those of what is nearest around it. `None` if the file cannot be
 /// read at all.
 pub fn find(text: &str, options: Options, key: &str, offset: usize) -> Option<(usize, usize)> {
-    let file: File = serde_saphyr::from_str_with_options(text, options).ok()?;
-    let mut steps = steps(key);
-    let (Some(Step::Key("checks")), Some(Step::Index(index))) = (steps.next(), steps.next()) else { return None };
-    let mut node = file.checks.get(index)?;
-    for step in steps {
+    let file: Spanned<Node> = serde_saphyr::from_str_with_options(text, options).ok()?;
+    let mut node = &file;
+    for step in steps(key) {
         match node.value.inner(step) {
             Some(inner) => node = inner,
             None => break,
@@ -64,12 +62,6 @@ fn steps(key: &str) -> impl Iterator<Item = Step<'_>> {
         Some(index) => Step::Index(index),
         None => Step::Key(part),
     })
-}
-
-/// As much of a file as is looked through.
-#[derive(Deserialize)]
-struct File {
-    checks: Vec<Spanned<Node>>,
 }
 
 /// Any value, with the places of those within it.

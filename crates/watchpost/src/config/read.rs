@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde_saphyr::{Options, Spanned};
 use watchpost_model::{Check, CheckDocument, SetErrorKind, validate_set};
 
@@ -14,7 +15,7 @@ use super::places::{self, place_of};
 use super::wording::message_of;
 
 /// The largest file that is read, in bytes: enough for 100 000 checks.
-const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub(super) const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// A file that was read, and is valid.
 #[derive(Debug)]
@@ -32,6 +33,15 @@ pub struct Loaded {
 /// # Errors
 /// What is wrong with it, where, and what was expected.
 pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
+    let text = text(file)?;
+    parse(file, &text, &environment())
+}
+
+/// The text of a file that is not too large.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn text(file: &Path) -> Result<String, ConfigError> {
     let whole = |message: String| ConfigError::whole(file, message);
     let cannot = |e: std::io::Error| whole(format!("cannot be read: {e}"));
     let mut text = String::new();
@@ -39,12 +49,20 @@ pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
     if read as u64 > FILE_BYTES_MAX {
         return Err(whole(format!("has more than {FILE_BYTES_MAX} bytes: expected at most that")));
     }
-    parse(file, &text, &environment())
+    Ok(text)
+}
+
+/// Reads a document in which nothing is filled in.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub(super) fn document<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, ConfigError> {
+    deserialize(text, &HashMap::new()).map_err(|(place, key, message)| ConfigError::at(file, text, place, key, message))
 }
 
 /// The environment, for `${NAME}` in files.
 #[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
-fn environment() -> HashMap<String, String> {
+pub(super) fn environment() -> HashMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
@@ -54,33 +72,42 @@ fn parse(file: &Path, text: &str, environment: &HashMap<String, String>) -> Resu
     if text.trim().is_empty() {
         return Err(ConfigError::whole(file, "is empty: expected at least `checks:`"));
     }
-    let mut settings = deserialize(file, text, environment)?;
+    let fault = |(place, key, message)| ConfigError::at(file, text, place, key, message);
+    let mut settings: FileConfig = deserialize(text, environment).map_err(fault)?;
     validate_pools(file, text, &settings)?;
     let documents = std::mem::take(&mut settings.checks);
     let checks = validate_checks(file, text, environment, documents)?;
     Ok(Loaded { settings, checks, warnings: warnings(file, text) })
 }
 
-fn options(environment: &HashMap<String, String>) -> Options {
+pub(super) fn options(environment: &HashMap<String, String>) -> Options {
     Options::default().with_properties(environment.clone())
 }
 
-fn deserialize(file: &Path, text: &str, environment: &HashMap<String, String>) -> Result<FileConfig, ConfigError> {
+/// What is wrong with a text: its line and column, its key, and one sentence.
+type Fault = ((usize, usize), Option<String>, String);
+
+/// Reads one document.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub(super) fn deserialize<T: DeserializeOwned>(text: &str, environment: &HashMap<String, String>) -> Result<T, Fault> {
     // The error's place comes from the YAML reader, the key's path from the wrapper around it.
     let mut key = None;
     let read = serde_saphyr::with_deserializer_from_str_with_options(text, options(environment), |deserializer| {
-        serde_path_to_error::deserialize::<_, FileConfig>(deserializer).map_err(|e| {
+        serde_path_to_error::deserialize::<_, T>(deserializer).map_err(|e| {
             // The wrapper that keeps a check's place is no key of the file.
             let path = e.path().to_string().replace("].value", "]");
+            let path = path.strip_prefix("value.").unwrap_or(&path);
             // Where a key itself is wrong, its parent is named.
-            key = Some(path.trim_end_matches(".?").to_owned()).filter(|path| path != "." && path != "?");
+            let path = path.trim_end_matches(".?");
+            key = Some(path.to_owned()).filter(|path| !matches!(path.as_str(), "." | "?" | "value"));
             e.into_inner()
         })
     });
     read.map_err(|error| {
         let error = error.without_snippet();
-        let place = error.location().map_or((0, 0), place_of);
-        ConfigError::at(file, text, place, key, message_of(error))
+        (error.location().map_or((0, 0), place_of), key, message_of(error))
     })
 }
 

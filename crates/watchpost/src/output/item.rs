@@ -1,7 +1,7 @@
-//! What is printed: results, and verdicts over whole runs.
+//! What is printed: results, verdicts over whole runs, and what became of checks.
 
 use watchpost_agent::RunReport;
-use watchpost_model::{Outcome, RunVerdict, TaskResult};
+use watchpost_model::{CheckEvent, Outcome, RunVerdict, TaskResult};
 
 /// One thing to print.
 #[derive(Debug, Clone, Copy)]
@@ -10,6 +10,8 @@ pub enum Item<'a> {
     Result(&'a TaskResult),
     /// How a whole run ended.
     Verdict(&'a RunVerdict),
+    /// What became of a check.
+    Event(&'a CheckEvent),
     /// One of the things that were asked for is over: this counts, and is not printed.
     Over {
         /// Whether it passed.
@@ -18,12 +20,14 @@ pub enum Item<'a> {
 }
 
 impl Item<'_> {
-    /// How it ended, if that is to be printed.
-    pub fn outcome(self) -> Option<Outcome> {
+    /// Whether it is printed; with `quiet`, what passed is not.
+    pub fn is_printed(self, quiet: bool) -> bool {
+        let passed = |outcome| outcome == Outcome::Pass;
         match self {
-            Self::Result(result) => Some(result.outcome),
-            Self::Verdict(verdict) => Some(verdict.outcome),
-            Self::Over { .. } => None,
+            Self::Result(result) => !(quiet && passed(result.outcome)),
+            Self::Verdict(verdict) => !(quiet && passed(verdict.outcome)),
+            Self::Event(_) => true,
+            Self::Over { .. } => false,
         }
     }
 
@@ -32,6 +36,7 @@ impl Item<'_> {
         match self {
             Self::Result(result) => serde_json::to_string(result),
             Self::Verdict(verdict) => serde_json::to_string(verdict),
+            Self::Event(event) => serde_json::to_string(event),
             Self::Over { .. } => Ok(String::new()),
         }
     }
@@ -54,6 +59,13 @@ pub enum Heard {
     Result(Box<TaskResult>),
     /// How a whole run ended.
     Verdict(Box<RunVerdict>),
+    /// What became of a check.
+    Event(Box<CheckEvent>),
+    /// One of the things that were asked for is over.
+    Over {
+        /// Whether it passed.
+        passed: bool,
+    },
 }
 
 impl<'a> From<&'a Heard> for Item<'a> {
@@ -61,6 +73,8 @@ impl<'a> From<&'a Heard> for Item<'a> {
         match heard {
             Heard::Result(result) => Self::Result(result),
             Heard::Verdict(verdict) => Self::Verdict(verdict),
+            Heard::Event(event) => Self::Event(event),
+            Heard::Over { passed } => Self::Over { passed: *passed },
         }
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use watchpost_model::Outcome;
 
 use super::item::Item;
+use super::row::Lead;
 use super::{detail, row};
 
 /// How results are printed.
@@ -28,8 +29,8 @@ pub struct Printer {
     pub format: Format,
     /// Whether to leave out what passed.
     pub quiet: bool,
-    /// Whether rows begin with the time of day.
-    pub clock: bool,
+    /// What rows begin with.
+    pub lead: Lead,
     /// Whether rows of results are followed by everything that the result knows.
     pub verbose: bool,
     /// Whether to show on a terminal how far it is.
@@ -50,6 +51,7 @@ pub struct Tally {
 impl Tally {
     fn add(&mut self, item: Item<'_>) {
         match item {
+            Item::Event(_) => {}
             Item::Result(result) => {
                 if let Some(i) = Outcome::ALL.iter().position(|o| *o == result.outcome) {
                     self.outcomes[i] += 1;
@@ -126,8 +128,7 @@ impl Printer {
                 for item in batch.drain(..) {
                     let item = Item::from(&item);
                     tally.add(item);
-                    let Some(outcome) = item.outcome() else { continue };
-                    if self.quiet && outcome == Outcome::Pass {
+                    if !item.is_printed(self.quiet) {
                         continue;
                     }
                     text.clear();
@@ -152,12 +153,13 @@ impl Printer {
     fn write(self, text: &mut String, item: Item<'_>, colour: bool, first: bool) -> std::io::Result<()> {
         match (self.format, item) {
             (Format::Rows, Item::Result(result)) => {
-                row::write_result(text, result, colour, self.clock);
+                row::write_result(text, result, colour, self.lead);
                 if self.verbose {
                     detail::write_detail(text, result, colour);
                 }
             }
-            (Format::Rows, Item::Verdict(verdict)) => row::write_verdict(text, verdict, colour, self.clock),
+            (Format::Rows, Item::Verdict(verdict)) => row::write_verdict(text, verdict, colour, self.lead),
+            (Format::Rows, Item::Event(event)) => row::write_event(text, event, colour, self.lead),
             (_, Item::Over { .. }) => {}
             (Format::Array, item) => {
                 text.push_str(if first { "\n" } else { ",\n" });
