@@ -156,7 +156,7 @@ impl NatsServer {
     }
 
     fn spawn(&mut self) {
-        let binary = binary();
+        let binary = program();
         let port = if self.port == 0 { "-1".to_owned() } else { self.port.to_string() };
         let mut command = Command::new(&binary);
         command.args(["-a", "127.0.0.1", "-p", &port, "-m", "-1", "--ports_file_dir"]).arg(&self.folder);
@@ -223,7 +223,11 @@ fn greets(port: u16) -> Option<()> {
     (&hello == b"INFO").then_some(())
 }
 
-fn binary() -> PathBuf {
+/// The nats-server that tests run.
+///
+/// # Panics
+/// When there is none.
+pub fn program() -> PathBuf {
     if let Some(named) = std::env::var_os("WATCHPOST_NATS_SERVER") {
         // The server runs in a directory of its own, where a relative path would not be found.
         return std::path::absolute(named).expect("WATCHPOST_NATS_SERVER names a file");

@@ -53,11 +53,19 @@ pub fn websocket_with_tls(files: &PemFiles) -> ServerProcess {
     run("websocket-tls", WEBSOCKET, &[], Some(files))
 }
 
+/// The folder with the Python packages that tests use.
+///
+/// # Panics
+/// When it was not fetched.
+pub fn packages() -> &'static str {
+    assert!(Path::new(PACKAGES).is_dir(), "there are no Python packages to test with: run `just setup`");
+    PACKAGES
+}
+
 fn run(name: &str, script: &str, args: &[&str], files: Option<&PemFiles>) -> ServerProcess {
-    assert!(Path::new(PACKAGES).is_dir(), "there are no Python servers to test with: run `just setup`");
     let command = |folder: &Path, port: u16| {
         let mut command = Command::new("python3");
-        command.env("PYTHONPATH", PACKAGES).arg(script).arg(port.to_string()).args(args);
+        command.env("PYTHONPATH", packages()).arg(script).arg(port.to_string()).args(args);
         if let Some(files) = files {
             files.write_to(folder);
             command.args([PemFiles::KEY, PemFiles::CERTIFICATE]);

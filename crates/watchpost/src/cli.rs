@@ -179,9 +179,13 @@ pub struct AgentArgs {
 pub struct UpArgs {
     #[command(flatten)]
     pub agent: AgentArgs,
-    /// A NATS server to use in place of the in-process bus, for example nats://127.0.0.1:4222
+    /// A NATS server to use in place of the in-process bus, for example nats://127.0.0.1:4222; or `managed`, which
+    /// runs a nats-server of its own on this machine, for as long as this command runs
     #[arg(long, value_name = "URL", env = "WATCHPOST_BUS", value_delimiter = ',')]
     pub bus: Vec<String>,
+    /// The nats-server to run with `--bus managed` [default: the one on the PATH, or that `just setup` fetched]
+    #[arg(long, value_name = "FILE", env = "WATCHPOST_NATS_SERVER")]
+    pub nats_server: Option<PathBuf>,
     /// How to print results
     #[arg(short, long, value_enum, default_value_t)]
     pub output: StreamFormat,

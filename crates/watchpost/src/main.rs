@@ -10,6 +10,7 @@ mod config;
 mod failure;
 mod health;
 mod logging;
+mod managed;
 mod output;
 mod remote;
 mod signals;

@@ -6,19 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchpost_agent::{
-    Agent, ConfigurationSource, Deps, GROUPS_MAX, Roles, StopReport, StoreSettings, SystemClock, follow, stored_checks,
+    Agent, AgentSettings, ConfigurationSource, Deps, GROUPS_MAX, Roles, StopReport, StoreSettings, SystemClock, follow,
+    stored_checks,
 };
-use watchpost_bus::{BusError, InProcessBus, NatsBus, SharedBus};
+use watchpost_bus::{BusError, InProcessBus, NatsBus, NatsCredentials, NatsOptions, SharedBus};
 use watchpost_console::Console;
 use watchpost_model::{BastionId, Check, RunnerId};
 use watchpost_probe::{ProbeSet, TargetFinder};
 
+use super::bus;
 use super::printing::Printing;
-use crate::cli::{AgentArgs, BusArgs, ConsoleArg, StreamFormat, UpArgs};
-use crate::config::{self, FileConfig, FileSource, Loaded};
+use crate::cli::{AgentArgs, BusArgs, ConsoleArg, SetupArgs, StreamFormat, UpArgs};
+use crate::config::{self, Context, ContextName, Contexts, FileConfig, FileSource, Loaded};
 use crate::failure::{Exit, Failure};
 use crate::health::AgentHealth;
+use crate::managed::Managed;
 use crate::output::{Clock, Format, Lead, Printer};
+use crate::remote::{Connection, Remote};
 use crate::signals::{StopSignals, reloads};
 
 /// Where the console of `up` listens unless told otherwise.
@@ -32,7 +36,14 @@ const NAMING_LIMIT: Duration = Duration::from_millis(500);
 enum BusChoice {
     InProcess,
     Nats(Vec<String>),
+    /// A server of our own, and the program that it is.
+    Managed(Option<PathBuf>),
 }
+
+/// The word for a server of our own among buses.
+const MANAGED: &str = "managed";
+/// What the bus of such a server is called among contexts.
+const MANAGED_CONTEXT: &str = "managed";
 
 /// What a role is to be run with.
 struct Plan {
@@ -46,9 +57,20 @@ struct Plan {
 
 /// Everything in one process.
 pub fn up(args: UpArgs) -> Result<Exit, Failure> {
-    if args.agent.config.is_none() {
-        return Err(Failure::usage("`up` wants a configuration file: watchpost up -c FILE"));
-    }
+    let bus = match args.bus.as_slice() {
+        [] if args.agent.config.is_none() => {
+            return Err(Failure::usage(
+                "`up` wants a configuration file, or a bus to be given checks over: watchpost up -c FILE, or \
+                 watchpost up --bus managed",
+            ));
+        }
+        [] => BusChoice::InProcess,
+        [one] if one == MANAGED => BusChoice::Managed(args.nats_server),
+        several if several.iter().any(|one| one == MANAGED) => {
+            return Err(Failure::usage("`--bus managed` is a bus of its own: expected no other server beside it"));
+        }
+        _ => BusChoice::Nats(args.bus),
+    };
     let format = match args.output {
         StreamFormat::Table => Format::Rows,
         StreamFormat::Ndjson => Format::Lines,
@@ -57,7 +79,7 @@ pub fn up(args: UpArgs) -> Result<Exit, Failure> {
         roles: Roles::Both,
         args: args.agent,
         runner: None,
-        bus: if args.bus.is_empty() { BusChoice::InProcess } else { BusChoice::Nats(args.bus) },
+        bus,
         console_default: Some(CONSOLE_DEFAULT),
         print: Some(Printer {
             format,
@@ -106,14 +128,22 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         Some(address) => Some(Console::listen(address).await.map_err(|e| Failure::usage(e.to_string()))?),
         None => None,
     };
-    let bus = connect(&plan, &file, &settings, stored).await?;
+    let managed = match &plan.bus {
+        BusChoice::Managed(program) => Some(start_managed(program.clone(), &state_dir(&plan, &file)?).await?),
+        BusChoice::InProcess | BusChoice::Nats(_) => None,
+    };
+    let options = nats_options(&plan, &file, &settings, managed.as_ref())?;
+    if let (Some(managed), Some(options)) = (&managed, &options) {
+        prepare(managed, options, &file, &settings).await?;
+    }
+    let bus = connect(options.as_ref(), stored).await?;
     let printing = match plan.print {
         Some(printer) => {
             // On NATS a connection of its own: of two subscriptions to results on one connection, the
             // server would tell only one that no Runner listens, and that has to be the Checker's.
-            let own = match plan.bus {
-                BusChoice::InProcess => Arc::clone(&bus),
-                BusChoice::Nats(_) => connect(&plan, &file, &settings, stored).await?,
+            let own = match &options {
+                None => Arc::clone(&bus),
+                options => connect(options.as_ref(), stored).await?,
             };
             Some(Printing::start(printer, own, &settings).await?)
         }
@@ -166,6 +196,9 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     if let Some(printing) = printing {
         printing.finish().await;
     }
+    if let Some(managed) = managed {
+        managed.stop().await;
+    }
     let exit = tell(&report);
     // What is broken is told last, whatever could still be brought to an end.
     match broken.or(report.gone) {
@@ -192,11 +225,64 @@ fn store(plan: &Plan, file: &FileConfig, checks: Vec<Check>) -> Result<StoreSett
         bucket: match plan.bus {
             // Nobody else could write to it.
             BusChoice::InProcess => None,
-            BusChoice::Nats(_) => file.bucket(),
+            BusChoice::Nats(_) | BusChoice::Managed(_) => file.bucket(),
         },
         groups: if given.is_empty() { file.groups.clone() } else { given.clone() },
-        state_dir: plan.args.state_dir.clone().or_else(|| file.state_dir.clone()),
+        state_dir: match plan.bus {
+            BusChoice::Managed(_) => Some(state_dir(plan, file)?),
+            BusChoice::InProcess | BusChoice::Nats(_) => plan.args.state_dir.clone().or_else(|| file.state_dir.clone()),
+        },
     })
+}
+
+/// Where what is to outlive the process is kept; the user's own place for that where nothing is said.
+fn state_dir(plan: &Plan, file: &FileConfig) -> Result<PathBuf, Failure> {
+    let said = plan.args.state_dir.clone().or_else(|| file.state_dir.clone());
+    said.or_else(|| Some(config::state_home()?.join("watchpost")))
+        .ok_or_else(|| Failure::usage("`--bus managed` wants a place for its data: give --state-dir, or set HOME"))
+}
+
+/// Starts a nats-server of our own, and notes it among the contexts of the commands that control bastions.
+async fn start_managed(program: Option<PathBuf>, state_dir: &std::path::Path) -> Result<Managed, Failure> {
+    let managed = Managed::start(state_dir, program).await?;
+    if let Err(error) = note_context(&managed) {
+        tracing::warn!(%error, "other commands do not know of this server: give them the URL in the file as --bus");
+    }
+    Ok(managed)
+}
+
+fn note_context(managed: &Managed) -> Result<(), String> {
+    let name: ContextName = MANAGED_CONTEXT.parse()?;
+    let (user, password) = managed.user_and_password();
+    let context = Context {
+        servers: vec![managed.url()],
+        user: Some(user.to_owned()),
+        password: Some(password.parse().map_err(|e| format!("{e}"))?),
+        ..Context::default()
+    };
+    let mut contexts = Contexts::load().map_err(|e| e.to_string())?;
+    if contexts.contexts.get(&name) != Some(&context) || contexts.current.is_none() {
+        contexts.contexts.insert(name.clone(), context);
+        contexts.current.get_or_insert(name);
+        contexts.save().map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+/// Makes what is kept on the bus: nobody else will on a server of our own.
+async fn prepare(
+    managed: &Managed,
+    options: &NatsOptions,
+    file: &FileConfig,
+    settings: &AgentSettings,
+) -> Result<(), Failure> {
+    let Some(bucket) = file.bucket() else { return Ok(()) };
+    let (options, prefix) = (options.clone(), settings.prefix.clone());
+    let remote = Remote::over(Connection { options, prefix, bucket, group: None }).await?;
+    bus::ensure(&remote, &SetupArgs::default()).await?;
+    remote.close().await;
+    tracing::info!(bus = managed.url(), context = MANAGED_CONTEXT, "ready for `watchpost checks apply` and the like");
+    Ok(())
 }
 
 fn identity(plan: &Plan, file: &FileConfig) -> Result<(BastionId, RunnerId), Failure> {
@@ -227,15 +313,17 @@ fn console_address(plan: &Plan, file: &FileConfig) -> Option<SocketAddr> {
     }
 }
 
-async fn connect(
+/// How to reach NATS; `None` for the in-process bus.
+fn nats_options(
     plan: &Plan,
     file: &FileConfig,
-    settings: &watchpost_agent::AgentSettings,
-    stored: usize,
-) -> Result<SharedBus, Failure> {
+    settings: &AgentSettings,
+    managed: Option<&Managed>,
+) -> Result<Option<NatsOptions>, Failure> {
     let servers = match &plan.bus {
-        BusChoice::InProcess => return Ok(Arc::new(InProcessBus::new())),
+        BusChoice::InProcess => return Ok(None),
         BusChoice::Nats(servers) => servers.clone(),
+        BusChoice::Managed(_) => managed.iter().map(|managed| managed.url()).collect(),
     };
     if servers.is_empty() && file.bus.servers.is_empty() {
         return Err(Failure::usage(
@@ -243,12 +331,22 @@ async fn connect(
         ));
     }
     let name = format!("watchpost {} {}/{}", role_name(plan.roles), settings.bastion, settings.runner);
-    let options = file.nats(servers, name);
+    let mut options = file.nats(servers, name);
+    if let Some(managed) = managed {
+        let (user, password) = managed.user_and_password();
+        options.credentials =
+            Some(NatsCredentials::UserPassword { user: user.to_owned(), password: password.to_owned() });
+    }
+    Ok(Some(options))
+}
+
+async fn connect(options: Option<&NatsOptions>, stored: usize) -> Result<SharedBus, Failure> {
+    let Some(options) = options else { return Ok(Arc::new(InProcessBus::new())) };
     match NatsBus::connect(options.clone()).await {
         Ok(bus) => Ok(Arc::new(bus)),
         Err(error @ BusError::Connect { .. }) if stored > 0 => {
             tracing::warn!(stored, %error, "beginning without the bus, with the checks that are on disk");
-            Ok(Arc::new(NatsBus::connect_in_background(options)?))
+            Ok(Arc::new(NatsBus::connect_in_background(options.clone())?))
         }
         Err(error) => Err(error.into()),
     }

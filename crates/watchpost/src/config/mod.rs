@@ -16,5 +16,5 @@ pub use checks::{WrittenCheck, read_checks};
 pub use contexts::{Context, ContextName, Contexts};
 pub use file::FileConfig;
 use read::environment;
-pub use read::{Loaded, load};
+pub use read::{Loaded, load, search_path, state_home};
 pub use source::FileSource;

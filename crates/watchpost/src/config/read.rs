@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Options, Spanned};
@@ -68,6 +68,17 @@ pub(super) fn environment() -> HashMap<String, String> {
         .collect()
 }
 
+/// Where programs of this user keep what is to outlive them (XDG Base Directory Specification).
+pub fn state_home() -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))
+}
+
+/// Where programs are looked for.
+pub fn search_path() -> Vec<PathBuf> {
+    std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
+}
+
 fn parse(file: &Path, text: &str, environment: &HashMap<String, String>) -> Result<Loaded, ConfigError> {
     if text.trim().is_empty() {
         return Err(ConfigError::whole(file, "is empty: expected at least `checks:`"));
@@ -80,8 +91,11 @@ fn parse(file: &Path, text: &str, environment: &HashMap<String, String>) -> Resu
     Ok(Loaded { settings, checks, warnings: warnings(file, text) })
 }
 
+/// How a file is read. The reader's own budget is used up by some 16 000 checks; this one lets in what the file may be
+/// long, and no alias bomb.
 pub(super) fn options(environment: &HashMap<String, String>) -> Options {
-    Options::default().with_properties(environment.clone())
+    let budget = serde_saphyr::budget! { max_events: 4_000_000, max_nodes: 2_000_000 };
+    serde_saphyr::options! { budget: budget }.with_properties(environment.clone())
 }
 
 /// What is wrong with a text: its line and column, its key, and one sentence.
@@ -298,6 +312,14 @@ mod tests {
         assert!(loaded.warnings.is_empty());
         let loaded = read("checks:\n  - id: a\n    http: {url: 'http://a/', body: \"${HOST}\"}\n").unwrap();
         assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+    }
+
+    #[test]
+    fn a_file_of_many_checks_is_read() {
+        let check =
+            |i| format!("- {{id: c{i}, http: {{url: 'http://a/', max_redirects: 3}}, expect: {{status: 200}}}}\n");
+        let text = format!("checks:\n{}", (0..20_000).map(check).collect::<String>());
+        assert_eq!(read(&text).unwrap().checks.len(), 20_000);
     }
 
     #[test]

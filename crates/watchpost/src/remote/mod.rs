@@ -50,7 +50,15 @@ impl Remote {
     /// # Errors
     /// When it is not said where to, or that cannot be reached.
     pub async fn connect(args: &ConnectArgs) -> Result<Self, Failure> {
-        let Connection { options, prefix, bucket, group } = effective(args)?;
+        Self::over(effective(args)?).await
+    }
+
+    /// Connects in this way.
+    ///
+    /// # Errors
+    /// When the bus cannot be reached.
+    pub async fn over(connection: Connection) -> Result<Self, Failure> {
+        let Connection { options, prefix, bucket, group } = connection;
         let nats = Arc::new(NatsBus::connect(options).await?);
         let bus: SharedBus = Arc::clone(&nats) as SharedBus;
         let checks = bus.key_value(&bucket);
