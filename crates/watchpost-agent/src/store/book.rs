@@ -2,13 +2,13 @@
 //!
 //! A plain state machine: it is told what was read and says what is to be done.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use watchpost_model::{BastionGroup, Check, CheckEventKind, CheckId, Refusal, RefusalCode};
 
-use super::entry::{Key, Written};
+use super::entry::{Entry, Key, Written};
 use crate::checker::Change;
 
 /// The most checks of the store that a bastion looks at, and how many bytes they may take as they are written.
@@ -132,17 +132,17 @@ impl Book {
         self.shelves.iter().map(|(key, shelf)| (key.clone(), kept(shelf))).collect()
     }
 
-    /// Everything that is in the bucket. What is in force and not in it is orphaned; `spared` was written while it
-    /// was being read.
-    pub(super) fn take_snapshot(&mut self, entries: BTreeMap<Key, (u64, Option<Bytes>)>, spared: &HashSet<Key>) {
-        let missing: Vec<Key> =
-            self.shelves.keys().filter(|key| !entries.contains_key(key) && !spared.contains(key)).cloned().collect();
+    /// Everything that is in the bucket. What is in force and not in it is orphaned. What was `written` since it began
+    /// to be read, under which revision, is newer than what was read before that.
+    pub(super) fn take_snapshot(&mut self, entries: BTreeMap<Key, Entry>, written: &HashMap<Key, u64>) {
+        let is_missing = |key: &&Key| !entries.contains_key(*key) && !written.contains_key(*key);
+        let missing: Vec<Key> = self.shelves.keys().filter(is_missing).cloned().collect();
         for key in missing {
             self.lose(&key);
         }
         self.turned_away.retain(|key| entries.contains_key(key));
         for (key, (revision, value)) in entries {
-            if !spared.contains(&key) {
+            if written.get(&key).is_none_or(|written| *written <= revision) {
                 self.take(key, revision, value);
             }
         }

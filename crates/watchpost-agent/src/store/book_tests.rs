@@ -193,16 +193,22 @@ fn what_is_missing_runs_on_as_an_orphan_and_only_a_deletion_ends_it() {
 }
 
 #[test]
-fn what_was_written_while_the_bucket_was_read_is_spared() {
+fn what_was_written_while_the_bucket_was_read_stays_unless_something_newer_was_read() {
     let mut rig = Rig::new();
     rig.put("own.a", "a");
-    let before = (1, Some(Bytes::from(json("a", "old"))));
+    let written = rig.put("own.a", "written");
     let key = Key::parse("own.a").unwrap();
-    rig.book.take_snapshot([(key.clone(), before.clone())].into(), &[key.clone()].into());
-    rig.judge();
-    assert_eq!(rig.book.shelves[&key].latest.value, json("a", "a"));
-    rig.book.take_snapshot([(key.clone(), before)].into(), &Default::default());
-    assert_eq!(rig.book.shelves[&key].latest.value, json("a", "old"));
+    let latest = |rig: &Rig| rig.book.shelves[&key].latest.value.clone();
+    let read = |revision, text: &str| [(key.clone(), (revision, Some(Bytes::from(json("a", text)))))].into();
+    rig.book.take_snapshot(read(1, "a"), &[(key.clone(), written)].into());
+    assert_eq!(latest(&rig), json("a", "written"));
+    rig.book.take_snapshot(Default::default(), &[(key.clone(), written)].into());
+    assert_eq!(latest(&rig), json("a", "written"));
+    rig.book.take_snapshot(read(written + 1, "newer"), &[(key.clone(), written)].into());
+    assert_eq!(latest(&rig), json("a", "newer"));
+    // What nobody wrote here is taken as it is read, also where it counts less: the bucket was restored.
+    rig.book.take_snapshot(read(1, "a"), &Default::default());
+    assert_eq!(latest(&rig), json("a", "a"));
 }
 
 #[test]

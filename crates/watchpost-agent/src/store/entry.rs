@@ -26,6 +26,9 @@ impl std::fmt::Display for Key {
     }
 }
 
+/// What the bucket holds under a key: its revision, and its value unless it was deleted.
+pub(super) type Entry = (u64, Option<Bytes>);
+
 /// One revision of what is written under a key.
 #[derive(Debug, Clone)]
 pub(super) struct Written {

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use watchpost_bus::{BusError, KeyValue, KvEntry, KvError, KvIdentity, KvUpdate, KvWatch};
 
 use super::book::{BYTES_MAX, CHECKS_MAX};
-use super::entry::Key;
+use super::entry::{Entry, Key};
 
 /// How long changes are gathered that come together.
 const GATHER: Duration = Duration::from_millis(20);
@@ -22,9 +21,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How soon it is tried again after something failed; doubled each time in a row.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(4);
-
-/// One entry of the bucket: its revision, and its value unless it was deleted.
-pub(super) type Entry = (u64, Option<Bytes>);
 
 /// What is heard of the bucket.
 #[derive(Debug)]

@@ -67,7 +67,7 @@ impl StoreHandle {
             return Ok(stored(key, is_there, looked.stands));
         }
         let value = Bytes::from(encode(&*document, Format::MsgPack));
-        self.write(key, Some(value), expected).await
+        self.write(key, Some(value), there(expected, looked.is_orphaned, &looked.latest)).await
     }
 
     /// Deletes a check from the bucket; one that is not there as well, so that an orphan ends.
@@ -81,9 +81,7 @@ impl StoreHandle {
         if looked.latest.is_none() {
             self.changeable(&key, &looked)?;
         }
-        // What the store has lost is known by its last revision here, and is nothing there.
-        let lost = looked.is_orphaned && expected.is_some() && expected == looked.latest.map(|(revision, _)| revision);
-        self.write(key, None, if lost { Some(0) } else { expected }).await
+        self.write(key, None, there(expected, looked.is_orphaned, &looked.latest)).await
     }
 
     /// Writes whether a check is paused. Nothing is written where it says so already.
@@ -229,6 +227,12 @@ impl std::fmt::Debug for StoreHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StoreHandle").field("groups", &self.groups).finish_non_exhaustive()
     }
+}
+
+/// The revision to expect in the bucket: what it has lost is known by its last revision here, and is nothing there.
+fn there(expected: Option<u64>, is_orphaned: bool, latest: &Option<(u64, Bytes)>) -> Option<u64> {
+    let is_known = expected.is_some() && expected == latest.as_ref().map(|(revision, _)| *revision);
+    if is_orphaned && is_known { Some(0) } else { expected }
 }
 
 fn key_text(key: &Key) -> String {

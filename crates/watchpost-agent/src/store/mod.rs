@@ -21,7 +21,7 @@ mod keeper;
 mod task;
 mod views;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -117,7 +117,7 @@ pub(crate) async fn start(cx: StoreContext, store: StoreSettings) -> Result<Stor
         keeper: Keeper::new(disk),
         state: if kv.is_some() { StoreState::Starting } else { StoreState::Off },
         message: None,
-        spared: HashSet::new(),
+        written: HashMap::new(),
     };
     let changed = store.begin().await?;
     let counts = store.book.counts();

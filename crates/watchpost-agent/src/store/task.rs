@@ -1,6 +1,6 @@
 //! The task that keeps the book: one after the other it takes what is read, written and asked.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -37,8 +37,8 @@ pub(super) struct Store {
     pub(super) keeper: Keeper,
     pub(super) state: StoreState,
     pub(super) message: Option<String>,
-    /// Keys that were written since the bucket began to be read: they are newer than what will be read.
-    pub(super) spared: HashSet<Key>,
+    /// What was written here since the bucket began to be read, under which revision: what is read may be older.
+    pub(super) written: HashMap<Key, u64>,
 }
 
 impl Store {
@@ -88,7 +88,7 @@ impl Store {
             }
             Ask::Written { key, revision, value, answer } => {
                 if self.book.groups().contains(&key.group) {
-                    self.spared.insert(key.clone());
+                    self.written.insert(key.clone(), revision);
                 }
                 self.about.revision = self.about.revision.max(revision);
                 self.book.take(key.clone(), revision, value);
@@ -114,7 +114,7 @@ impl Store {
     async fn take(&mut self, fed: Fed) {
         match fed {
             Fed::Begun => {
-                self.spared.clear();
+                self.written.clear();
                 return;
             }
             Fed::Failed(error) => return self.failed(error).await,
@@ -123,20 +123,14 @@ impl Store {
                 if is_another {
                     tracing::warn!(bucket = self.bucket(), "the bucket of checks is another one than before");
                 }
-                // Of another bucket nothing that was written before is newer.
-                let spared = std::mem::take(&mut self.spared);
                 self.about.bucket_created_us = Some(identity.created_us);
                 self.about.revision = identity.revision;
-                self.book.take_snapshot(entries, &spared);
-                self.spared = spared;
+                self.book.take_snapshot(entries, &self.written);
             }
             Fed::Changes(changes) => {
                 for (key, (revision, value)) in changes {
                     self.about.revision = self.about.revision.max(revision);
-                    // What we wrote ourselves may be ahead of what is read.
-                    let is_older = self.spared.contains(&key)
-                        && self.book.shelves.get(&key).is_some_and(|shelf| shelf.latest.revision > revision);
-                    if !is_older {
+                    if self.written.get(&key).is_none_or(|written| *written <= revision) {
                         self.book.take(key, revision, value);
                     }
                 }
@@ -165,9 +159,7 @@ impl Store {
     async fn failed(&mut self, error: KvError) {
         if matches!(error, KvError::NoBucket { .. }) {
             // As good as an empty one.
-            let spared = std::mem::take(&mut self.spared);
-            self.book.take_snapshot(std::collections::BTreeMap::new(), &HashSet::new());
-            self.spared = spared;
+            self.book.take_snapshot(BTreeMap::new(), &HashMap::new());
             self.applied().await;
             let message = format!("{error}: what runs goes on; `watchpost bus setup` makes the bucket");
             return self.set_state(StoreState::NoBucket, Some(message));
