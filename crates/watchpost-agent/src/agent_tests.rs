@@ -2,6 +2,8 @@
 
 #[path = "agent_tests/faults.rs"]
 mod faults;
+#[path = "agent_tests/requests.rs"]
+mod requests;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

@@ -42,12 +42,14 @@ pub(crate) async fn beat(looked: Arc<Looked>) {
         let Ok(status) = looked.status().await else { return };
         let store = looked.store_report().await;
         let news = Some(News::of(&status, store.as_ref(), looked.is_draining()));
+        // At the look that is nearest to its time.
         let now = Instant::now();
-        if now < due && news == told {
+        let is_due = now + LOOK_EVERY / 2 >= due;
+        if !is_due && news == told {
             continue;
         }
         told = news;
-        if now >= due {
+        if is_due {
             // One that is late does not hurry those after it.
             due = now + EVERY;
         }
@@ -104,9 +106,9 @@ fn heartbeat_with(
         sent_at: looked.clock.now(),
         uptime_s: looked.clock.tick().since(looked.started).as_secs(),
         groups,
-        store,
         draining: looked.is_draining(),
-        message: message(looked, status),
+        message: message(looked, status, store.as_ref()),
+        store,
         config_generation: status.checker.map(|checker| checker.config_generation),
         checks: status.checker.map(|checker| checker.checks as u64),
         outstanding: status.checker.map(|checker| checker.outstanding as u64),
@@ -135,12 +137,16 @@ fn heartbeat_with(
 }
 
 /// Why it runs nothing by itself, where it does not.
-fn message(looked: &Looked, status: &AgentStatus) -> Option<String> {
+fn message(looked: &Looked, status: &AgentStatus, store: Option<&StoreReport>) -> Option<String> {
     if looked.is_draining() {
         return Some("it was told to drain: it begins nothing new until it is told to go on".to_owned());
     }
-    let idles = status.checker.is_some_and(|checker| checker.checks == 0);
-    idles.then(|| "it has no checks: nothing is checked".to_owned())
+    let checks = status.checker?.checks as u64;
+    if checks == 0 {
+        return Some("it has no checks: nothing is checked".to_owned());
+    }
+    let all_paused = store.is_some_and(|store| store.paused == checks);
+    all_paused.then(|| format!("every one of its {checks} checks is paused: nothing is checked"))
 }
 
 pub(crate) fn pool_report(pool: &PoolStatus) -> PoolReport {

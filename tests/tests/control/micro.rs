@@ -70,7 +70,8 @@ async fn what_was_asked_is_counted_by_verb() {
     let endpoint = |name: &str| {
         let found = stats["endpoints"].as_array().unwrap().iter().find(|one| one["name"] == name);
         let found = found.unwrap().clone();
-        let fields = ["average_processing_time", "last_error", "name", "num_errors", "num_requests", "processing_time"];
+        let fields =
+            ["average_processing_time", "data", "last_error", "name", "num_errors", "num_requests", "processing_time"];
         assert_fields(&found, &[&fields[..], &["queue_group", "subject"]].concat());
         found
     };

@@ -179,7 +179,11 @@ impl Network {
             match first.remove() {
                 Flight::ToBroker(from, message) => self.route(now, from, &message),
                 Flight::ToSeat(id, message) => {
-                    if let Some(process) = self.land(now, id, &message) {
+                    // Whoever answers requests hears them besides the Runner, which acts on what it hears itself.
+                    let acts = self.seats.get(&id).is_some_and(|seat| !seat.filter.ends_with(".control.>"));
+                    if let Some(process) = self.land(now, id, &message)
+                        && acts
+                    {
                         arrived(process, &message);
                     }
                 }

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use watchpost_model::{CheckId, Format, LAST_RESULTS_MAX, RunVerdict, TaskResult, decode};
 
 /// How much is kept in all, in bytes; beyond it the oldest results go, whosesoever they are. 10 000 checks with one
-/// endpoint each take about a tenth of it (docs/control.md).
+/// endpoint each that pass take some 10 MB of it (docs/control.md).
 const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What a result takes beside its bytes and the names in its key.
 const ENTRY_BYTES: usize = 256;

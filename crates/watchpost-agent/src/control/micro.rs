@@ -59,6 +59,8 @@ struct EndpointStats {
     /// Both in ns.
     processing_time: u64,
     average_processing_time: u64,
+    /// There is nothing more to say; some clients want to be told.
+    data: Option<()>,
 }
 
 #[derive(Serialize)]
@@ -169,6 +171,7 @@ fn stats(cx: &ControlContext, verb: Verb) -> EndpointStats {
         last_error: counted.last_error,
         processing_time: ns(counted.took),
         average_processing_time: ns(each.unwrap_or_default()),
+        data: None,
     }
 }
 
