@@ -44,6 +44,7 @@ impl Counters {
             dropped_slow_consumer: self.dropped.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
             reconnects,
+            ..BusStats::default()
         }
     }
 }

@@ -86,6 +86,12 @@ impl InProcessBus {
         Ok(())
     }
 
+    /// Hands a message to whoever listens, and says whether anyone does.
+    pub(crate) fn offer(&self, message: &Outgoing) -> bool {
+        let Shared { table, counters, .. } = &*self.shared;
+        message.validate(PAYLOAD_BYTES_MAX).is_ok() && table.read().deliver(message.clone().into(), counters)
+    }
+
     fn join(&self, filter: &str, queue: Option<&str>) -> Result<Subscription, BusError> {
         validate_filter(filter)?;
         queue.map(validate_queue).transpose()?;

@@ -26,6 +26,7 @@
 //! ```
 
 mod counters;
+mod fallback;
 mod in_process;
 mod kv;
 mod message;
@@ -37,6 +38,7 @@ mod subject;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use fallback::LocalFallbackBus;
 pub use in_process::InProcessBus;
 pub use kv::{KeyValue, KvEntry, KvError, KvIdentity, KvLimits, KvUpdate, KvWatch};
 pub use message::{Headers, Message, Outgoing, Status};
@@ -145,6 +147,19 @@ impl Subscription {
         futures_util::StreamExt::next(&mut self.messages).await
     }
 
+    /// The messages of both, in one.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let (both, messages) = ([self.unsubscribe, other.unsubscribe], [self.messages, other.messages]);
+        Self {
+            unsubscribe: Some(Box::new(move || {
+                let ends = both.into_iter().flatten().map(|unsubscribe| unsubscribe());
+                let ended = futures_util::future::join_all(ends);
+                Box::pin(async move { drop(ended.await) })
+            })),
+            messages: Box::pin(futures_util::stream::select_all(messages)),
+        }
+    }
+
     /// Ends the subscription but keeps what it has received: [`Subscription::next`] yields that, then `None`.
     /// Over NATS a message that the server sends at this very moment may be lost. Returns within two
     /// seconds, whatever the server does.
@@ -177,6 +192,10 @@ pub struct BusStats {
     pub refused: u64,
     /// Times that the connection was made again after it had been lost.
     pub reconnects: u64,
+    /// Messages that wait until the connection is back, where a [`LocalFallbackBus`] keeps them.
+    pub kept: u64,
+    /// Messages that were kept and dropped, since too much waited.
+    pub kept_dropped: u64,
 }
 
 /// What a bus could not do. A check that failed is never an error of the bus.
