@@ -25,7 +25,7 @@ async fn contexts_are_kept_for_their_owner_alone_and_show_no_secrets() {
     )
     .await
     .code(0);
-    bare(&rig, &["context", "add", "wrong", "--bus", &url, "--token", "t0ken-t0ken"]).await.code(0);
+    bare(&rig, &["context", "add", "wrong", "--bus", &url, "--token", "t0ken-${t0ken}"]).await.code(0);
     bare(&rig, &["context", "add", "right", "--bus", &url]).await.code(2).tells("--replace");
     let file = rig.folder().join("config/watchpost/contexts.yaml");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);

@@ -64,7 +64,7 @@ pub enum ContextCommand {
         /// What to call it
         name: ContextName,
         #[command(flatten)]
-        server: ServerArgs,
+        server: Box<ServerArgs>,
         /// The bastion group whose checks are meant where no --group is given
         #[arg(long, value_name = "GROUP")]
         group: Option<BastionGroup>,

@@ -162,7 +162,7 @@ fn shown_age(age: Duration) -> String {
         return "kept for ever".to_owned();
     }
     let seconds = age.as_secs();
-    let unit = UNITS.iter().find(|(_, unit)| seconds >= *unit && seconds % unit == 0);
+    let unit = UNITS.iter().find(|(_, unit)| seconds >= *unit && seconds.is_multiple_of(*unit));
     let (name, unit) = unit.unwrap_or(&("s", 1));
     format!("{}{name}", seconds / unit)
 }
@@ -171,7 +171,7 @@ fn size(bytes: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match UNITS.iter().find(|(_, unit)| bytes >= *unit) {
         _ if bytes == u64::MAX => "any size".to_owned(),
-        Some((name, unit)) if bytes % unit == 0 => format!("{} {name}", bytes / unit),
+        Some((name, unit)) if bytes.is_multiple_of(*unit) => format!("{} {name}", bytes / unit),
         Some((name, unit)) => format!("{:.1} {name}", bytes as f64 / *unit as f64),
         None => format!("{bytes} B"),
     }

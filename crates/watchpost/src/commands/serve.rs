@@ -14,15 +14,13 @@ use watchpost_console::Console;
 use watchpost_model::{BastionId, Check, RunnerId};
 use watchpost_probe::{ProbeSet, TargetFinder};
 
-use super::bus;
 use super::printing::Printing;
-use crate::cli::{AgentArgs, BusArgs, ConsoleArg, SetupArgs, StreamFormat, UpArgs};
-use crate::config::{self, Context, ContextName, Contexts, FileConfig, FileSource, Loaded};
+use crate::cli::{AgentArgs, BusArgs, ConsoleArg, StreamFormat, UpArgs};
+use crate::config::{self, FileConfig, FileSource, Loaded};
 use crate::failure::{Exit, Failure};
 use crate::health::AgentHealth;
 use crate::managed::Managed;
 use crate::output::{Clock, Format, Lead, Printer};
-use crate::remote::{Connection, Remote};
 use crate::signals::{StopSignals, reloads};
 
 /// Where the console of `up` listens unless told otherwise.
@@ -42,8 +40,6 @@ enum BusChoice {
 
 /// The word for a server of our own among buses.
 const MANAGED: &str = "managed";
-/// What the bus of such a server is called among contexts.
-const MANAGED_CONTEXT: &str = "managed";
 
 /// What a role is to be run with.
 struct Plan {
@@ -129,12 +125,12 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         None => None,
     };
     let managed = match &plan.bus {
-        BusChoice::Managed(program) => Some(start_managed(program.clone(), &state_dir(&plan, &file)?).await?),
+        BusChoice::Managed(program) => Some(Managed::start(&state_dir(&plan, &file)?, program.clone()).await?),
         BusChoice::InProcess | BusChoice::Nats(_) => None,
     };
     let options = nats_options(&plan, &file, &settings, managed.as_ref())?;
     if let (Some(managed), Some(options)) = (&managed, &options) {
-        prepare(managed, options, &file, &settings).await?;
+        managed.prepare(options, &settings.prefix, file.bucket()).await?;
     }
     let bus = connect(options.as_ref(), stored).await?;
     let printing = match plan.print {
@@ -240,49 +236,6 @@ fn state_dir(plan: &Plan, file: &FileConfig) -> Result<PathBuf, Failure> {
     let said = plan.args.state_dir.clone().or_else(|| file.state_dir.clone());
     said.or_else(|| Some(config::state_home()?.join("watchpost")))
         .ok_or_else(|| Failure::usage("`--bus managed` wants a place for its data: give --state-dir, or set HOME"))
-}
-
-/// Starts a nats-server of our own, and notes it among the contexts of the commands that control bastions.
-async fn start_managed(program: Option<PathBuf>, state_dir: &std::path::Path) -> Result<Managed, Failure> {
-    let managed = Managed::start(state_dir, program).await?;
-    if let Err(error) = note_context(&managed) {
-        tracing::warn!(%error, "other commands do not know of this server: give them the URL in the file as --bus");
-    }
-    Ok(managed)
-}
-
-fn note_context(managed: &Managed) -> Result<(), String> {
-    let name: ContextName = MANAGED_CONTEXT.parse()?;
-    let (user, password) = managed.user_and_password();
-    let context = Context {
-        servers: vec![managed.url()],
-        user: Some(user.to_owned()),
-        password: Some(password.parse().map_err(|e| format!("{e}"))?),
-        ..Context::default()
-    };
-    let mut contexts = Contexts::load().map_err(|e| e.to_string())?;
-    if contexts.contexts.get(&name) != Some(&context) || contexts.current.is_none() {
-        contexts.contexts.insert(name.clone(), context);
-        contexts.current.get_or_insert(name);
-        contexts.save().map_err(|e| e.to_string())?;
-    }
-    Ok(())
-}
-
-/// Makes what is kept on the bus: nobody else will on a server of our own.
-async fn prepare(
-    managed: &Managed,
-    options: &NatsOptions,
-    file: &FileConfig,
-    settings: &AgentSettings,
-) -> Result<(), Failure> {
-    let Some(bucket) = file.bucket() else { return Ok(()) };
-    let (options, prefix) = (options.clone(), settings.prefix.clone());
-    let remote = Remote::over(Connection { options, prefix, bucket, group: None }).await?;
-    bus::ensure(&remote, &SetupArgs::default()).await?;
-    remote.close().await;
-    tracing::info!(bus = managed.url(), context = MANAGED_CONTEXT, "ready for `watchpost checks apply` and the like");
-    Ok(())
 }
 
 fn identity(plan: &Plan, file: &FileConfig) -> Result<(BastionId, RunnerId), Failure> {

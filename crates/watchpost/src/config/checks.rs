@@ -147,14 +147,16 @@ fn read_document(
     struct Kind {
         id: Option<IgnoredAny>,
     }
-    let documents: Vec<(String, Spanned<CheckDocument>)> = match read::deserialize::<Kind>(part.text, environment) {
-        Ok(Kind { id: Some(IgnoredAny) }) => {
-            vec![(String::new(), part.read::<Spanned<CheckDocument>>(environment)?)]
-        }
-        _ => {
-            let config: FileConfig = part.read(environment)?;
-            config.checks.into_iter().enumerate().map(|(i, check)| (format!("checks[{i}]"), check)).collect()
-        }
+    let is_check = match read::deserialize::<Kind>(part.text, environment) {
+        Ok(Kind { id }) => id.is_some(),
+        // What is wrong with it is told of what it seems to be.
+        Err(_) => part.text.lines().any(|line| line.starts_with("id:")),
+    };
+    let documents: Vec<(String, Spanned<CheckDocument>)> = if is_check {
+        vec![(String::new(), part.read::<Spanned<CheckDocument>>(environment)?)]
+    } else {
+        let config: FileConfig = part.read(environment)?;
+        config.checks.into_iter().enumerate().map(|(i, check)| (format!("checks[{i}]"), check)).collect()
     };
     for (key, document) in documents {
         let place = place_of(document.referenced);
@@ -222,6 +224,8 @@ mod tests {
             ("id: b\nhttp: {url: 'ftp://x'}\n", "w.yaml:5:13: `http.url`"),
             ("checks:\n- id: b\n", "w.yaml:5:3: `checks[0]`"),
             ("interval: 5s\n", "w.yaml:4:1"),
+            ("id: b\ntcp:\n  address: ${NOWHERE_SET}:1\n", "environment variable `NOWHERE_SET` is not set"),
+            ("id: b\nid: c\n", "the key `id` is there twice"),
         ] {
             let error = read(&format!("{good}{text}")).unwrap_err();
             assert!(error.contains(told), "{text}\n→ {error}\nlacks {told}");

@@ -87,7 +87,6 @@ pub struct Context {
 impl Contexts {
     /// Where they are kept: `watchpost/contexts.yaml` in `$XDG_CONFIG_HOME`, which is `~/.config` unless set. `None`
     /// where the environment names neither.
-    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
     pub fn file() -> Option<PathBuf> {
         let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
@@ -123,7 +122,11 @@ impl Contexts {
             let message = "has no place: expected XDG_CONFIG_HOME or HOME in the environment";
             return Err(ConfigError::whole(Path::new("contexts.yaml"), message));
         };
-        let text = serde_saphyr::to_string(self).map_err(|e| ConfigError::whole(&file, e.to_string()))?;
+        let mut options = serde_saphyr::SerializerOptions::default();
+        // A password that looks like something else is still a password.
+        options.quote_all = true;
+        let text = serde_saphyr::to_string_with_options(self, options);
+        let text = text.map_err(|e| ConfigError::whole(&file, e.to_string()))?;
         write_private(&file, &text).map_err(|e| ConfigError::whole(&file, format!("cannot be written: {e}")))
     }
 

@@ -20,7 +20,7 @@ const GRACE_DEFAULT: Duration = Duration::from_secs(5);
 const POOL_MAX: u64 = PoolSettings::SIZE_MAX as u64;
 const QUEUE_MAX: u64 = 1_000_000;
 /// The bucket of checks on NATS where nothing else is said.
-const BUCKET_DEFAULT: &str = "WATCHPOST_CHECKS";
+pub const BUCKET_DEFAULT: &str = "WATCHPOST_CHECKS";
 /// The most directories whose programs checks may run.
 const EXEC_DIRECTORIES_MAX: usize = 64;
 

@@ -14,7 +14,7 @@ mod wording;
 
 pub use checks::{WrittenCheck, read_checks};
 pub use contexts::{Context, ContextName, Contexts};
-pub use file::FileConfig;
+pub use file::{BUCKET_DEFAULT, FileConfig};
 use read::environment;
 pub use read::{Loaded, load, search_path, state_home};
 pub use source::FileSource;

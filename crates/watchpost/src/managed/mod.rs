@@ -3,6 +3,7 @@
 
 mod files;
 mod leftover;
+mod ready;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};

@@ -3,9 +3,8 @@
 use watchpost_bus::{ClientFiles, NatsCredentials, NatsOptions};
 use watchpost_model::{BastionGroup, SubjectPrefix};
 
-use super::BUCKET;
 use crate::cli::{ConnectArgs, ServerArgs};
-use crate::config::{Context, ContextName, Contexts};
+use crate::config::{BUCKET_DEFAULT, Context, ContextName, Contexts};
 use crate::failure::Failure;
 
 /// What is in force.
@@ -121,6 +120,6 @@ fn connection(context: Context) -> Result<Connection, Failure> {
         (_, _, _, Some(token)) => Some(NatsCredentials::Token(token.reveal().to_owned())),
         _ => None,
     };
-    let bucket = context.bucket.unwrap_or_else(|| BUCKET.to_owned());
+    let bucket = context.bucket.unwrap_or_else(|| BUCKET_DEFAULT.to_owned());
     Ok(Connection { options, prefix: context.prefix.unwrap_or_default(), bucket, group: context.group })
 }

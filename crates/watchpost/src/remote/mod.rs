@@ -11,7 +11,7 @@ pub use answers::{Limits, Unanswered, told};
 pub use bastions::{Bastion, Process};
 pub use connection::{Connection, effective, overlay};
 pub use past::{Filter, PastQuery, payload};
-pub use store::{BUCKET, StoredCheck, find, key, snapshot};
+pub use store::{StoredCheck, find, key, snapshot};
 pub use streams::{EVENTS, HEARTBEATS, RESULTS, wanted};
 
 use std::sync::Arc;

@@ -6,9 +6,6 @@ use watchpost_model::{BastionGroup, CheckDocument, CheckId, Format, decode};
 use super::Remote;
 use crate::failure::{Exit, Failure};
 
-/// The bucket's name, where nothing else is said.
-pub const BUCKET: &str = "WATCHPOST_CHECKS";
-
 /// Where a check of a group is stored.
 pub fn key(group: &BastionGroup, check: &CheckId) -> String {
     format!("{group}.{check}")

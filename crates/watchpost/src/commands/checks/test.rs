@@ -75,7 +75,7 @@ pub async fn run(remote: &Arc<Remote>, args: TestArgs, mut written: Vec<WrittenC
                     remote.bus.publish(Outgoing::new(reply, "")).await?;
                 }
                 // Where it has not begun yet, the bastion notices that nobody listens.
-                timeout(CANCEL_LIMIT, hearing).await.unwrap_or_else(|_| Ok(None))
+                timeout(CANCEL_LIMIT, hearing).await.unwrap_or(Ok(None))
             }
         }
     };
