@@ -128,8 +128,8 @@ fn heartbeat_with(
             reconnects: status.bus.reconnects,
         },
         outbox: OutboxReport {
-            waiting: waiting as u64,
-            dropped: status.counts.results_unsent + status.counts.results_late,
+            waiting: waiting as u64 + status.bus.kept,
+            dropped: status.counts.results_unsent + status.counts.results_late + status.bus.kept_dropped,
         },
         last_errors: looked.stats.troubles.latest(),
         clock_offset_us: looked.clock_offset.get(),

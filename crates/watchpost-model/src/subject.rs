@@ -132,6 +132,11 @@ impl Subjects {
         format!("{}.event.{check}", self.base)
     }
 
+    /// Where it is told what became of every check: a wildcard to subscribe to.
+    pub fn events(&self) -> String {
+        format!("{}.event.*", self.base)
+    }
+
     /// Where the bastion is asked to do something.
     pub fn control(&self, verb: Verb) -> String {
         format!("{}.control.{verb}", self.base)

@@ -9,9 +9,9 @@ use watchpost_agent::{
     Agent, AgentSettings, ConfigurationSource, Deps, GROUPS_MAX, Roles, StopReport, StoreSettings, SystemClock, follow,
     stored_checks,
 };
-use watchpost_bus::{BusError, InProcessBus, NatsBus, NatsCredentials, NatsOptions, SharedBus};
+use watchpost_bus::{BusError, InProcessBus, LocalFallbackBus, NatsBus, NatsCredentials, NatsOptions, SharedBus};
 use watchpost_console::Console;
-use watchpost_model::{BastionId, Check, RunnerId};
+use watchpost_model::{BastionId, Check, RunnerId, Subjects};
 use watchpost_probe::{ProbeSet, TargetFinder};
 
 use super::printing::Printing;
@@ -133,6 +133,15 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         managed.prepare(options, &settings.prefix, file.bucket()).await?;
     }
     let bus = connect(options.as_ref(), stored).await?;
+    let bus = match (&options, plan.roles) {
+        // Both ends of each task are here: while the server is away they find each other, and others are told later.
+        (Some(_), Roles::Both) => {
+            let subjects = Subjects::new(&settings.prefix, &settings.bastion);
+            let keeps = vec![subjects.results(), subjects.verdicts(), subjects.events()];
+            Arc::new(LocalFallbackBus::new(bus, keeps)) as SharedBus
+        }
+        _ => bus,
+    };
     let printing = match plan.print {
         Some(printer) => {
             // On NATS a connection of its own: of two subscriptions to results on one connection, the
