@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what cannot be set up fails its test")]
 
 mod apply;
+mod away;
 mod bastions;
 mod checks;
 mod connection;

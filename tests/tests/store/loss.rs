@@ -46,7 +46,7 @@ async fn a_bastion_begins_without_the_bus_and_runs_what_it_has_on_disk() {
     assert_eq!(begun["stored"], 2, "{begun}");
     let loaded = bastion.until_logged("checks loaded").await;
     assert_eq!(loaded["stored"], 2, "{loaded}");
-    // They are due, and told as what could not be done, until the bus is there.
+    // They run all the same (`guarantee_5_*` says what becomes of their results).
     rig.server.restart_on_same_port();
     bastion.until_logged("connected to the bus").await;
     until_running(&rig.server.url(), &["a", "b"]).await;
