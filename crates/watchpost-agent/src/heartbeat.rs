@@ -146,7 +146,10 @@ fn message(looked: &Looked, status: &AgentStatus, store: Option<&StoreReport>) -
         return Some("it has no checks: nothing is checked".to_owned());
     }
     let all_paused = store.is_some_and(|store| store.paused == checks);
-    all_paused.then(|| format!("every one of its {checks} checks is paused: nothing is checked"))
+    all_paused.then(|| match checks {
+        1 => "its only check is paused: nothing is checked".to_owned(),
+        several => format!("all of its {several} checks are paused: nothing is checked"),
+    })
 }
 
 pub(crate) fn pool_report(pool: &PoolStatus) -> PoolReport {
