@@ -19,7 +19,7 @@ async def main(server: str, bastion: str, url: str) -> None:
     results = await bus.subscribe(f"watchpost.{bastion}.result.often", pending_msgs_limit=10**6)
 
     def check(number: int) -> bytes:
-        http = {"url": url, "headers": {"X-Number": str(number)}}
+        http = {"url": url, "headers": {"x-number": str(number)}}
         return json.dumps({"id": "often", "http": http, "interval": "1s", "timeout": "1s"}).encode()
 
     seen = []
@@ -52,7 +52,7 @@ async def main(server: str, bastion: str, url: str) -> None:
     while results.pending_msgs:
         await next_result()
     slots = [result["scheduled_at"] for result in seen]
-    print(json.dumps({"slots": slots, "standing": standing, "number": shown["document"]["http"]["headers"]["X-Number"]}))
+    print(json.dumps({"slots": slots, "standing": standing, "number": shown["document"]["http"]["headers"]["x-number"]}))
     await bus.drain()
 
 

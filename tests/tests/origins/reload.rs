@@ -42,9 +42,14 @@ async fn o4_a_check_that_is_replaced_a_hundred_times_keeps_one_timer() {
     for number in 1..=RELOADS {
         write(&up, &config(&server, number));
         up.signal("HUP");
-        until("the reload", SOON, || (up.logged("checks reloaded").len() >= number).then_some(())).await;
+        // The file is looked at as well: what is seen twice is no change the second time.
+        let changes = || {
+            let replaced = |line: &serde_json::Value| line["changed"].as_str().unwrap().contains("10 replaced");
+            up.logged("checks reloaded").into_iter().filter(replaced).count()
+        };
+        until("the reload", SOON, || (changes() >= number).then_some(())).await;
     }
-    // The first file is one as well. A change that is seen twice, since the file is looked at too, counts once.
+    // The first file is one as well.
     let last = |result: &TaskResult| result.config_generation == RELOADS as u64 + 1;
     let enough = || up.results().iter().filter(|result| last(result)).count() >= CHECKS * 5;
     until("five rounds of the last checks", SOON, || enough().then_some(())).await;
