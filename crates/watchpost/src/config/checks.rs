@@ -147,6 +147,12 @@ fn read_document(
     struct Kind {
         id: Option<IgnoredAny>,
     }
+    /// The checks of a configuration.
+    #[derive(Deserialize)]
+    struct Written {
+        #[serde(default)]
+        checks: Vec<Spanned<CheckDocument>>,
+    }
     let is_check = match read::deserialize::<Kind>(part.text, environment) {
         Ok(Kind { id }) => id.is_some(),
         // What is wrong with it is told of what it seems to be.
@@ -155,8 +161,10 @@ fn read_document(
     let documents: Vec<(String, Spanned<CheckDocument>)> = if is_check {
         vec![(String::new(), part.read::<Spanned<CheckDocument>>(environment)?)]
     } else {
-        let config: FileConfig = part.read(environment)?;
-        config.checks.into_iter().enumerate().map(|(i, check)| (format!("checks[{i}]"), check)).collect()
+        // As a configuration, whose every key is looked at, and then for what its checks are as they are written.
+        part.read::<FileConfig>(environment)?;
+        let Written { checks } = part.read(environment)?;
+        checks.into_iter().enumerate().map(|(i, check)| (format!("checks[{i}]"), check)).collect()
     };
     for (key, document) in documents {
         let place = place_of(document.referenced);

@@ -10,7 +10,8 @@ use serde_saphyr::Spanned;
 use watchpost_agent::{AgentSettings, GROUPS_MAX, PoolSettings};
 use watchpost_bus::{NatsCredentials, NatsOptions};
 use watchpost_model::{
-    BastionGroup, BastionId, CheckDocument, CheckType, HeaderName, Pattern, RunnerId, SubjectPrefix, Timeout,
+    BastionGroup, BastionId, Check, CheckDocument, CheckType, HeaderName, Invalid, Pattern, RunnerId, SubjectPrefix,
+    Timeout,
 };
 use watchpost_probe::{ExecPolicy, ProbeOptions, Redaction, Resolver};
 
@@ -63,7 +64,18 @@ pub struct FileConfig {
     pub store: StoreFile,
     /// The checks.
     #[schemars(with = "Vec<CheckDocument>")]
-    pub checks: Vec<Spanned<CheckDocument>>,
+    pub checks: Vec<Spanned<ReadCheck>>,
+}
+
+/// A check of a file, valid or not. It is made as soon as it is read: as it was written it takes 3.5 KB, since it has a
+/// place for each type, and there may be tens of thousands.
+#[derive(Debug)]
+pub struct ReadCheck(pub Result<Check, Invalid>);
+
+impl<'de> Deserialize<'de> for ReadCheck {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        CheckDocument::deserialize(deserializer).map(|document| Self(Check::try_from(document)))
+    }
 }
 
 /// How to reach NATS.

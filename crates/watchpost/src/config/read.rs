@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Options, Spanned};
-use watchpost_model::{Check, CheckDocument, SetErrorKind, validate_set};
+use watchpost_model::{Check, SetErrorKind, validate_set};
 
 use super::error::ConfigError;
-use super::file::FileConfig;
+use super::file::{FileConfig, ReadCheck};
 use super::places::{self, place_of};
 use super::wording::message_of;
 
@@ -86,8 +86,8 @@ fn parse(file: &Path, text: &str, environment: &HashMap<String, String>) -> Resu
     let fault = |(place, key, message)| ConfigError::at(file, text, place, key, message);
     let mut settings: FileConfig = deserialize(text, environment).map_err(fault)?;
     validate_pools(file, text, &settings)?;
-    let documents = std::mem::take(&mut settings.checks);
-    let checks = validate_checks(file, text, environment, documents)?;
+    let read = std::mem::take(&mut settings.checks);
+    let checks = validate_checks(file, text, environment, read)?;
     Ok(Loaded { settings, checks, warnings: warnings(file, text) })
 }
 
@@ -147,17 +147,17 @@ fn validate_checks(
     file: &Path,
     text: &str,
     environment: &HashMap<String, String>,
-    documents: Vec<Spanned<CheckDocument>>,
+    read: Vec<Spanned<ReadCheck>>,
 ) -> Result<Vec<Check>, ConfigError> {
-    let places: Vec<_> = documents.iter().map(|document| place_of(document.referenced)).collect();
+    let places: Vec<_> = read.iter().map(|check| place_of(check.referenced)).collect();
     let error = |i: usize, key: Option<&str>, offset: usize, message: String| {
         let key = key.map(|key| format!("checks[{i}].{key}")).unwrap_or_else(|| format!("checks[{i}]"));
         let place = places::find(text, options(environment), &key, offset).unwrap_or(places[i]);
         ConfigError::at(file, text, place, Some(key), message)
     };
-    let mut checks = Vec::with_capacity(documents.len());
-    for (i, document) in documents.into_iter().enumerate() {
-        checks.push(Check::try_from(document.value).map_err(|e| error(i, e.key(), e.offset(), e.to_string()))?);
+    let mut checks = Vec::with_capacity(read.len());
+    for (i, Spanned { value: ReadCheck(check), .. }) in read.into_iter().enumerate() {
+        checks.push(check.map_err(|e| error(i, e.key(), e.offset(), e.to_string()))?);
     }
     validate_set(&checks).map_err(|e| match (&e.kind, e.member) {
         (SetErrorKind::Duplicate { id, first }, _) => {
