@@ -53,21 +53,25 @@ impl Shared {
     async fn hand_over(self: &Arc<Self>, message: Outgoing) -> Result<(), BusError> {
         let kept = self.keeps.iter().any(|filter| subject_matches(filter, &message.subject));
         // What is kept stays in order: nothing overtakes what waits.
-        if !kept || self.outbox.is_empty() {
+        let refused = if kept && !self.outbox.is_empty() {
+            None
+        } else {
             match self.outer.publish(message.clone()).await {
-                Err(BusError::Unavailable { at }) if !self.local.offer(&message) && !kept => {
-                    return Err(BusError::Unavailable { at });
-                }
-                Err(BusError::Unavailable { .. }) => {}
+                Err(refused @ BusError::Unavailable { .. }) => Some(refused),
                 done => return done,
             }
-        } else {
-            self.local.offer(&message);
+        };
+        let heard = self.local.offer(&message);
+        if kept {
+            if self.outbox.keep(message) {
+                tokio::spawn(Arc::clone(self).send_kept());
+            }
+            return Ok(());
         }
-        if kept && self.outbox.keep(message) {
-            tokio::spawn(Arc::clone(self).send_kept());
+        match refused {
+            Some(refused) if !heard => Err(refused),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Sends what is kept as soon as that is possible, until nothing is.
