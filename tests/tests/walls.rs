@@ -46,7 +46,14 @@ fn only(what: &str, permitted: &[&str]) {
 #[test]
 fn expressions_model_core_and_import_know_no_runtime_actors_or_bus() {
     let dependencies = dependencies();
-    for pure in ["watchpost-expr", "watchpost-model", "watchpost-core", "watchpost-import"] {
+    for pure in [
+        "watchpost-expr",
+        "watchpost-model",
+        "watchpost-core",
+        "watchpost-import",
+        "watchpost-policy",
+        "watchpost-trust",
+    ] {
         for runtime in ["tokio", "actix", "actix-rt", "async-nats", "hyper", "futures-util", "tracing"] {
             assert!(!dependencies[pure].contains(runtime), "{pure} depends on {runtime}");
         }
@@ -71,8 +78,22 @@ fn dependencies_between_our_crates_point_inward() {
         ("watchpost-core", &["watchpost-model"]),
         ("watchpost-bus", &["watchpost-model"]),
         ("watchpost-import", &["watchpost-model"]),
-        ("watchpost-probe", &["watchpost-model", "watchpost-expr"]),
-        ("watchpost-agent", &["watchpost-model", "watchpost-core", "watchpost-bus", "watchpost-probe"]),
+        ("watchpost-policy", &["watchpost-model"]),
+        ("watchpost-audit", &["watchpost-model"]),
+        ("watchpost-trust", &["watchpost-model"]),
+        ("watchpost-probe", &["watchpost-model", "watchpost-expr", "watchpost-policy"]),
+        (
+            "watchpost-agent",
+            &[
+                "watchpost-model",
+                "watchpost-core",
+                "watchpost-bus",
+                "watchpost-probe",
+                "watchpost-policy",
+                "watchpost-audit",
+                "watchpost-trust",
+            ],
+        ),
         ("watchpost-console", &["watchpost-model", "watchpost-agent"]),
         (
             "watchpost",
@@ -83,6 +104,9 @@ fn dependencies_between_our_crates_point_inward() {
                 "watchpost-probe",
                 "watchpost-console",
                 "watchpost-import",
+                "watchpost-policy",
+                "watchpost-audit",
+                "watchpost-trust",
             ],
         ),
     ]);

@@ -224,8 +224,16 @@ reason_codes! {
     PluginOutput = "plugin_output",
     /// The plugin had not ended by the deadline and was killed.
     PluginTimeout = "plugin_timeout",
-    /// The machine that runs the check does not permit the program.
-    ExecNotAllowed = "exec_not_allowed",
+    /// The policy of the machine that runs the check does not permit it; the message names the rule.
+    PolicyDenied = "policy_denied",
+    /// The Runner knows no secret by the name that the check refers to.
+    SecretMissing = "secret_missing",
+    /// The secret that the check refers to may not be sent where the check would send it.
+    SecretNotAllowed = "secret_not_allowed",
+    /// The Runner runs signed checks only, and the task carries no signature.
+    NotSigned = "not_signed",
+    /// The signature of the task's check is not good, or not over what the task would do.
+    SignatureInvalid = "signature_invalid",
     /// The job of a heartbeat check has not reported in for too long.
     HeartbeatSilent = "heartbeat_silent",
     /// The job of a heartbeat check reports that it failed.

@@ -42,7 +42,7 @@ async fn only_programs_in_directories_that_are_listed_are_run() {
         "/".into(),
     ] {
         let ran = run(&probes, &command(&refused)).await;
-        ran.assert_ended(Outcome::Cancelled, "exec_not_allowed", "`exec.directories`");
+        ran.assert_ended(Outcome::Cancelled, "policy_denied", "`exec.directories`");
         assert!(ran.message().contains(allowed.path().to_str().unwrap()), "{}", ran.message());
     }
 }
@@ -52,7 +52,7 @@ async fn nothing_is_run_where_no_directory_is_listed() {
     let folder = Folder::new();
     let check = folder.check(&folder.program("check_it", SCRIPT), "");
     let ran = run(&probes(&[]), &check).await;
-    ran.assert_ended(Outcome::Cancelled, "exec_not_allowed", "this machine runs no programs for checks");
+    ran.assert_ended(Outcome::Cancelled, "policy_denied", "this machine runs no programs for checks");
 }
 
 #[tokio::test]

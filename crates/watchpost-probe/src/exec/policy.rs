@@ -107,7 +107,7 @@ fn unusable(command: &Path, why: &str) -> Verdict {
 }
 
 fn not_allowed(message: String) -> Verdict {
-    Verdict::cancelled(Reason::new(ReasonCode::ExecNotAllowed, message))
+    Verdict::cancelled(Reason::new(ReasonCode::PolicyDenied, message))
 }
 
 fn shown(path: &Path) -> String {

@@ -64,10 +64,10 @@ pub fn rows() -> Vec<Row> {
         row("exec-expression")
             .check("exec: { command: /bin/sh, arguments: [-c, \"echo 'OK | q=3'\"] }\nexpect: { that: 'metrics[\"q\"] < 3 && state == \"ok\"' }")
             .fail("assertion_failed"),
-        row("exec-not-permitted").check("exec: { command: /etc/passwd }").cancelled("exec_not_allowed").says("exec.directories"),
+        row("exec-not-permitted").check("exec: { command: /etc/passwd }").cancelled("policy_denied").says("exec.directories"),
         row("exec-leads-out-of-what-is-permitted")
             .check("exec: { command: /usr/bin/../../etc/passwd }")
-            .cancelled("exec_not_allowed"),
+            .cancelled("policy_denied"),
         row("exec-missing").check(format!("exec: {{ command: {DEBIAN}/check_nothing }}")).cancelled("file_unusable"),
         row("exec-not-executable").check(format!("exec: {{ command: {DEBIAN}/utils.pm }}")).cancelled("file_unusable"),
         row("exec-relative").check("exec: { command: check_dummy }").refused("not an absolute path"),
