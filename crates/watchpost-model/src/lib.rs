@@ -119,7 +119,7 @@ pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
 pub use references::TextPart;
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
-pub use secrets::{SecretName, SecretPlaces, SecretUse};
+pub use secrets::{HostRule, SecretAllowance, SecretName, SecretPlaces, SecretUse};
 pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use ssh::{Fingerprint, SshKeyType, SshSettings};

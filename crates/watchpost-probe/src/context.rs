@@ -7,6 +7,7 @@ use crate::network::Network;
 use crate::patterns::Patterns;
 use crate::redaction::{Redacting, Redaction};
 use crate::resolver::Resolver;
+use crate::secrets::{Resolving, SecretStore};
 use crate::tls::{Tls, TlsRoots};
 use crate::{Probe, ProbeFactory};
 
@@ -24,6 +25,8 @@ pub struct ProbeOptions {
     pub excerpt_bytes: usize,
     /// Which programs may be run.
     pub exec: ExecPolicy,
+    /// What checks may refer to by `${secret:name}`.
+    pub secrets: SecretStore,
 }
 
 impl ProbeOptions {
@@ -41,6 +44,7 @@ impl ProbeOptions {
             redaction: Redaction::default(),
             excerpt_bytes: Self::EXCERPT_BYTES_DEFAULT,
             exec: ExecPolicy::default(),
+            secrets: SecretStore::default(),
         }
     }
 }
@@ -54,6 +58,7 @@ pub(crate) struct ProbeContext {
     pub(crate) redaction: Redaction,
     pub(crate) excerpt_bytes: usize,
     pub(crate) launcher: Launcher,
+    pub(crate) secrets: SecretStore,
 }
 
 impl ProbeContext {
@@ -65,15 +70,18 @@ impl ProbeContext {
             redaction: options.redaction.clone(),
             excerpt_bytes: options.excerpt_bytes.min(ProbeOptions::EXCERPT_BYTES_MAX),
             launcher: Launcher::new(options.exec.clone()),
+            secrets: options.secrets.clone(),
         }
     }
 
     /// Makes probes by `make`, one for each worker.
     pub(crate) fn factory<P: Probe + 'static>(&self, make: fn(ProbeContext) -> P) -> ProbeFactory {
         let context = self.clone();
+        let resolving =
+            move |context: &ProbeContext| Resolving { probe: make(context.clone()), secrets: context.secrets.clone() };
         if context.redaction.is_empty() {
-            return Arc::new(move || Box::new(make(context.clone())));
+            return Arc::new(move || Box::new(resolving(&context)));
         }
-        Arc::new(move || Box::new(Redacting { probe: make(context.clone()), redaction: context.redaction.clone() }))
+        Arc::new(move || Box::new(Redacting { probe: resolving(&context), redaction: context.redaction.clone() }))
     }
 }

@@ -63,6 +63,7 @@ mod redaction;
 mod redis;
 mod resolver;
 mod secret;
+mod secrets;
 mod ssh;
 mod steps;
 mod targets;
@@ -87,6 +88,7 @@ pub use exec::ExecPolicy;
 pub use recorder::{Evidence, Recorder, Stage};
 pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};
+pub use secrets::{NamedSecret, SecretFrom, SecretOptions, SecretStore};
 pub use targets::{Lookout, TargetFinder};
 pub use tls::TlsRoots;
 

@@ -4,6 +4,7 @@
 //! by their types: never one that results, logs or other processes show. `$${secret:` stands for the characters
 //! `${secret:`.
 
+mod hosts;
 mod places;
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use self::hosts::{HostRule, SecretAllowance};
 pub use self::places::{SecretPlaces, SecretUse};
 pub(crate) use self::places::{refuse, validate};
 
