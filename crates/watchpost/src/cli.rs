@@ -28,6 +28,9 @@ pub use monitor::{
 pub struct Cli {
     #[command(flatten)]
     pub log: LogArgs,
+    /// Let the process be dumped and debugged, although its memory holds secrets: `true` or `false`
+    #[arg(long, global = true, env = "WATCHPOST_DUMPABLE", hide = true)]
+    pub dumpable: bool,
     #[command(subcommand)]
     pub command: Command,
 }

@@ -193,7 +193,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_value_is_kept_for_a_while_and_hidden_while_it_is_in_use() {
         let folder = std::env::temp_dir().join(format!("watchpost-secrets-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();

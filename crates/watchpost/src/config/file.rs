@@ -15,6 +15,8 @@ use watchpost_model::{
 };
 use watchpost_probe::{ExecPolicy, ProbeOptions, Redaction, Resolver};
 
+use super::secrets::SecretsFile;
+
 /// How long a stop may take where nothing else is said.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
 /// The largest pool and queue that a file may ask for.
@@ -52,6 +54,8 @@ pub struct FileConfig {
     pub evidence: EvidenceFile,
     /// Which programs `exec` checks may run on this machine.
     pub exec: ExecFile,
+    /// Where the secrets are that checks refer to by `${secret:name}`.
+    pub secrets: SecretsFile,
     /// The console.
     pub console: ConsoleFile,
     /// The bastion groups whose checks the bastion runs besides its own, in the order of their rank: at most 64.
@@ -211,6 +215,7 @@ impl FileConfig {
         options.redaction = Redaction::new(redact.headers.clone(), &redact.patterns);
         options.excerpt_bytes = excerpt_bytes.unwrap_or(ProbeOptions::EXCERPT_BYTES_DEFAULT);
         options.exec = ExecPolicy { directories: self.exec.directories.clone() };
+        options.secrets = self.secrets.store();
         options
     }
 

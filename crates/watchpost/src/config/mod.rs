@@ -9,6 +9,8 @@ mod error;
 mod file;
 mod places;
 mod read;
+mod secrets;
+mod shield;
 mod source;
 mod wording;
 
