@@ -47,6 +47,8 @@ mod exec;
 mod facts;
 mod failure;
 mod files;
+#[doc(hidden)]
+pub mod fuzz;
 mod grpc;
 mod handshake;
 mod http;
