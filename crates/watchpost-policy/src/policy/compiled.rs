@@ -1,0 +1,161 @@
+//! Rules as they are asked.
+
+use std::net::IpAddr;
+
+use watchpost_model::CheckType;
+
+use crate::PolicyError;
+use crate::dial::Purpose;
+use crate::host::HostPattern;
+use crate::network::NetworkSet;
+use crate::rule::{MethodName, Ports, Rule};
+use crate::special::Effect;
+
+/// A rule whose networks are found quickly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Compiled {
+    pub(super) effect: Effect,
+    types: Option<Vec<CheckType>>,
+    networks: Option<NetworkSet>,
+    ports: Option<Vec<Ports>>,
+    hosts: Option<Vec<HostPattern>>,
+    methods: Option<Vec<MethodName>>,
+    purposes: Option<Vec<Purpose>>,
+}
+
+/// Something about what is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told<T> {
+    /// It is this.
+    This(T),
+    /// It has none.
+    None,
+    /// It is not known yet.
+    NotYet,
+}
+
+impl<T> Told<T> {
+    pub(super) fn of(given: Option<T>) -> Self {
+        given.map_or(Self::None, Self::This)
+    }
+
+    fn fits(self, matches: impl FnOnce(T) -> bool) -> Told<bool> {
+        match self {
+            Self::This(given) => Told::This(matches(given)),
+            Self::None => Told::This(false),
+            Self::NotYet => Told::NotYet,
+        }
+    }
+}
+
+impl Told<u16> {
+    pub(super) fn of_port(port: u16) -> Self {
+        Self::of(Some(port).filter(|port| *port != 0))
+    }
+}
+
+/// What rules are asked about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) check_type: CheckType,
+    pub(super) ip: Option<IpAddr>,
+    pub(super) host: Told<&'a str>,
+    pub(super) port: Told<u16>,
+    pub(super) method: Told<&'a str>,
+    pub(super) purpose: Option<Purpose>,
+}
+
+impl Question<'_> {
+    /// About anything that a check of the type may do over the network.
+    pub(super) fn of_type(check_type: CheckType, purpose: Option<Purpose>) -> Self {
+        Self { check_type, ip: None, host: Told::NotYet, port: Told::NotYet, method: Told::NotYet, purpose }
+    }
+
+    /// About what has no address.
+    pub(super) fn without_address(check_type: CheckType) -> Self {
+        let purpose = Some(Purpose::Target);
+        Self { check_type, ip: None, host: Told::None, port: Told::None, method: Told::None, purpose }
+    }
+}
+
+/// Whether a rule fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fit {
+    Yes,
+    /// That depends on what is not known.
+    Maybe,
+    /// This key of it does not.
+    No(&'static str),
+}
+
+impl Compiled {
+    pub(super) fn of(rule: &Rule) -> Result<Self, PolicyError> {
+        let (effect, matcher) = match (&rule.allow, &rule.deny) {
+            (Some(matcher), None) => (Effect::Allow, matcher),
+            (None, Some(matcher)) => (Effect::Deny, matcher),
+            (None, None) => {
+                return Err(PolicyError::new(format!(
+                    "rule `{}` says nothing: expected `allow: {{…}}` or `deny: {{…}}`",
+                    rule.name
+                )));
+            }
+            (Some(_), Some(_)) => {
+                return Err(PolicyError::new(format!(
+                    "rule `{}` has both `allow` and `deny`: expected one, and a rule of its own for the other",
+                    rule.name
+                )));
+            }
+        };
+        Ok(Self {
+            effect,
+            types: matcher.types.clone(),
+            networks: matcher.networks.as_deref().map(NetworkSet::new),
+            ports: matcher.ports.clone(),
+            hosts: matcher.hosts.clone(),
+            methods: matcher.methods.clone(),
+            purposes: matcher.purposes.clone(),
+        })
+    }
+
+    /// Whether everything that the rule has holds.
+    pub(super) fn fits(&self, question: &Question<'_>) -> Fit {
+        let mut fit = Fit::Yes;
+        let asked: [(&'static str, Option<Told<bool>>); 6] = [
+            ("types", self.types.as_ref().map(|types| Told::This(types.contains(&question.check_type)))),
+            (
+                "purposes",
+                self.purposes
+                    .as_ref()
+                    .map(|some| question.purpose.map_or(Told::NotYet, |purpose| Told::This(some.contains(&purpose)))),
+            ),
+            (
+                "ports",
+                self.ports.as_ref().map(|some| question.port.fits(|port| some.iter().any(|ports| ports.contain(port)))),
+            ),
+            (
+                "networks",
+                self.networks.as_ref().map(|some| question.ip.map_or(Told::NotYet, |ip| Told::This(some.contains(ip)))),
+            ),
+            (
+                "methods",
+                self.methods
+                    .as_ref()
+                    .map(|some| question.method.fits(|method| some.iter().any(|known| known.is(method)))),
+            ),
+            (
+                "hosts",
+                self.hosts
+                    .as_ref()
+                    .map(|some| question.host.fits(|host| some.iter().any(|pattern| pattern.matches(host)))),
+            ),
+        ];
+        for (key, holds) in asked {
+            match holds {
+                None | Some(Told::This(true)) => {}
+                Some(Told::This(false) | Told::None) => return Fit::No(key),
+                Some(Told::NotYet) => fit = Fit::Maybe,
+            }
+        }
+        fit
+    }
+}
