@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use watchpost_model::CheckType;
 
 use crate::PolicyError;
-use crate::dial::Purpose;
+use crate::dial::{Lookup, Purpose};
 use crate::host::HostPattern;
 use crate::network::NetworkSet;
 use crate::rule::{MethodName, Ports, Rule};
@@ -65,7 +65,19 @@ pub(super) struct Question<'a> {
     pub(super) purpose: Option<Purpose>,
 }
 
-impl Question<'_> {
+impl<'a> Question<'a> {
+    /// About a name whose address is not known.
+    pub(super) fn of_name(lookup: &Lookup<'a>, plain: &'a str) -> Self {
+        Self {
+            check_type: lookup.check_type,
+            ip: None,
+            host: Told::This(plain),
+            port: Told::of_port(lookup.port),
+            method: Told::of(lookup.method),
+            purpose: Some(lookup.purpose),
+        }
+    }
+
     /// About anything that a check of the type may do over the network.
     pub(super) fn of_type(check_type: CheckType, purpose: Option<Purpose>) -> Self {
         Self { check_type, ip: None, host: Told::NotYet, port: Told::NotYet, method: Told::NotYet, purpose }

@@ -62,12 +62,13 @@ impl Policy {
     }
 
     /// Where whoever wrote the checks sits at this machine: as [`Policy::strict`], but for this machine's own addresses,
-    /// files and sockets.
+    /// files and sockets, and names that proxies resolve.
     pub fn local() -> Self {
         let mut policy = Self::strict();
         policy.file.special.loopback = Effect::Allow;
         policy.file.special.own_console = Effect::Allow;
         policy.file.files.directories = vec!["/".into()];
+        policy.file.proxies.resolve = true;
         policy.file.unix.paths = "/**".parse().into_iter().collect();
         policy
     }
@@ -119,20 +120,39 @@ impl Policy {
         } else if host::is_of_this_machine(&plain) && special.loopback == Effect::Deny {
             Some(By::Special(Kind::Loopback))
         } else {
-            let question = Question {
-                check_type: lookup.check_type,
-                ip: None,
-                host: Told::This(&*plain),
-                port: Told::of_port(lookup.port),
-                method: Told::of(lookup.method),
-                purpose: Some(lookup.purpose),
-            };
-            match self.by_rules(&question) {
+            match self.by_rules(&Question::of_name(lookup, &plain)) {
                 Some((Effect::Deny, by)) => Some(by),
                 _ => None,
             }
         };
         certain.map_or(Ok(()), |by| Err(words::lookup(self, lookup, by)))
+    }
+
+    /// Judges a name that a proxy is to resolve itself: nobody will judge an address. So no rule that speaks of addresses
+    /// allows it, and each that denies some denies it.
+    ///
+    /// # Errors
+    /// When it is not certain that it is permitted.
+    pub fn judge_behind_proxy(&self, lookup: &Lookup<'_>, own: &Own) -> Result<(), Denied> {
+        self.judge_name(lookup, own)?;
+        if host::literal(lookup.host).is_some() {
+            return Ok(());
+        }
+        let plain = host::plain(lookup.host);
+        let question = Question::of_name(lookup, &plain);
+        let decides = |(_, rule): &(usize, &Compiled)| match rule.fits(&question) {
+            Fit::Yes => true,
+            Fit::Maybe => rule.effect == Effect::Deny,
+            Fit::No(_) => false,
+        };
+        let (effect, by) = match self.rules.iter().enumerate().find(decides) {
+            Some((i, rule)) => (rule.effect, By::Rule(i)),
+            None => (self.file.default, By::Default),
+        };
+        match effect {
+            Effect::Allow => Ok(()),
+            Effect::Deny => Err(words::behind_proxy(self, lookup, by)),
+        }
     }
 
     /// Judges a type: whether there is anything that a check of it might be permitted.
