@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use watchpost_model::CheckType;
 
 use crate::PolicyError;
-use crate::dial::Purpose;
+use crate::dial::{Lookup, Purpose};
 use crate::host::HostPattern;
 use crate::network::NetworkSet;
 use crate::rule::{MethodName, Ports, Rule};
@@ -58,23 +58,36 @@ impl Told<u16> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question<'a> {
     pub(super) check_type: CheckType,
-    pub(super) ip: Option<IpAddr>,
+    pub(super) ip: Told<IpAddr>,
     pub(super) host: Told<&'a str>,
     pub(super) port: Told<u16>,
     pub(super) method: Told<&'a str>,
-    pub(super) purpose: Option<Purpose>,
+    pub(super) purpose: Purpose,
 }
 
-impl Question<'_> {
+impl<'a> Question<'a> {
+    /// About a host whose address is not known.
+    pub(super) fn of_lookup(lookup: &Lookup<'a>, plain: &'a str) -> Self {
+        Self {
+            check_type: lookup.check_type,
+            ip: Told::NotYet,
+            host: Told::This(plain),
+            port: Told::of_port(lookup.port),
+            method: Told::of(lookup.method),
+            purpose: lookup.purpose,
+        }
+    }
+
     /// About anything that a check of the type may do over the network.
-    pub(super) fn of_type(check_type: CheckType, purpose: Option<Purpose>) -> Self {
-        Self { check_type, ip: None, host: Told::NotYet, port: Told::NotYet, method: Told::NotYet, purpose }
+    pub(super) fn of_type(check_type: CheckType) -> Self {
+        let purpose = Purpose::Target;
+        Self { check_type, ip: Told::NotYet, host: Told::NotYet, port: Told::NotYet, method: Told::NotYet, purpose }
     }
 
     /// About what has no address.
     pub(super) fn without_address(check_type: CheckType) -> Self {
-        let purpose = Some(Purpose::Target);
-        Self { check_type, ip: None, host: Told::None, port: Told::None, method: Told::None, purpose }
+        let purpose = Purpose::Target;
+        Self { check_type, ip: Told::None, host: Told::None, port: Told::None, method: Told::None, purpose }
     }
 }
 
@@ -120,37 +133,35 @@ impl Compiled {
     /// Whether everything that the rule has holds.
     pub(super) fn fits(&self, question: &Question<'_>) -> Fit {
         let mut fit = Fit::Yes;
-        let asked: [(&'static str, Option<Told<bool>>); 6] = [
-            ("types", self.types.as_ref().map(|types| Told::This(types.contains(&question.check_type)))),
-            (
-                "purposes",
-                self.purposes
-                    .as_ref()
-                    .map(|some| question.purpose.map_or(Told::NotYet, |purpose| Told::This(some.contains(&purpose)))),
-            ),
-            (
-                "ports",
-                self.ports.as_ref().map(|some| question.port.fits(|port| some.iter().any(|ports| ports.contain(port)))),
-            ),
-            (
-                "networks",
-                self.networks.as_ref().map(|some| question.ip.map_or(Told::NotYet, |ip| Told::This(some.contains(ip)))),
-            ),
-            (
-                "methods",
-                self.methods
-                    .as_ref()
-                    .map(|some| question.method.fits(|method| some.iter().any(|known| known.is(method)))),
-            ),
-            (
-                "hosts",
-                self.hosts
-                    .as_ref()
-                    .map(|some| question.host.fits(|host| some.iter().any(|pattern| pattern.matches(host)))),
-            ),
+        // What is quick to find out first.
+        let keys: [(&'static str, &dyn Fn() -> Option<Told<bool>>); 6] = [
+            ("types", &|| {
+                let types = self.types.as_ref()?;
+                Some(Told::This(types.contains(&question.check_type)))
+            }),
+            ("purposes", &|| {
+                let purposes = self.purposes.as_ref()?;
+                Some(Told::This(purposes.contains(&question.purpose)))
+            }),
+            ("ports", &|| {
+                let ports = self.ports.as_ref()?;
+                Some(question.port.fits(|port| ports.iter().any(|range| range.contain(port))))
+            }),
+            ("networks", &|| {
+                let networks = self.networks.as_ref()?;
+                Some(question.ip.fits(|ip| networks.contains(ip)))
+            }),
+            ("methods", &|| {
+                let methods = self.methods.as_ref()?;
+                Some(question.method.fits(|method| methods.iter().any(|known| known.is(method))))
+            }),
+            ("hosts", &|| {
+                let hosts = self.hosts.as_ref()?;
+                Some(question.host.fits(|host| hosts.iter().any(|pattern| pattern.matches(host))))
+            }),
         ];
-        for (key, holds) in asked {
-            match holds {
+        for (key, holds) in keys {
+            match holds() {
                 None | Some(Told::This(true)) => {}
                 Some(Told::This(false) | Told::None) => return Fit::No(key),
                 Some(Told::NotYet) => fit = Fit::Maybe,

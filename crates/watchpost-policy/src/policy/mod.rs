@@ -1,5 +1,6 @@
 //! The policy, ready to judge.
 
+mod check;
 mod compiled;
 mod words;
 
@@ -11,7 +12,7 @@ use watchpost_model::{CheckType, shorten};
 use self::compiled::{Compiled, Fit, Question, Told};
 use crate::PolicyError;
 use crate::denied::Denied;
-use crate::dial::{Dial, Lookup, Purpose};
+use crate::dial::{Dial, Lookup};
 use crate::disguise::Faces;
 use crate::file::{ExecRules, PolicyFile};
 use crate::host;
@@ -119,20 +120,29 @@ impl Policy {
         } else if host::is_of_this_machine(&plain) && special.loopback == Effect::Deny {
             Some(By::Special(Kind::Loopback))
         } else {
-            let question = Question {
-                check_type: lookup.check_type,
-                ip: None,
-                host: Told::This(&*plain),
-                port: Told::of_port(lookup.port),
-                method: Told::of(lookup.method),
-                purpose: Some(lookup.purpose),
-            };
-            match self.by_rules(&question) {
+            match self.by_rules(&Question::of_lookup(lookup, &plain)) {
                 Some((Effect::Deny, by)) => Some(by),
                 _ => None,
             }
         };
         certain.map_or(Ok(()), |by| Err(words::lookup(self, lookup, by)))
+    }
+
+    /// Judges a host that a proxy is to resolve, where `proxies.resolve` permits that. Its address is never known here: a
+    /// rule with `networks` allows nothing then, and one that denies networks denies the host unless a rule before it
+    /// allows it.
+    ///
+    /// # Errors
+    /// When it is not permitted.
+    pub fn judge_behind_proxy(&self, lookup: &Lookup<'_>, own: &Own) -> Result<(), Denied> {
+        self.judge_name(lookup, own)?;
+        if host::literal(lookup.host).is_some() {
+            return Ok(());
+        }
+        let plain = host::plain(lookup.host);
+        let question = Question::of_lookup(lookup, &plain);
+        let (effect, by) = self.without_network(&question);
+        if effect == Effect::Deny { Err(words::lookup(self, lookup, by)) } else { Ok(()) }
     }
 
     /// Judges a type: whether there is anything that a check of it might be permitted.
@@ -163,7 +173,7 @@ impl Policy {
                 }
             }
             _ => {
-                let question = Question::of_type(check_type, Some(Purpose::Target));
+                let question = Question::of_type(check_type);
                 match self.by_rules(&question) {
                     Some((Effect::Deny, by)) => Err(words::check_type(self, check_type, by)),
                     _ => Ok(()),
@@ -219,7 +229,9 @@ impl Policy {
     /// When it is not permitted.
     pub fn judge_file(&self, path: &Path) -> Result<(), Denied> {
         let rules = &self.file.files;
+        let everything = rules.directories.iter().any(|directory| directory == Path::new("/"));
         match paths::straight(path) {
+            _ if everything => Ok(()),
             Some(path) if rules.directories.iter().any(|directory| path.starts_with(directory)) => Ok(()),
             _ => Err(Denied::new(
                 "files",
@@ -272,11 +284,11 @@ impl Policy {
         let plain = dial.host.map(host::plain);
         let question = Question {
             check_type: dial.check_type,
-            ip: Some(ip),
+            ip: Told::This(ip),
             host: Told::of(plain.as_deref()),
             port: Told::of_port(port),
             method: Told::of(dial.method),
-            purpose: Some(dial.purpose),
+            purpose: dial.purpose,
         };
         self.by_rules(&question).unwrap_or((self.file.default, By::Default))
     }
@@ -292,6 +304,18 @@ impl Policy {
             }
         }
         Some((self.file.default, By::Default))
+    }
+
+    /// What is decided about what will never have an address that is known here.
+    fn without_network(&self, question: &Question<'_>) -> (Effect, By) {
+        for (i, rule) in self.rules.iter().enumerate() {
+            match (rule.fits(question), rule.effect) {
+                (Fit::Yes, effect) => return (effect, By::Rule(i)),
+                (Fit::Maybe, Effect::Deny) => return (Effect::Deny, By::Rule(i)),
+                (Fit::Maybe, Effect::Allow) | (Fit::No(_), _) => {}
+            }
+        }
+        (self.file.default, By::Default)
     }
 
     pub(crate) fn rule_name(&self, by: By) -> String {
