@@ -60,6 +60,11 @@ impl Guard {
         Self { shared: Arc::new(shared) }
     }
 
+    /// [`Policy::local`], of a bastion that has neither bus nor console.
+    pub fn local() -> Self {
+        Self::new(Policy::local(), Own::default(), "built in")
+    }
+
     /// The policy in force at this moment.
     pub fn policy(&self) -> Arc<Policy> {
         Arc::clone(&self.shared.force.read().policy)
@@ -112,6 +117,15 @@ impl Guard {
     pub fn judge_name(&self, lookup: &Lookup<'_>) -> Result<(), Denied> {
         let force = self.shared.force.read();
         force.policy.judge_name(lookup, &force.own)
+    }
+
+    /// [`Policy::judge_behind_proxy`] of the policy in force.
+    ///
+    /// # Errors
+    /// When it is not certain that it is permitted.
+    pub fn judge_behind_proxy(&self, lookup: &Lookup<'_>) -> Result<(), Denied> {
+        let force = self.shared.force.read();
+        force.policy.judge_behind_proxy(lookup, &force.own)
     }
 
     /// [`Policy::judge_type`] of the policy in force.

@@ -23,6 +23,9 @@ pub(super) struct Compiled {
     purposes: Option<Vec<Purpose>>,
 }
 
+/// Whether one key of a rule holds; `None` where the rule does not have it.
+type Holds = fn(&Compiled, &Question<'_>) -> Option<Told<bool>>;
+
 /// Something about what is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told<T> {
@@ -58,36 +61,35 @@ impl Told<u16> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question<'a> {
     pub(super) check_type: CheckType,
-    pub(super) ip: Told<IpAddr>,
+    pub(super) ip: Option<IpAddr>,
     pub(super) host: Told<&'a str>,
     pub(super) port: Told<u16>,
     pub(super) method: Told<&'a str>,
-    pub(super) purpose: Purpose,
+    pub(super) purpose: Option<Purpose>,
 }
 
 impl<'a> Question<'a> {
-    /// About a host whose address is not known.
-    pub(super) fn of_lookup(lookup: &Lookup<'a>, plain: &'a str) -> Self {
+    /// About a name whose address is not known.
+    pub(super) fn of_name(lookup: &Lookup<'a>, plain: &'a str) -> Self {
         Self {
             check_type: lookup.check_type,
-            ip: Told::NotYet,
+            ip: None,
             host: Told::This(plain),
             port: Told::of_port(lookup.port),
             method: Told::of(lookup.method),
-            purpose: lookup.purpose,
+            purpose: Some(lookup.purpose),
         }
     }
 
     /// About anything that a check of the type may do over the network.
-    pub(super) fn of_type(check_type: CheckType) -> Self {
-        let purpose = Purpose::Target;
-        Self { check_type, ip: Told::NotYet, host: Told::NotYet, port: Told::NotYet, method: Told::NotYet, purpose }
+    pub(super) fn of_type(check_type: CheckType, purpose: Option<Purpose>) -> Self {
+        Self { check_type, ip: None, host: Told::NotYet, port: Told::NotYet, method: Told::NotYet, purpose }
     }
 
     /// About what has no address.
     pub(super) fn without_address(check_type: CheckType) -> Self {
-        let purpose = Purpose::Target;
-        Self { check_type, ip: Told::None, host: Told::None, port: Told::None, method: Told::None, purpose }
+        let purpose = Some(Purpose::Target);
+        Self { check_type, ip: None, host: Told::None, port: Told::None, method: Told::None, purpose }
     }
 }
 
@@ -130,38 +132,40 @@ impl Compiled {
         })
     }
 
+    /// Each key, and whether it holds, if the rule has it.
+    const KEYS: [(&'static str, Holds); 6] = [
+        ("types", |rule, asked| {
+            let types = rule.types.as_ref()?;
+            Some(Told::This(types.contains(&asked.check_type)))
+        }),
+        ("purposes", |rule, asked| {
+            let purposes = rule.purposes.as_ref()?;
+            Some(asked.purpose.map_or(Told::NotYet, |purpose| Told::This(purposes.contains(&purpose))))
+        }),
+        ("ports", |rule, asked| {
+            let ports = rule.ports.as_ref()?;
+            Some(asked.port.fits(|port| ports.iter().any(|range| range.contain(port))))
+        }),
+        ("networks", |rule, asked| {
+            let networks = rule.networks.as_ref()?;
+            Some(asked.ip.map_or(Told::NotYet, |ip| Told::This(networks.contains(ip))))
+        }),
+        ("methods", |rule, asked| {
+            let methods = rule.methods.as_ref()?;
+            Some(asked.method.fits(|method| methods.iter().any(|known| known.is(method))))
+        }),
+        ("hosts", |rule, asked| {
+            let hosts = rule.hosts.as_ref()?;
+            Some(asked.host.fits(|host| hosts.iter().any(|pattern| pattern.matches(host))))
+        }),
+    ];
+
     /// Whether everything that the rule has holds.
     pub(super) fn fits(&self, question: &Question<'_>) -> Fit {
         let mut fit = Fit::Yes;
         // What is quick to find out first.
-        let keys: [(&'static str, &dyn Fn() -> Option<Told<bool>>); 6] = [
-            ("types", &|| {
-                let types = self.types.as_ref()?;
-                Some(Told::This(types.contains(&question.check_type)))
-            }),
-            ("purposes", &|| {
-                let purposes = self.purposes.as_ref()?;
-                Some(Told::This(purposes.contains(&question.purpose)))
-            }),
-            ("ports", &|| {
-                let ports = self.ports.as_ref()?;
-                Some(question.port.fits(|port| ports.iter().any(|range| range.contain(port))))
-            }),
-            ("networks", &|| {
-                let networks = self.networks.as_ref()?;
-                Some(question.ip.fits(|ip| networks.contains(ip)))
-            }),
-            ("methods", &|| {
-                let methods = self.methods.as_ref()?;
-                Some(question.method.fits(|method| methods.iter().any(|known| known.is(method))))
-            }),
-            ("hosts", &|| {
-                let hosts = self.hosts.as_ref()?;
-                Some(question.host.fits(|host| hosts.iter().any(|pattern| pattern.matches(host))))
-            }),
-        ];
-        for (key, holds) in keys {
-            match holds() {
+        for (key, holds) in Self::KEYS {
+            match holds(self, question) {
                 None | Some(Told::This(true)) => {}
                 Some(Told::This(false) | Told::None) => return Fit::No(key),
                 Some(Told::NotYet) => fit = Fit::Maybe,

@@ -12,7 +12,7 @@ use watchpost_model::{CheckType, shorten};
 use self::compiled::{Compiled, Fit, Question, Told};
 use crate::PolicyError;
 use crate::denied::Denied;
-use crate::dial::{Dial, Lookup};
+use crate::dial::{Dial, Lookup, Purpose};
 use crate::disguise::Faces;
 use crate::file::{ExecRules, PolicyFile};
 use crate::host;
@@ -63,12 +63,13 @@ impl Policy {
     }
 
     /// Where whoever wrote the checks sits at this machine: as [`Policy::strict`], but for this machine's own addresses,
-    /// files and sockets.
+    /// files and sockets, and names that proxies resolve.
     pub fn local() -> Self {
         let mut policy = Self::strict();
         policy.file.special.loopback = Effect::Allow;
         policy.file.special.own_console = Effect::Allow;
         policy.file.files.directories = vec!["/".into()];
+        policy.file.proxies.resolve = true;
         policy.file.unix.paths = "/**".parse().into_iter().collect();
         policy
     }
@@ -120,7 +121,7 @@ impl Policy {
         } else if host::is_of_this_machine(&plain) && special.loopback == Effect::Deny {
             Some(By::Special(Kind::Loopback))
         } else {
-            match self.by_rules(&Question::of_lookup(lookup, &plain)) {
+            match self.by_rules(&Question::of_name(lookup, &plain)) {
                 Some((Effect::Deny, by)) => Some(by),
                 _ => None,
             }
@@ -128,21 +129,31 @@ impl Policy {
         certain.map_or(Ok(()), |by| Err(words::lookup(self, lookup, by)))
     }
 
-    /// Judges a host that a proxy is to resolve, where `proxies.resolve` permits that. Its address is never known here: a
-    /// rule with `networks` allows nothing then, and one that denies networks denies the host unless a rule before it
-    /// allows it.
+    /// Judges a name that a proxy is to resolve itself: nobody will judge an address. So no rule that speaks of addresses
+    /// allows it, and each that denies some denies it.
     ///
     /// # Errors
-    /// When it is not permitted.
+    /// When it is not certain that it is permitted.
     pub fn judge_behind_proxy(&self, lookup: &Lookup<'_>, own: &Own) -> Result<(), Denied> {
         self.judge_name(lookup, own)?;
         if host::literal(lookup.host).is_some() {
             return Ok(());
         }
         let plain = host::plain(lookup.host);
-        let question = Question::of_lookup(lookup, &plain);
-        let (effect, by) = self.without_network(&question);
-        if effect == Effect::Deny { Err(words::lookup(self, lookup, by)) } else { Ok(()) }
+        let question = Question::of_name(lookup, &plain);
+        let decides = |(_, rule): &(usize, &Compiled)| match rule.fits(&question) {
+            Fit::Yes => true,
+            Fit::Maybe => rule.effect == Effect::Deny,
+            Fit::No(_) => false,
+        };
+        let (effect, by) = match self.rules.iter().enumerate().find(decides) {
+            Some((i, rule)) => (rule.effect, By::Rule(i)),
+            None => (self.file.default, By::Default),
+        };
+        match effect {
+            Effect::Allow => Ok(()),
+            Effect::Deny => Err(words::behind_proxy(self, lookup, by)),
+        }
     }
 
     /// Judges a type: whether there is anything that a check of it might be permitted.
@@ -173,7 +184,7 @@ impl Policy {
                 }
             }
             _ => {
-                let question = Question::of_type(check_type);
+                let question = Question::of_type(check_type, Some(Purpose::Target));
                 match self.by_rules(&question) {
                     Some((Effect::Deny, by)) => Err(words::check_type(self, check_type, by)),
                     _ => Ok(()),
@@ -284,11 +295,11 @@ impl Policy {
         let plain = dial.host.map(host::plain);
         let question = Question {
             check_type: dial.check_type,
-            ip: Told::This(ip),
+            ip: Some(ip),
             host: Told::of(plain.as_deref()),
             port: Told::of_port(port),
             method: Told::of(dial.method),
-            purpose: dial.purpose,
+            purpose: Some(dial.purpose),
         };
         self.by_rules(&question).unwrap_or((self.file.default, By::Default))
     }
@@ -304,18 +315,6 @@ impl Policy {
             }
         }
         Some((self.file.default, By::Default))
-    }
-
-    /// What is decided about what will never have an address that is known here.
-    fn without_network(&self, question: &Question<'_>) -> (Effect, By) {
-        for (i, rule) in self.rules.iter().enumerate() {
-            match (rule.fits(question), rule.effect) {
-                (Fit::Yes, effect) => return (effect, By::Rule(i)),
-                (Fit::Maybe, Effect::Deny) => return (Effect::Deny, By::Rule(i)),
-                (Fit::Maybe, Effect::Allow) | (Fit::No(_), _) => {}
-            }
-        }
-        (self.file.default, By::Default)
     }
 
     pub(crate) fn rule_name(&self, by: By) -> String {

@@ -30,6 +30,11 @@ pub(super) fn lookup(policy: &Policy, lookup: &Lookup<'_>, by: By) -> Denied {
     denied(policy, &what, lookup.purpose, lookup.check_type, lookup.method, by)
 }
 
+pub(super) fn behind_proxy(policy: &Policy, asked: &Lookup<'_>, by: By) -> Denied {
+    let Denied { rule, message } = lookup(policy, asked, by);
+    Denied::new(rule, format!("{message} (a proxy would resolve the name, and nobody could judge its address)"))
+}
+
 fn denied(
     policy: &Policy,
     what: &str,
