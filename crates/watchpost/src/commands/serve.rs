@@ -176,7 +176,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     if let Some(source) = source {
         tokio::spawn(follow(source, fingerprint, Arc::clone(&agent), reload));
     }
-    tracing::info!(bastion = %agent.settings().bastion, role = role_name(plan.roles), "ready");
+    tracing::info!(bastion = %agent.settings().bastion, role = plan.roles.name(), "ready");
 
     let broken = tokio::select! {
         signal = signals.next() => {
@@ -294,7 +294,7 @@ fn nats_options(
             "no bus is given: expected --bus nats://HOST:4222, WATCHPOST_BUS, or `bus.servers` in the file",
         ));
     }
-    let name = format!("watchpost {} {}/{}", role_name(plan.roles), settings.bastion, settings.runner);
+    let name = format!("watchpost {} {}/{}", plan.roles.name(), settings.bastion, settings.runner);
     let mut options = file.nats(servers, name);
     if let Some(managed) = managed {
         let (user, password) = managed.user_and_password();
@@ -313,14 +313,6 @@ async fn connect(options: Option<&NatsOptions>, stored: usize) -> Result<SharedB
             Ok(Arc::new(NatsBus::connect_in_background(options.clone())?))
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-fn role_name(roles: Roles) -> &'static str {
-    match roles {
-        Roles::Both => "bastion",
-        Roles::Checker => "checker",
-        Roles::Runner => "runner",
     }
 }
 
