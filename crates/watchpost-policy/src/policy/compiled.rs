@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use watchpost_model::CheckType;
 
 use crate::PolicyError;
-use crate::dial::{Lookup, Purpose};
+use crate::dial::{Dial, Lookup, Purpose};
 use crate::host::HostPattern;
 use crate::network::NetworkSet;
 use crate::rule::{MethodName, Ports, Rule};
@@ -69,6 +69,18 @@ pub(super) struct Question<'a> {
 }
 
 impl<'a> Question<'a> {
+    /// About one of the addresses that a dial's address stands for.
+    pub(super) fn of_dial(dial: &Dial<'a>, ip: IpAddr, plain: Option<&'a str>) -> Self {
+        Self {
+            check_type: dial.check_type,
+            ip: Some(ip),
+            host: Told::of(plain),
+            port: Told::of_port(dial.address.port()),
+            method: Told::of(dial.method),
+            purpose: Some(dial.purpose),
+        }
+    }
+
     /// About a name whose address is not known.
     pub(super) fn of_name(lookup: &Lookup<'a>, plain: &'a str) -> Self {
         Self {

@@ -2,6 +2,7 @@
 
 mod check;
 mod compiled;
+mod explain;
 mod words;
 
 use std::net::IpAddr;
@@ -9,7 +10,8 @@ use std::path::Path;
 
 use watchpost_model::{CheckType, shorten};
 
-use self::compiled::{Compiled, Fit, Question, Told};
+use self::compiled::{Compiled, Fit, Question};
+pub use self::explain::{Explanation, PassedOver};
 use crate::PolicyError;
 use crate::denied::Denied;
 use crate::dial::{Dial, Lookup, Purpose};
@@ -293,14 +295,7 @@ impl Policy {
             return (Effect::Deny, By::Special(kind));
         }
         let plain = dial.host.map(host::plain);
-        let question = Question {
-            check_type: dial.check_type,
-            ip: Some(ip),
-            host: Told::of(plain.as_deref()),
-            port: Told::of_port(port),
-            method: Told::of(dial.method),
-            purpose: Some(dial.purpose),
-        };
+        let question = Question::of_dial(dial, ip, plain.as_deref());
         self.by_rules(&question).unwrap_or((self.file.default, By::Default))
     }
 
