@@ -48,7 +48,9 @@ pub enum Purpose {
 pub struct Dial<'a> {
     /// The type of the check.
     pub check_type: CheckType,
-    /// The name that stands for the address, as the check or the redirect has it; `None` where it gives an address.
+    /// The name that the check, or a redirect, gives, where this process itself has found the address for it. `None` where
+    /// the address is given: by the check in place of a name, beside one (`addresses`), or by the task that came over the
+    /// bus. A name that somebody else says an address belongs to must not open a rule for `hosts`.
     pub host: Option<&'a str>,
     /// The very address that is connected to; port 0 where the protocol has none.
     pub address: SocketAddr,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use watchpost_model::CheckType;
 
 use crate::PolicyError;
-use crate::dial::{Lookup, Purpose};
+use crate::dial::{Dial, Lookup, Purpose};
 use crate::host::HostPattern;
 use crate::network::NetworkSet;
 use crate::rule::{MethodName, Ports, Rule};
@@ -22,6 +22,9 @@ pub(super) struct Compiled {
     methods: Option<Vec<MethodName>>,
     purposes: Option<Vec<Purpose>>,
 }
+
+/// Whether one key of a rule holds; `None` where the rule does not have it.
+type Holds = fn(&Compiled, &Question<'_>) -> Option<Told<bool>>;
 
 /// Something about what is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +69,18 @@ pub(super) struct Question<'a> {
 }
 
 impl<'a> Question<'a> {
+    /// About one of the addresses that a dial's address stands for.
+    pub(super) fn of_dial(dial: &Dial<'a>, ip: IpAddr, plain: Option<&'a str>) -> Self {
+        Self {
+            check_type: dial.check_type,
+            ip: Some(ip),
+            host: Told::of(plain),
+            port: Told::of_port(dial.address.port()),
+            method: Told::of(dial.method),
+            purpose: Some(dial.purpose),
+        }
+    }
+
     /// About a name whose address is not known.
     pub(super) fn of_name(lookup: &Lookup<'a>, plain: &'a str) -> Self {
         Self {
@@ -129,40 +144,40 @@ impl Compiled {
         })
     }
 
+    /// Each key, and whether it holds, if the rule has it.
+    const KEYS: [(&'static str, Holds); 6] = [
+        ("types", |rule, asked| {
+            let types = rule.types.as_ref()?;
+            Some(Told::This(types.contains(&asked.check_type)))
+        }),
+        ("purposes", |rule, asked| {
+            let purposes = rule.purposes.as_ref()?;
+            Some(asked.purpose.map_or(Told::NotYet, |purpose| Told::This(purposes.contains(&purpose))))
+        }),
+        ("ports", |rule, asked| {
+            let ports = rule.ports.as_ref()?;
+            Some(asked.port.fits(|port| ports.iter().any(|range| range.contain(port))))
+        }),
+        ("networks", |rule, asked| {
+            let networks = rule.networks.as_ref()?;
+            Some(asked.ip.map_or(Told::NotYet, |ip| Told::This(networks.contains(ip))))
+        }),
+        ("methods", |rule, asked| {
+            let methods = rule.methods.as_ref()?;
+            Some(asked.method.fits(|method| methods.iter().any(|known| known.is(method))))
+        }),
+        ("hosts", |rule, asked| {
+            let hosts = rule.hosts.as_ref()?;
+            Some(asked.host.fits(|host| hosts.iter().any(|pattern| pattern.matches(host))))
+        }),
+    ];
+
     /// Whether everything that the rule has holds.
     pub(super) fn fits(&self, question: &Question<'_>) -> Fit {
         let mut fit = Fit::Yes;
-        let asked: [(&'static str, Option<Told<bool>>); 6] = [
-            ("types", self.types.as_ref().map(|types| Told::This(types.contains(&question.check_type)))),
-            (
-                "purposes",
-                self.purposes
-                    .as_ref()
-                    .map(|some| question.purpose.map_or(Told::NotYet, |purpose| Told::This(some.contains(&purpose)))),
-            ),
-            (
-                "ports",
-                self.ports.as_ref().map(|some| question.port.fits(|port| some.iter().any(|ports| ports.contain(port)))),
-            ),
-            (
-                "networks",
-                self.networks.as_ref().map(|some| question.ip.map_or(Told::NotYet, |ip| Told::This(some.contains(ip)))),
-            ),
-            (
-                "methods",
-                self.methods
-                    .as_ref()
-                    .map(|some| question.method.fits(|method| some.iter().any(|known| known.is(method)))),
-            ),
-            (
-                "hosts",
-                self.hosts
-                    .as_ref()
-                    .map(|some| question.host.fits(|host| some.iter().any(|pattern| pattern.matches(host)))),
-            ),
-        ];
-        for (key, holds) in asked {
-            match holds {
+        // What is quick to find out first.
+        for (key, holds) in Self::KEYS {
+            match holds(self, question) {
                 None | Some(Told::This(true)) => {}
                 Some(Told::This(false) | Told::None) => return Fit::No(key),
                 Some(Told::NotYet) => fit = Fit::Maybe,

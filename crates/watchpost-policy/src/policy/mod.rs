@@ -1,6 +1,8 @@
 //! The policy, ready to judge.
 
+mod check;
 mod compiled;
+mod explain;
 mod words;
 
 use std::net::IpAddr;
@@ -8,7 +10,8 @@ use std::path::Path;
 
 use watchpost_model::{CheckType, shorten};
 
-use self::compiled::{Compiled, Fit, Question, Told};
+use self::compiled::{Compiled, Fit, Question};
+pub use self::explain::{Explanation, PassedOver};
 use crate::PolicyError;
 use crate::denied::Denied;
 use crate::dial::{Dial, Lookup, Purpose};
@@ -239,7 +242,9 @@ impl Policy {
     /// When it is not permitted.
     pub fn judge_file(&self, path: &Path) -> Result<(), Denied> {
         let rules = &self.file.files;
+        let everything = rules.directories.iter().any(|directory| directory == Path::new("/"));
         match paths::straight(path) {
+            _ if everything => Ok(()),
             Some(path) if rules.directories.iter().any(|directory| path.starts_with(directory)) => Ok(()),
             _ => Err(Denied::new(
                 "files",
@@ -290,14 +295,7 @@ impl Policy {
             return (Effect::Deny, By::Special(kind));
         }
         let plain = dial.host.map(host::plain);
-        let question = Question {
-            check_type: dial.check_type,
-            ip: Some(ip),
-            host: Told::of(plain.as_deref()),
-            port: Told::of_port(port),
-            method: Told::of(dial.method),
-            purpose: Some(dial.purpose),
-        };
+        let question = Question::of_dial(dial, ip, plain.as_deref());
         self.by_rules(&question).unwrap_or((self.file.default, By::Default))
     }
 
