@@ -47,7 +47,7 @@ impl Policy {
             self.judge_probe(probe, own, &mut refusals);
             return refusals.0;
         };
-        self.judge_source(probe.check_type(), targets.source(), own, &mut refusals);
+        self.judge_source(targets.source(), own, &mut refusals);
         match targets.known() {
             Some(known) => {
                 for target in known {
@@ -65,8 +65,8 @@ impl Policy {
         refusals.0
     }
 
-    /// Where targets come from.
-    fn judge_source(&self, check_type: CheckType, source: &TargetSource, own: &Own, refusals: &mut Refusals) {
+    /// Where targets come from. Checks of several types may share a source, which is asked by HTTP.
+    fn judge_source(&self, source: &TargetSource, own: &Own, refusals: &mut Refusals) {
         let url = match source {
             TargetSource::Http(http) => Some(&http.url),
             // Without an address it is that of the cluster around the bastion, which its operator chose.
@@ -74,7 +74,7 @@ impl Policy {
             TargetSource::Static(_) | TargetSource::Dns(_) | TargetSource::File(_) => None,
         };
         if let Some(host_port) = url.map(|url| url.host_port()) {
-            let method = Some("GET");
+            let (check_type, method) = (CheckType::Http, Some("GET"));
             let how = How { check_type, transport: Transport::Tcp, purpose: Purpose::Source, method };
             refusals.take(self.judge_name(&how.lookup(&host_port), own));
         }
