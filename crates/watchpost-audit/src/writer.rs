@@ -89,7 +89,7 @@ impl Writer {
             if let Err(error) = entry::write(&mut self.lines, &mut next, whose, *at, event) {
                 tracing::error!(error, "an event cannot be written to the audit log");
                 shared.lost(1);
-            } else if !self.file.has_room_for(self.lines.len()) && !(self.file.is_empty() && before == 0) {
+            } else if !(self.file.has_room_for(self.lines.len()) || self.file.is_empty() && before == 0) {
                 self.lines.truncate(before);
                 break;
             }
