@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchpost_agent::{
-    Agent, AgentSettings, ConfigurationSource, Deps, GROUPS_MAX, Roles, StopReport, StoreSettings, SystemClock, follow,
-    stored_checks,
+    Agent, AgentSettings, Clock as _, ConfigurationSource, Deps, GROUPS_MAX, Roles, StopReport, StoreSettings,
+    SystemClock, follow, new_instance, stored_checks,
 };
-use watchpost_audit::AuditLog;
+use watchpost_audit::{AuditLog, AuditSettings};
 use watchpost_bus::{BusError, InProcessBus, LocalFallbackBus, NatsBus, NatsCredentials, NatsOptions, SharedBus};
 use watchpost_console::Console;
 use watchpost_model::{BastionId, Check, RunnerId, Subjects};
@@ -155,6 +155,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         }
         None => None,
     };
+    let audit = audit_log(&plan, &file, &settings)?;
     let resolver = file.resolver();
     let probes = file.probes(&resolver);
     let deps = Deps {
@@ -163,7 +164,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         probes: ProbeSet::new(&probes),
         finder: TargetFinder::new(&probes),
         resolver,
-        audit: AuditLog::off(),
+        audit: audit.clone(),
     };
     let agent = Arc::new(Agent::start(settings, plan.roles, deps).await?);
     if let Some(log) = crate::logging::control() {
@@ -199,6 +200,9 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
             return Ok(Exit::DrainExpired);
         }
     };
+    if !audit.close(CLOSE_LIMIT) {
+        tracing::error!("the end of the audit log could not be written");
+    }
     close(&bus).await;
     if let Some(printing) = printing {
         printing.finish().await;
@@ -240,6 +244,25 @@ fn store(plan: &Plan, file: &FileConfig, checks: Vec<Check>) -> Result<StoreSett
             BusChoice::InProcess | BusChoice::Nats(_) => plan.args.state_dir.clone().or_else(|| file.state_dir.clone()),
         },
     })
+}
+
+/// What is asked of this process, and what it does, is written down here.
+fn audit_log(plan: &Plan, file: &FileConfig, settings: &AgentSettings) -> Result<AuditLog, Failure> {
+    let state_dir = match plan.bus {
+        BusChoice::Managed(_) => Some(state_dir(plan, file)?),
+        BusChoice::InProcess | BusChoice::Nats(_) => plan.args.state_dir.clone().or_else(|| file.state_dir.clone()),
+    };
+    let Some(path) = file.audit.path(state_dir.as_deref(), &settings.bastion, plan.roles) else {
+        return Ok(AuditLog::off());
+    };
+    let clock = SystemClock::default();
+    let mut wanted = AuditSettings::new(path.clone(), settings.bastion.clone(), Arc::new(move || clock.now()));
+    wanted.max_size = file.audit.max_size();
+    wanted.keep = file.audit.keep();
+    wanted.instance = Some(new_instance());
+    let log = AuditLog::open(wanted).map_err(|error| Failure::chain(Exit::Usage, &error))?;
+    tracing::info!(file = %path.display(), "the audit log is written");
+    Ok(log)
 }
 
 /// Where what is to outlive the process is kept; the user's own place for that where nothing is said.
