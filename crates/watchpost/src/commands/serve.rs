@@ -9,6 +9,7 @@ use watchpost_agent::{
     Agent, AgentSettings, ConfigurationSource, Deps, GROUPS_MAX, Roles, StopReport, StoreSettings, SystemClock, follow,
     stored_checks,
 };
+use watchpost_audit::AuditLog;
 use watchpost_bus::{BusError, InProcessBus, LocalFallbackBus, NatsBus, NatsCredentials, NatsOptions, SharedBus};
 use watchpost_console::Console;
 use watchpost_model::{BastionId, Check, RunnerId, Subjects};
@@ -162,6 +163,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         probes: ProbeSet::new(&probes),
         finder: TargetFinder::new(&probes),
         resolver,
+        audit: AuditLog::off(),
     };
     let agent = Arc::new(Agent::start(settings, plan.roles, deps).await?);
     if let Some(log) = crate::logging::control() {
@@ -174,7 +176,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     if let Some(source) = source {
         tokio::spawn(follow(source, fingerprint, Arc::clone(&agent), reload));
     }
-    tracing::info!(bastion = %agent.settings().bastion, role = role_name(plan.roles), "ready");
+    tracing::info!(bastion = %agent.settings().bastion, role = plan.roles.name(), "ready");
 
     let broken = tokio::select! {
         signal = signals.next() => {
@@ -292,7 +294,7 @@ fn nats_options(
             "no bus is given: expected --bus nats://HOST:4222, WATCHPOST_BUS, or `bus.servers` in the file",
         ));
     }
-    let name = format!("watchpost {} {}/{}", role_name(plan.roles), settings.bastion, settings.runner);
+    let name = format!("watchpost {} {}/{}", plan.roles.name(), settings.bastion, settings.runner);
     let mut options = file.nats(servers, name);
     if let Some(managed) = managed {
         let (user, password) = managed.user_and_password();
@@ -311,14 +313,6 @@ async fn connect(options: Option<&NatsOptions>, stored: usize) -> Result<SharedB
             Ok(Arc::new(NatsBus::connect_in_background(options.clone())?))
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-fn role_name(roles: Roles) -> &'static str {
-    match roles {
-        Roles::Both => "bastion",
-        Roles::Checker => "checker",
-        Roles::Runner => "runner",
     }
 }
 
