@@ -214,7 +214,7 @@ impl FileConfig {
         let mut options = ProbeOptions::new(resolver);
         options.redaction = Redaction::new(redact.headers.clone(), &redact.patterns);
         options.excerpt_bytes = excerpt_bytes.unwrap_or(ProbeOptions::EXCERPT_BYTES_DEFAULT);
-        options.exec = ExecPolicy { directories: self.exec.directories.clone() };
+        options.exec = ExecPolicy { directories: self.exec.directories.clone(), ..ExecPolicy::default() };
         options
     }
 
