@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use watchpost_audit::{AuditEvent, AuditLog};
 use watchpost_bus::{BusStats, SharedBus};
 use watchpost_core::Tick;
 use watchpost_model::{CheckType, InstanceId, Subjects, Timestamp};
@@ -45,6 +46,17 @@ pub enum Roles {
     Runner,
 }
 
+impl Roles {
+    /// The word for them: `bastion`, `checker` or `runner`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Both => "bastion",
+            Self::Checker => "checker",
+            Self::Runner => "runner",
+        }
+    }
+}
+
 /// What an agent works with.
 #[derive(Clone)]
 pub struct Deps {
@@ -58,6 +70,8 @@ pub struct Deps {
     pub finder: TargetFinder,
     /// What its Runner can check.
     pub probes: ProbeSet,
+    /// Writes down what is asked of it, and what it does.
+    pub audit: AuditLog,
 }
 
 /// The roles that run in this process. Lives inside of [`run_system`](crate::run_system).
@@ -66,6 +80,11 @@ pub struct Agent {
     control: Control,
     /// What looks at it from time to time.
     watchers: [tokio::task::JoinHandle<()>; 2],
+}
+
+/// A name for this life of the process.
+pub fn new_instance() -> InstanceId {
+    InstanceId::from_uuid(uuid::Uuid::now_v7())
 }
 
 /// What there is to be looked at.
@@ -83,6 +102,7 @@ pub(crate) struct Looked {
     pub(crate) draining: AtomicBool,
     /// The last results of each check.
     pub(crate) lasts: Arc<Lasts>,
+    pub(crate) audit: AuditLog,
     /// Held by whoever wants no task to be published for a moment.
     pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
     pub(crate) aiming: Aiming,
@@ -137,6 +157,10 @@ impl Agent {
         let subjects = Subjects::new(&settings.prefix, &settings.bastion);
         let (started_at, started) = (deps.clock.now(), deps.clock.tick());
         let (tally, lasts, gate) = (Arc::<Tally>::default(), Arc::<Lasts>::default(), Arc::default());
+        deps.audit.record(AuditEvent::Started {
+            role: roles.name().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        });
         let discovery = Discovery::new(deps.finder, Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
         // The Runner first, so that a Checker in the same process finds it listening.
         let runner = match roles {
@@ -151,6 +175,7 @@ impl Agent {
                     admissions: Admissions::new(Arc::clone(&stats)),
                     helpers: helpers.clone(),
                     tally: Arc::clone(&tally),
+                    audit: deps.audit.clone(),
                 };
                 Some(Runner::start(cx, &deps.probes).await?)
             }
@@ -182,6 +207,7 @@ impl Agent {
                     clock: Arc::clone(&deps.clock),
                     checker: checker.clone(),
                     helpers: helpers.clone(),
+                    audit: deps.audit.clone(),
                 };
                 Some(store::start(cx, to_store).await?)
             }
@@ -193,11 +219,12 @@ impl Agent {
             clock: deps.clock,
             stats,
             helpers,
-            instance: InstanceId::from_uuid(uuid::Uuid::now_v7()),
+            instance: deps.audit.instance().unwrap_or_else(new_instance),
             started_at,
             started,
             draining: AtomicBool::new(false),
             lasts,
+            audit: deps.audit,
             gate,
             aiming: Aiming { resolver: deps.resolver, discovery },
             clock_offset: ClockOffset::default(),
@@ -306,6 +333,7 @@ impl Agent {
         }
         let left = grace.saturating_sub(looked.clock.tick().since(begun));
         self.control.finished(left.min(ANSWERS_LIMIT)).await;
+        looked.audit.record(AuditEvent::Stopped);
         // A task that both roles know of is named once, by the one who was to run it.
         let mut seen = std::collections::HashSet::new();
         report.abandoned.reverse();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use watchpost_audit::AuditLog;
 use watchpost_bus::KvError;
 use watchpost_model::{
     BastionId, Check, CheckEvent, CheckList, CheckReport, ListChecks, StoreReport, StoreState, Timestamp, V1,
@@ -11,6 +12,7 @@ use watchpost_model::{
 
 use super::announce::Announcer;
 use super::ask::{Ask, Looked, Stands};
+use super::audited;
 use super::book::{Book, News};
 use super::disk::{About, Image};
 use super::entry::Key;
@@ -32,6 +34,7 @@ pub(super) struct Store {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) checker: CheckerHandle,
     pub(super) announcer: Announcer,
+    pub(super) audit: AuditLog,
     pub(super) book: Book,
     pub(super) about: About,
     pub(super) keeper: Keeper,
@@ -45,7 +48,11 @@ impl Store {
     /// Brings into force what there is to begin with.
     pub(super) async fn begin(&mut self) -> Result<ChecksChanged, AgentError> {
         let outcome = self.book.judge(true);
-        self.bring_into_force(outcome.change.unwrap_or_default()).await
+        let changed = self.bring_into_force(outcome.change.unwrap_or_default()).await?;
+        if self.audit.is_on() {
+            self.audit.record(audited::loaded(&self.book));
+        }
+        Ok(changed)
     }
 
     /// Runs until nobody can ask any more, or it is told to stop.
@@ -233,6 +240,9 @@ impl Store {
         let more = refused.count().saturating_sub(LOGGED_MAX);
         if more > 0 {
             tracing::warn!(more, "more checks are refused");
+        }
+        if self.audit.is_on() {
+            news.iter().for_each(|news| self.audit.record(audited::changed(news)));
         }
         for News { kind, check, group, revision, refusal } in news {
             self.announcer.tell(CheckEvent {

@@ -12,14 +12,14 @@ use zeroize::Zeroizing;
 
 use super::roots::{self, Trusted};
 use crate::Verdict;
-use crate::files::{read, unusable};
+use crate::files::{Files, unusable};
 
 /// What it takes to trust the authorities in `file` and no others.
 ///
 /// # Errors
 /// The verdict on a file that cannot be read, or holds none.
-pub(super) async fn authorities(file: &FilePath) -> Result<Arc<Trusted>, Verdict> {
-    let bytes = Zeroizing::new(read(file).await?);
+pub(super) async fn authorities(files: &Files, file: &FilePath) -> Result<Arc<Trusted>, Verdict> {
+    let bytes = Zeroizing::new(files.read(file).await?);
     let certificates = Pem { bytes, file: Some(file.clone()) }.certificates()?;
     roots::trust(certificates).map_err(|why| unusable(file, &why))
 }
@@ -29,10 +29,11 @@ pub(super) async fn authorities(file: &FilePath) -> Result<Arc<Trusted>, Verdict
 /// # Errors
 /// The verdict on files that cannot be read, or do not hold a certificate and its key.
 pub(super) async fn client(
-    files: &ClientCertificate,
+    files: &Files,
+    client: &ClientCertificate,
     trusted: &Trusted,
 ) -> Result<Arc<dyn ResolvesClientCert>, Verdict> {
-    let (certificate, key) = (Pem::of(&files.certificate_file).await?, Pem::of(&files.key_file).await?);
+    let (certificate, key) = (Pem::of(files, &client.certificate_file).await?, Pem::of(files, &client.key_file).await?);
     let chain = certificate.certificates()?;
     let private =
         PrivateKeyDer::from_pem_slice(&key.bytes).map_err(|_| key.unusable("holds no private key in PEM form"))?;
@@ -49,10 +50,10 @@ struct Pem {
 }
 
 impl Pem {
-    async fn of(source: &PemSource) -> Result<Self, Verdict> {
+    async fn of(files: &Files, source: &PemSource) -> Result<Self, Verdict> {
         let file = source.file();
         let bytes = match &file {
-            Some(file) => read(file).await?,
+            Some(file) => files.read(file).await?,
             None => source.text().unwrap_or_default().as_bytes().to_vec(),
         };
         Ok(Self { bytes: Zeroizing::new(bytes), file })
