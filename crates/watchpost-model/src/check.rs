@@ -11,6 +11,7 @@ use crate::expect::Expect;
 use crate::group::{GroupRules, Overlap};
 use crate::id::CheckId;
 use crate::probe::{CheckType, ProbeSettings};
+use crate::signature::CheckSignature;
 use crate::target::{Addresses, Endpoint, Target};
 use crate::targets::{FoundTarget, Targets};
 use crate::template::Places;
@@ -31,6 +32,7 @@ pub struct Check {
     pub(crate) overlap: Overlap,
     pub(crate) rules: GroupRules,
     pub(crate) body: CheckBody,
+    pub(crate) signature: Option<Arc<CheckSignature>>,
 }
 
 /// What a check is about.
@@ -154,6 +156,11 @@ impl Check {
     /// What it is about.
     pub fn body(&self) -> &CheckBody {
         &self.body
+    }
+
+    /// Its signature, good or not, if it has one.
+    pub fn signature(&self) -> Option<&CheckSignature> {
+        self.signature.as_deref()
     }
 
     /// What it probes; `None` for a group.
