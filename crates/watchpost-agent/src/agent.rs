@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use watchpost_audit::AuditLog;
 use watchpost_bus::{BusStats, SharedBus};
 use watchpost_core::Tick;
 use watchpost_model::{CheckType, InstanceId, Subjects, Timestamp};
@@ -58,6 +59,8 @@ pub struct Deps {
     pub finder: TargetFinder,
     /// What its Runner can check.
     pub probes: ProbeSet,
+    /// Writes down what is asked of it, and what it does.
+    pub audit: AuditLog,
 }
 
 /// The roles that run in this process. Lives inside of [`run_system`](crate::run_system).
@@ -66,6 +69,11 @@ pub struct Agent {
     control: Control,
     /// What looks at it from time to time.
     watchers: [tokio::task::JoinHandle<()>; 2],
+}
+
+/// A name for this life of the process.
+pub fn new_instance() -> InstanceId {
+    InstanceId::from_uuid(uuid::Uuid::now_v7())
 }
 
 /// What there is to be looked at.
@@ -193,7 +201,7 @@ impl Agent {
             clock: deps.clock,
             stats,
             helpers,
-            instance: InstanceId::from_uuid(uuid::Uuid::now_v7()),
+            instance: deps.audit.instance().unwrap_or_else(new_instance),
             started_at,
             started,
             draining: AtomicBool::new(false),

@@ -34,7 +34,7 @@ mod wake;
 
 pub use abandoned::Abandoned;
 pub use adhoc::{RUN_TASKS_MAX, RunItem, RunReport, RunRequest};
-pub use agent::{Agent, AgentStatus, Deps, Roles, StopReport};
+pub use agent::{Agent, AgentStatus, Deps, Roles, StopReport, new_instance};
 pub use checker::{BeatRefused, CheckerHandle, CheckerStatus, ChecksChanged};
 pub use clock::{Alarm, Clock, SystemClock};
 pub use control::LogControl;

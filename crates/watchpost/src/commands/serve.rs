@@ -9,6 +9,7 @@ use watchpost_agent::{
     Agent, AgentSettings, ConfigurationSource, Deps, GROUPS_MAX, Roles, StopReport, StoreSettings, SystemClock, follow,
     stored_checks,
 };
+use watchpost_audit::AuditLog;
 use watchpost_bus::{BusError, InProcessBus, LocalFallbackBus, NatsBus, NatsCredentials, NatsOptions, SharedBus};
 use watchpost_console::Console;
 use watchpost_model::{BastionId, Check, RunnerId, Subjects};
@@ -162,6 +163,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         probes: ProbeSet::new(&probes),
         finder: TargetFinder::new(&probes),
         resolver,
+        audit: AuditLog::off(),
     };
     let agent = Arc::new(Agent::start(settings, plan.roles, deps).await?);
     if let Some(log) = crate::logging::control() {
