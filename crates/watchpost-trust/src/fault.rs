@@ -1,6 +1,6 @@
 //! What is wrong with a signature, or with a key.
 
-use watchpost_model::{CheckId, Invalid, SignerKey, Timestamp};
+use watchpost_model::{CHECK_BYTES_MAX, CheckId, Invalid, SignerKey, Timestamp};
 
 use crate::verify::SIGNERS_MAX;
 
@@ -76,6 +76,17 @@ pub enum Fault {
     TooMany {
         /// The check.
         check: CheckId,
+    },
+    /// Its tasks could not carry it.
+    #[error(
+        "the signed check `{check}` takes {bytes} bytes of JSON, which each of its tasks would carry: expected at most \
+         {CHECK_BYTES_MAX}, split it into several"
+    )]
+    TooLarge {
+        /// The check.
+        check: CheckId,
+        /// How many bytes it takes.
+        bytes: usize,
     },
     /// What it does is decided by somebody whom no signature covers.
     #[error(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchpost_model::{
-    BastionGroup, Check, CheckSignature, Endpoint, Format, FoundTarget, ProbeBody, Targets, Task, Timestamp, decode,
+    BastionGroup, CHECK_BYTES_MAX, Check, CheckSignature, Endpoint, Format, FoundTarget, ProbeBody, Targets, Task, Timestamp, decode,
     encode,
 };
 
@@ -56,6 +56,17 @@ impl Proof {
     pub fn write(check: &Check) -> Option<Arc<str>> {
         check.signature()?;
         String::from_utf8(encode(check, Format::Json)).ok().map(Arc::from)
+    }
+
+    /// Whether tasks of `check` can carry it.
+    ///
+    /// # Errors
+    /// When it is too large.
+    pub fn fits(check: &Check) -> Result<(), Fault> {
+        match Self::write(check).map_or(0, |text| text.len()) {
+            0..=CHECK_BYTES_MAX => Ok(()),
+            bytes => Err(Fault::TooLarge { check: check.id().clone(), bytes }),
+        }
     }
 
     /// Reads a proof, which is to be signed by one of `signers` for one of `groups`.

@@ -32,6 +32,7 @@ use crate::control::Tally;
 use crate::helpers::Helpers;
 use crate::settings::{AgentSettings, PoolSettings};
 use crate::stats::Stats;
+use crate::trust::Trust;
 pub(crate) use admission::Admissions;
 use dispatcher::{Address, Event};
 
@@ -50,6 +51,8 @@ pub(crate) struct RunnerContext {
     pub(crate) helpers: Helpers,
     /// Counts the requests to cancel, which are heard here.
     pub(crate) tally: Arc<Tally>,
+    /// Whose checks are run, where not everybody's are.
+    pub(crate) trust: Option<Arc<Trust>>,
 }
 
 /// How one pool stands.
