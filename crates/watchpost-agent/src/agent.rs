@@ -179,7 +179,8 @@ impl Agent {
         let subjects = Subjects::new(&settings.prefix, &settings.bastion);
         let (started_at, started) = (deps.clock.now(), deps.clock.tick());
         let (tally, lasts, gate) = (Arc::<Tally>::default(), Arc::<Lasts>::default(), Arc::default());
-        let discovery = Discovery::new(deps.finder.clone(), Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
+        let discovery =
+            Discovery::new(deps.finder.clone(), Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
         let trust = trust(&settings, roles, to_store.as_ref(), &deps)?;
         if let Some(trust) = &trust {
             helpers.spawn("trust", Arc::clone(trust).keep());

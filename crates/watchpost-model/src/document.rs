@@ -230,8 +230,18 @@ impl From<Check> for CheckDocument {
         let GroupRules { policy, verdict, parallel } = rules;
         let (interval, timeout) = (Some(interval), Some(timeout));
         let signature = signature.map(Arc::unwrap_or_clone);
-        let mut document =
-            Self { signature, interval, timeout, scheduled, paused, overlap, policy, verdict, parallel, ..Self::new(id) };
+        let mut document = Self {
+            signature,
+            interval,
+            timeout,
+            scheduled,
+            paused,
+            overlap,
+            policy,
+            verdict,
+            parallel,
+            ..Self::new(id)
+        };
         match body {
             CheckBody::Group { members } => document.group = Some(GroupSettings { checks: members }),
             CheckBody::Probe(probe) => {

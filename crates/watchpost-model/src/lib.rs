@@ -80,8 +80,8 @@ pub use control::{
     AnsweredBy, AskLast, AskStatus, CheckEvent, CheckEventKind, CheckList, CheckReport, CheckShown, CheckSource,
     CheckStored, DeleteCheck, Drain, Drained, GetCheck, HoldTasks, LAST_RESULTS_MAX, LastResults, ListChecks,
     LogFilter, LogLevelSet, PauseCheck, PoolResized, PutCheck, Refusal, RefusalCode, RequestId, ResizePool,
-    SetLogLevel, SignedReport, Standing, StoreReport, StoreState, TasksCancelled, TasksHeld, TestCheck, TestCutOff, TestEnd,
-    TestReport, TestReportKind, Verb,
+    SetLogLevel, SignedReport, Standing, StoreReport, StoreState, TasksCancelled, TasksHeld, TestCheck, TestCutOff,
+    TestEnd, TestReport, TestReportKind, Verb,
 };
 pub use credentials::{Password, Token};
 pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX};
@@ -139,8 +139,8 @@ pub use task::{Firing, Task, TaskClass};
 pub use tcp::TcpSettings;
 pub use text::shorten;
 pub use time::{
-    Age, BeatPeriod, DurationError, Grace, INTERVAL_MAX, INTERVAL_MIN, Interval, KeepFor, Latency, Offset, Pause, Refresh,
-    TIMEOUT_MAX, Timeout, Ttl, Wait, parse_duration,
+    Age, BeatPeriod, DurationError, Grace, INTERVAL_MAX, INTERVAL_MIN, Interval, KeepFor, Latency, Offset, Pause,
+    Refresh, TIMEOUT_MAX, Timeout, Ttl, Wait, parse_duration,
 };
 pub use tls::{AlpnProtocol, TlsCheckSettings};
 pub use udp::{DATAGRAM_SENT_BYTES_MAX, UdpSettings};

@@ -22,7 +22,9 @@ pub enum Fault {
         by: SignerKey,
     },
     /// It is for others.
-    #[error("check `{check}` is signed for the bastion group `{signed}`, and is used for `{used}`: a signature is for one group")]
+    #[error(
+        "check `{check}` is signed for the bastion group `{signed}`, and is used for `{used}`: a signature is for one group"
+    )]
     OtherGroup {
         /// The check.
         check: CheckId,
@@ -32,7 +34,9 @@ pub enum Fault {
         used: String,
     },
     /// It is not over this check.
-    #[error("the signature of check `{check}` by {by} is not over what the check says now: sign it again after each change")]
+    #[error(
+        "the signature of check `{check}` by {by} is not over what the check says now: sign it again after each change"
+    )]
     Broken {
         /// The check.
         check: CheckId,
@@ -53,7 +57,9 @@ pub enum Fault {
         seen: u64,
     },
     /// Another check was signed under the same number.
-    #[error("check `{check}` is signed as revision {given}, and another check was signed as that revision: expected a later one")]
+    #[error(
+        "check `{check}` is signed as revision {given}, and another check was signed as that revision: expected a later one"
+    )]
     Twice {
         /// The check.
         check: CheckId,
@@ -124,7 +130,9 @@ pub enum Fault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignerError {
     /// It is no seed.
-    #[error("this is not the seed of an nkey: expected 58 characters that begin with SU or SA, as `nk -gen user` prints them")]
+    #[error(
+        "this is not the seed of an nkey: expected 58 characters that begin with SU or SA, as `nk -gen user` prints them"
+    )]
     NotASeed,
     /// Its kind signs something else.
     #[error("this seed is of neither a user nor an account: expected one that begins with SU or SA")]

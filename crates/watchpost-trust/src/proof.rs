@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchpost_model::{
-    BastionGroup, CHECK_BYTES_MAX, Check, CheckSignature, Endpoint, Format, FoundTarget, ProbeBody, Targets, Task, Timestamp, decode,
-    encode,
+    BastionGroup, CHECK_BYTES_MAX, Check, CheckSignature, Endpoint, Format, FoundTarget, ProbeBody, Targets, Task,
+    Timestamp, decode, encode,
 };
 
 use crate::fault::Fault;

@@ -3,6 +3,7 @@
 mod checks;
 mod connect;
 mod monitor;
+mod sign;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use monitor::{
     BastionsArgs, BastionsCommand, BusCommand, BusCommandArgs, DrainArgs, EventsArgs, EventsCommand, ResultFilter,
     ResultsArgs, ResultsCommand, SetupArgs,
 };
+pub use sign::{KeygenArgs, SignArgs, VerifyArgs};
 
 /// Runs health checks from inside networks that cannot be reached from outside.
 ///

@@ -8,8 +8,8 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use watchpost_bus::{BusError, Headers, Message, Outgoing, Subscription};
 use watchpost_core::Tick;
 use watchpost_model::{
-    CancelTasks, CheckType, ErrorCode, ErrorReply, Format, Reason, ReasonCode, Subjects, TIMEOUT_MAX, Task, TasksCancelled, V1,
-    Verb, decode, encode, header,
+    CancelTasks, CheckType, ErrorCode, ErrorReply, Format, Reason, ReasonCode, Subjects, TIMEOUT_MAX, Task,
+    TasksCancelled, V1, Verb, decode, encode, header,
 };
 use watchpost_trust::Aimed;
 

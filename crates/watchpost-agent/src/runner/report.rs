@@ -8,9 +8,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use watchpost_bus::{BusError, Outgoing};
 use watchpost_core::Tick;
-use watchpost_model::{
-    Format, Outcome, Reason, TargetReport, Task, TaskId, TaskResult, Timestamp, V1, encode,
-};
+use watchpost_model::{Format, Outcome, Reason, TargetReport, Task, TaskId, TaskResult, Timestamp, V1, encode};
 use watchpost_probe::{Evidence, Verdict};
 
 use super::RunnerContext;

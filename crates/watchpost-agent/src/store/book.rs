@@ -131,8 +131,7 @@ impl Book {
             written.check = Err(refusal);
         }
         self.bytes += latest.value.len() as u64;
-        let shelf =
-            Shelf { latest, fallback, orphaned, refusal: None, running, is_old: false, told: Told::default() };
+        let shelf = Shelf { latest, fallback, orphaned, refusal: None, running, is_old: false, told: Told::default() };
         self.shelves.insert(key, shelf);
     }
 

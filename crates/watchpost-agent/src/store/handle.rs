@@ -114,7 +114,8 @@ impl StoreHandle {
                 return Ok(stored(key, revision, looked.stands));
             }
             if document.signature.is_some() {
-                let told = format!("`{key}` is signed, `paused` and all: write that in its file, and put it signed anew");
+                let told =
+                    format!("`{key}` is signed, `paused` and all: write that in its file, and put it signed anew");
                 return Err(reply(ErrorCode::Refused, told));
             }
             document.paused = paused;

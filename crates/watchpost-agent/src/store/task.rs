@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use watchpost_bus::KvError;
 use watchpost_model::{
-    BastionId, Check, CheckEvent, CheckEventKind, CheckList, CheckReport, ListChecks, Refusal, StoreReport, StoreState, Timestamp, V1,
+    BastionId, Check, CheckEvent, CheckEventKind, CheckList, CheckReport, ListChecks, Refusal, StoreReport, StoreState,
+    Timestamp, V1,
 };
 
 use super::announce::Announcer;

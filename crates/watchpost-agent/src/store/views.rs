@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use watchpost_model::{Check, CheckDocument, CheckId, CheckReport, CheckShown, CheckSource, SignedReport, Standing, V1};
+use watchpost_model::{
+    Check, CheckDocument, CheckId, CheckReport, CheckShown, CheckSource, SignedReport, Standing, V1,
+};
 
 use super::book::{Book, Shelf};
 use super::entry::Key;

@@ -15,6 +15,8 @@ use watchpost_model::{
 };
 use watchpost_probe::{ExecPolicy, ProbeOptions, Redaction, Resolver};
 
+use super::trust::TrustFile;
+
 /// How long a stop may take where nothing else is said.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
 /// The largest pool and queue that a file may ask for.
@@ -62,6 +64,8 @@ pub struct FileConfig {
     pub state_dir: Option<PathBuf>,
     /// The checks on the bus.
     pub store: StoreFile,
+    /// Whose checks of the store are run, where not everybody's are that can write to it.
+    pub trust: Option<TrustFile>,
     /// The checks.
     #[schemars(with = "Vec<CheckDocument>")]
     pub checks: Vec<Spanned<ReadCheck>>,
@@ -232,6 +236,7 @@ impl FileConfig {
             settings.answer_grace = grace.get();
         }
         settings.pools = self.pools();
+        settings.trust = self.trust.as_ref().map(TrustFile::settings);
         settings
     }
 
