@@ -4,6 +4,7 @@ mod audit;
 mod checks;
 mod connect;
 mod monitor;
+mod sign;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub use monitor::{
     BastionsArgs, BastionsCommand, BusCommand, BusCommandArgs, DrainArgs, EventsArgs, EventsCommand, ResultFilter,
     ResultsArgs, ResultsCommand, SetupArgs,
 };
+pub use sign::{KeygenArgs, SignArgs, VerifyArgs};
 
 /// Runs health checks from inside networks that cannot be reached from outside.
 ///

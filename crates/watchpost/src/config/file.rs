@@ -16,6 +16,7 @@ use watchpost_probe::{ExecPolicy, ProbeOptions, Redaction, Resolver};
 
 use super::audit::AuditFile;
 use super::contexts::Context;
+use super::trust::TrustFile;
 
 /// How long a stop may take where nothing else is said.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
@@ -66,6 +67,8 @@ pub struct FileConfig {
     pub audit: AuditFile,
     /// The checks on the bus.
     pub store: StoreFile,
+    /// Whose checks of the store are run, where not everybody's are that can write to it.
+    pub trust: Option<TrustFile>,
     /// The checks.
     #[schemars(with = "Vec<CheckDocument>")]
     pub checks: Vec<Spanned<ReadCheck>>,
@@ -255,6 +258,7 @@ impl FileConfig {
             settings.answer_grace = grace.get();
         }
         settings.pools = self.pools();
+        settings.trust = self.trust.as_ref().map(TrustFile::settings);
         settings
     }
 

@@ -11,6 +11,7 @@ mod file;
 mod places;
 mod read;
 mod source;
+mod trust;
 mod wording;
 
 pub use checks::{WrittenCheck, read_checks};
