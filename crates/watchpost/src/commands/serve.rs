@@ -161,6 +161,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     let audit = audit_log(&plan, &file, &settings)?;
     let resolver = file.resolver();
     let probes = file.probes(&resolver);
+    crate::logging::keep_out(&probes.secrets);
     let deps = Deps {
         bus: Arc::clone(&bus),
         clock: Arc::new(SystemClock::default()),
