@@ -13,6 +13,7 @@ mod read;
 mod secrets;
 mod shield;
 mod source;
+mod trust;
 mod wording;
 
 pub use checks::{WrittenCheck, read_checks};
