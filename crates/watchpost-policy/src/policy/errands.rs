@@ -73,7 +73,7 @@ impl Errands {
             errands.probe(probe);
             return errands;
         };
-        errands.source(probe.check_type(), targets.source());
+        errands.source(targets.source());
         for target in targets.known().unwrap_or_default() {
             // What cannot be aimed at runs nowhere.
             if let Ok((aimed, _)) = probe.aim("", &target) {
@@ -83,15 +83,15 @@ impl Errands {
         errands
     }
 
-    /// Where targets come from.
-    fn source(&mut self, check_type: CheckType, source: &TargetSource) {
+    /// Where targets come from. Checks of several types may share a source, which is asked by HTTP.
+    fn source(&mut self, source: &TargetSource) {
         let url = match source {
             TargetSource::Http(http) => Some(&http.url),
             // Without an address it is that of the cluster around the bastion, which its operator chose.
             TargetSource::Kubernetes(kubernetes) => kubernetes.api.as_ref(),
             TargetSource::Static(_) | TargetSource::Dns(_) | TargetSource::File(_) => None,
         };
-        self.visits.extend(url.map(|url| Visit::new(check_type, &url.host_port(), Purpose::Source).by("GET")));
+        self.visits.extend(url.map(|url| Visit::new(CheckType::Http, &url.host_port(), Purpose::Source).by("GET")));
     }
 
     fn probe(&mut self, probe: &ProbeBody) {
