@@ -2,7 +2,9 @@
 
 use std::io::IsTerminal;
 
-use watchpost_model::{BusReport, Heartbeat, OutboxReport, PoolReport, Role, StoreReport, Timestamp, shorten};
+use watchpost_model::{
+    BusReport, Heartbeat, OutboxReport, PolicyReport, PoolReport, Role, StoreReport, Timestamp, shorten,
+};
 
 use super::{note, second, span};
 use crate::output::{Tone, duration, word};
@@ -60,6 +62,12 @@ impl Page {
         }
         if heartbeat.draining {
             self.item("drain", "it begins nothing new");
+        }
+        if let Some(PolicyReport { source, broken, .. }) = &heartbeat.policy {
+            self.item("policy", source);
+            if let Some(why) = broken {
+                self.item("", &format!("as its file is now it is broken, the last good one is in force: {why}"));
+            }
         }
         self.checker(heartbeat);
         self.runner(heartbeat);
