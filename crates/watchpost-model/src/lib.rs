@@ -97,7 +97,7 @@ pub use expect::{
 };
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
 pub use grpc::{GrpcSettings, ServiceName};
-pub use heartbeat::{BusReport, ErrorSeen, Heartbeat, OutboxReport, PoolReport, Role};
+pub use heartbeat::{BusReport, ErrorSeen, Heartbeat, OutboxReport, PolicyReport, PoolReport, Role};
 pub use http::{
     BasicAuth, BasicUser, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl, HttpVersion, Proxy, ProxyKind,
     ProxyUrl, REDIRECTS_MAX,

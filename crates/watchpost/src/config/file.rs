@@ -60,6 +60,9 @@ pub struct FileConfig {
     pub groups: Vec<BastionGroup>,
     /// Where the bastion keeps its checks of the store, so that it can begin without the bus: a directory.
     pub state_dir: Option<PathBuf>,
+    /// The file of the policy that says what checks may do here; `--policy` outranks it. Without one, what comes over a
+    /// bus may not reach this machine itself, link-local and metadata addresses and the like.
+    pub policy: Option<PathBuf>,
     /// The checks on the bus.
     pub store: StoreFile,
     /// The checks.
