@@ -338,6 +338,7 @@ impl Agent {
         }
         let left = grace.saturating_sub(looked.clock.tick().since(begun));
         self.control.finished(left.min(ANSWERS_LIMIT)).await;
+        looked.audit.record(AuditEvent::Stopped);
         // A task that both roles know of is named once, by the one who was to run it.
         let mut seen = std::collections::HashSet::new();
         report.abandoned.reverse();

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchpost_agent::{
-    Agent, AgentSettings, ConfigurationSource, Deps, GROUPS_MAX, Roles, StopReport, StoreSettings, SystemClock, follow,
-    stored_checks,
+    Agent, AgentSettings, Clock as _, ConfigurationSource, Deps, GROUPS_MAX, Roles, StopReport, StoreSettings,
+    SystemClock, follow, new_instance, stored_checks,
 };
-use watchpost_audit::AuditLog;
+use watchpost_audit::{AuditLog, AuditSettings};
 use watchpost_bus::{BusError, InProcessBus, LocalFallbackBus, NatsBus, NatsCredentials, NatsOptions, SharedBus};
 use watchpost_console::Console;
 use watchpost_model::{BastionId, Check, RunnerId, Subjects};
@@ -157,6 +157,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         }
         None => None,
     };
+    let audit = audit_log(&plan, &file, &settings)?;
     let resolver = file.resolver();
     let bus_hosts = options.as_ref().map(NatsOptions::hosts).transpose()?.unwrap_or_default();
     let policy = policy.begin(OwnPlaces::new(bus_hosts, console.as_ref().map(Console::address))).await;
@@ -168,12 +169,11 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         probes: ProbeSet::new(&probes),
         finder: TargetFinder::new(&probes),
         resolver,
-        audit: AuditLog::off(),
+        audit: audit.clone(),
         guard: policy.guard(),
     };
-    let audit = deps.audit.clone();
     let agent = Arc::new(Agent::start(settings, plan.roles, deps).await?);
-    policy.keep(audit, reload_policy);
+    policy.keep(audit.clone(), reload_policy);
     if let Some(log) = crate::logging::control() {
         agent.set_log_control(log);
     }
@@ -207,6 +207,9 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
             return Ok(Exit::DrainExpired);
         }
     };
+    if !audit.close(CLOSE_LIMIT) {
+        tracing::error!("the end of the audit log could not be written");
+    }
     close(&bus).await;
     if let Some(printing) = printing {
         printing.finish().await;
@@ -256,6 +259,25 @@ fn store(plan: &Plan, file: &FileConfig, checks: Vec<Check>) -> Result<StoreSett
             BusChoice::InProcess | BusChoice::Nats(_) => plan.args.state_dir.clone().or_else(|| file.state_dir.clone()),
         },
     })
+}
+
+/// What is asked of this process, and what it does, is written down here.
+fn audit_log(plan: &Plan, file: &FileConfig, settings: &AgentSettings) -> Result<AuditLog, Failure> {
+    let state_dir = match plan.bus {
+        BusChoice::Managed(_) => Some(state_dir(plan, file)?),
+        BusChoice::InProcess | BusChoice::Nats(_) => plan.args.state_dir.clone().or_else(|| file.state_dir.clone()),
+    };
+    let Some(path) = file.audit.path(state_dir.as_deref(), &settings.bastion, plan.roles) else {
+        return Ok(AuditLog::off());
+    };
+    let clock = SystemClock::default();
+    let mut wanted = AuditSettings::new(path.clone(), settings.bastion.clone(), Arc::new(move || clock.now()));
+    wanted.max_size = file.audit.max_size();
+    wanted.keep = file.audit.keep();
+    wanted.instance = Some(new_instance());
+    let log = AuditLog::open(wanted).map_err(|error| Failure::chain(Exit::Usage, &error))?;
+    tracing::info!(file = %path.display(), "the audit log is written");
+    Ok(log)
 }
 
 /// Where what is to outlive the process is kept; the user's own place for that where nothing is said.

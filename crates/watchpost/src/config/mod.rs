@@ -3,6 +3,7 @@
 //! Settings come from flags, then `WATCHPOST_*` environment, then the file, then defaults. This is
 //! the only place that reads the environment (besides clap's `env`).
 
+mod audit;
 mod checks;
 mod contexts;
 mod error;
@@ -18,5 +19,5 @@ pub use contexts::{Context, ContextName, Contexts};
 pub use file::{BUCKET_DEFAULT, FileConfig};
 pub use policy::{LoadedPolicy, load_policy};
 use read::environment;
-pub use read::{Loaded, load, search_path, state_home};
+pub use read::{Loaded, load, search_path, sender, state_home};
 pub use source::{FileSource, fingerprint};
