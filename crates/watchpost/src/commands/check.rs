@@ -70,7 +70,9 @@ fn asked(args: &CheckArgs) -> Result<Asked, Failure> {
         known = loaded.checks.into_iter().map(unscheduled).collect::<Result<_, _>>()?;
     }
     probes.exec.directories.extend(args.exec_dirs.iter().cloned());
-    probes.guard = choose(policy.as_deref(), BuiltIn::Local)?.guard();
+    let mut policy = choose(policy.as_deref(), BuiltIn::Local)?;
+    probes.exec = policy.exec(probes.exec);
+    probes.guard = policy.guard();
     let mut targets = args.targets.clone();
     if let Some(file) = &args.from {
         targets.extend(read_targets(file)?);

@@ -96,7 +96,8 @@ pub fn up(args: UpArgs) -> Result<Exit, Failure> {
 /// One or both roles on NATS.
 pub fn on_bus(roles: Roles, args: BusArgs) -> Result<Exit, Failure> {
     let bus = BusChoice::Nats(args.bus);
-    let plan = Plan { roles, args: args.agent, runner: args.runner, bus, auth: args.auth, console_default: None, print: None };
+    let plan =
+        Plan { roles, args: args.agent, runner: args.runner, bus, auth: args.auth, console_default: None, print: None };
     super::in_system(serve(plan))
 }
 
@@ -110,7 +111,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     let fingerprint = source.as_ref().and_then(|source| source.fingerprint());
     let Loaded { settings: file, checks, warnings } = load(plan.args.config.as_ref())?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let policy = choose(plan.args.policy.as_deref().or(file.policy.as_deref()), built_in(&plan.bus))?;
+    let mut policy = choose(plan.args.policy.as_deref().or(file.policy.as_deref()), built_in(&plan.bus))?;
     let grace = plan.args.grace.unwrap_or_else(|| file.grace());
     let (bastion, runner) = identity(&plan, &file)?;
     let mut settings = file.agent(bastion, runner);
@@ -163,8 +164,9 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     let audit = audit_log(&plan, &file, &settings)?;
     let resolver = file.resolver();
     let bus_hosts = options.as_ref().map(NatsOptions::hosts).transpose()?.unwrap_or_default();
-    let policy = policy.begin(OwnPlaces::new(bus_hosts, console.as_ref().map(Console::address))).await;
     let mut probes = file.probes(&resolver);
+    probes.exec = policy.exec(probes.exec);
+    let policy = policy.begin(OwnPlaces::new(bus_hosts, console.as_ref().map(Console::address))).await;
     probes.guard = policy.guard();
     crate::logging::keep_out(&probes.secrets);
     let deps = Deps {
