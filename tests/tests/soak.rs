@@ -68,6 +68,7 @@ async fn start(bus: Arc<dyn Bus>, roles: Roles) -> Agent {
         finder,
         probes: frail(),
         audit: AuditLog::off(),
+        guard: watchpost_policy::Guard::local(),
     };
     Agent::start(settings, roles, deps).await.unwrap()
 }

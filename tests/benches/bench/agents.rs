@@ -96,6 +96,7 @@ pub async fn start(roles: Roles, bus: &SharedBus, probes: ProbeSet, workers: usi
         finder,
         probes,
         audit: AuditLog::off(),
+        guard: watchpost_policy::Guard::local(),
     };
     Agent::start(settings, roles, deps).await.expect("the agent starts")
 }

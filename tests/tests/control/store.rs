@@ -41,6 +41,7 @@ async fn verbs(nats: &NatsServer) {
         probes: ProbeSet::standard(&Resolver::system()),
         finder: TargetFinder::new(&ProbeOptions::new(&Resolver::system())),
         audit: AuditLog::off(),
+        guard: watchpost_policy::Guard::local(),
     };
     let agent = Agent::start(settings, Roles::Both, deps).await.unwrap();
     let asker = Asker::connect(nats).await;

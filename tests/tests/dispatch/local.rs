@@ -74,6 +74,7 @@ impl Setup {
             resolver,
             probes,
             audit: AuditLog::off(),
+            guard: watchpost_policy::Guard::local(),
         };
         Local { agent: Agent::start(settings, roles, deps).await.unwrap(), clock, bus, heard }
     }

@@ -64,6 +64,7 @@ fn a_checker_hears_that_no_runner_listens_while_somebody_else_listens_to_results
             finder: TargetFinder::standard(&Resolver::system()),
             probes: ProbeSet::default(),
             audit: AuditLog::off(),
+            guard: watchpost_policy::Guard::local(),
         };
         let settings = AgentSettings::new("b1".parse().unwrap(), "r1".parse().unwrap());
         let agent = Agent::start(settings, Roles::Checker, deps).await.unwrap();

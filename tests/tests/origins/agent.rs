@@ -32,6 +32,7 @@ pub async fn start(probes: ProbeSet, size: usize, queue_max: usize) -> Agent {
         finder: TargetFinder::standard(&Resolver::system()),
         probes,
         audit: AuditLog::off(),
+        guard: watchpost_policy::Guard::local(),
     };
     Agent::start(settings, Roles::Both, deps).await.unwrap()
 }

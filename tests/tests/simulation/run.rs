@@ -220,6 +220,7 @@ impl<'a> Simulation<'a> {
             finder: TargetFinder::standard(&Resolver::with_nameservers(Vec::new())),
             probes: probes(&workers),
             audit: AuditLog::off(),
+            guard: watchpost_policy::Guard::local(),
         };
         let agent = Rc::<OnceCell<Rc<Agent>>>::default();
         let notes = Notes { world: Arc::clone(&self.world), process: id, time };

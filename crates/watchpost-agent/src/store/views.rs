@@ -1,6 +1,7 @@
 //! How the checks stand, for those who ask.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use watchpost_model::{Check, CheckDocument, CheckId, CheckReport, CheckShown, CheckSource, Standing, V1};
 
@@ -45,8 +46,17 @@ impl Book {
             standing: if self.is_paused(check) { Standing::Paused } else { Standing::Running },
             refusal: None,
             running_revision: None,
+            denied: Vec::new(),
         });
         let of_store = self.keys_of(id).into_iter().filter_map(|key| self.report(&key));
+        of_file.into_iter().chain(of_store).collect()
+    }
+
+    /// What each of those that [`Book::reports`] tells of says, if that can be read.
+    pub(super) fn written(&self, id: &CheckId) -> Vec<Option<Arc<Check>>> {
+        let of_file = self.file.get(id).map(|check| Some(Arc::clone(check)));
+        let of_store = self.keys_of(id).into_iter().filter_map(|key| self.shelves.get(&key));
+        let of_store = of_store.map(|shelf| shelf.latest.check.as_ref().ok().map(Arc::clone));
         of_file.into_iter().chain(of_store).collect()
     }
 
@@ -93,6 +103,7 @@ impl Book {
             standing,
             refusal: shelf.refusal.clone(),
             running_revision: shelf.running.filter(|running| *running != shelf.latest.revision),
+            denied: Vec::new(),
         }
     }
 

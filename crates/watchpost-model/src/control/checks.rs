@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RequestId;
+use super::{Denial, RequestId};
 use crate::check::CHECK_BYTES_MAX;
 use crate::codec::Message;
 use crate::document::CheckDocument;
@@ -105,6 +105,9 @@ pub struct CheckStored {
     /// does not belong to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<CheckReport>,
+    /// What of the check that was put the policies of Runners will deny, at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<Denial>,
     /// The generation of the configuration that is in force after it.
     pub config_generation: u64,
 }
@@ -130,6 +133,9 @@ pub struct CheckReport {
     /// The revision that runs, where it is not `revision`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_revision: Option<u64>,
+    /// What of it the policies of Runners will deny, at most 16. It stays in force all the same: policies change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<Denial>,
 }
 
 /// Where a check comes from.

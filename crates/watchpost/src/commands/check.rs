@@ -176,5 +176,6 @@ fn deps(probes: &ProbeOptions) -> Deps {
         finder: TargetFinder::new(probes),
         // Whoever runs it sees what it does.
         audit: AuditLog::off(),
+        guard: probes.guard.clone(),
     }
 }

@@ -164,6 +164,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         probes: ProbeSet::new(&probes),
         finder: TargetFinder::new(&probes),
         resolver,
+        guard: probes.guard.clone(),
         audit: audit.clone(),
     };
     let agent = Arc::new(Agent::start(settings, plan.roles, deps).await?);
