@@ -10,6 +10,7 @@ pub mod context;
 pub mod events;
 pub mod help;
 pub mod import;
+pub mod policy;
 mod printing;
 pub mod results;
 pub mod serve;

@@ -64,6 +64,9 @@ pub struct FileConfig {
     pub state_dir: Option<PathBuf>,
     /// The audit log: what was asked of this process, and what it did.
     pub audit: AuditFile,
+    /// The file of the policy that says what checks may do here; `--policy` outranks it. Without one, what comes over a
+    /// bus may not reach this machine itself, link-local and metadata addresses and the like.
+    pub policy: Option<PathBuf>,
     /// The checks on the bus.
     pub store: StoreFile,
     /// The checks.
