@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout_at};
-use watchpost_bus::{BusError, Headers, Outgoing, request_many};
+use watchpost_bus::{Headers, Outgoing, request_many};
 use watchpost_core::Tick;
 use watchpost_model::{
     Check, CheckDenied, CheckDocument, CheckId, CheckList, Denial, ErrorCode, ErrorReply, Format, PolicyTested,
@@ -24,8 +24,9 @@ use crate::heartbeat::policy_report;
 /// How long Runners are waited for, all in all, and after one has answered.
 const WHOLE: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_millis(200);
-/// For how long it is believed that there are no more Runners than those that have answered.
-const KNOWN_FOR: Duration = Duration::from_secs(30);
+/// For how long it is believed that there are no more Runners than those that have answered, and that there are none.
+const KNOWN_FOR: Duration = Duration::from_secs(10);
+const NONE_FOR: Duration = Duration::from_secs(2);
 /// How many bytes of checks are asked about at a time.
 const ASKED_BYTES_MAX: usize = 256 * 1024;
 /// How many bytes the sentences of one answer have together. Beyond it there are only the rules.
@@ -38,7 +39,17 @@ pub(super) struct Runners(Mutex<Option<(Tick, BTreeSet<RunnerId>)>>);
 impl Runners {
     fn known(&self, now: Tick) -> Option<BTreeSet<RunnerId>> {
         let known = self.0.lock();
-        known.as_ref().filter(|(at, _)| now.since(*at) < KNOWN_FOR).map(|(_, runners)| runners.clone())
+        let (at, runners) = known.as_ref()?;
+        let limit = if runners.is_empty() { NONE_FOR } else { KNOWN_FOR };
+        (now.since(*at) < limit).then(|| runners.clone())
+    }
+
+    /// These have answered.
+    fn have_answered(&self, now: Tick, before: Option<&BTreeSet<RunnerId>>, runners: BTreeSet<RunnerId>) {
+        // What is known is believed from when it was found out.
+        if before != Some(&runners) {
+            *self.0.lock() = Some((now, runners));
+        }
     }
 }
 
@@ -135,7 +146,7 @@ async fn ask(cx: &ControlContext, checks: Vec<CheckDocument>, until: Instant) ->
         let wait = if answered.is_empty() { until } else { until.min(Instant::now() + QUIET) };
         let message = match timeout_at(wait, replies.next()).await {
             Ok(Ok(Some(message))) => message,
-            Ok(Err(BusError::NoResponders { .. })) => return None,
+            // Where nobody listens the bus says so, but the Checker itself listens to every verb.
             Ok(Ok(None) | Err(_)) | Err(_) => break,
         };
         let format = Format::detect(message.headers.get(header::CONTENT_TYPE), &message.payload);
@@ -149,13 +160,9 @@ async fn ask(cx: &ControlContext, checks: Vec<CheckDocument>, until: Instant) ->
             Err(error) => tracing::debug!(%error, "a Runner does not say what its policy denies"),
         }
     }
-    if answered.is_empty() {
-        return None;
-    }
-    if known.is_none_or(|known| known != answered) {
-        *cx.runners.0.lock() = Some((now, answered));
-    }
-    Some(denied)
+    let is_answered = !answered.is_empty();
+    cx.runners.have_answered(now, known.as_ref(), answered);
+    is_answered.then_some(denied)
 }
 
 /// The Runner of this process.
