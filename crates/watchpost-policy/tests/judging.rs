@@ -454,7 +454,10 @@ fn of_a_check_all_that_is_certain_is_told_and_nothing_else() {
             r#""http": {"url": "http://{{target.address}}/"}, "targets": {"static": ["10.1.1.1:80", "10.9.1.1:80", "10.9.1.2:80"]}"#,
             &["payroll", "payroll"],
         ),
-        (r#""http": {"url": "http://{{target.address}}/"}, "targets": {"file": {"files": ["/etc/t/*.yaml"]}}"#, &["files"]),
+        (
+            r#""http": {"url": "http://{{target.address}}/"}, "targets": {"file": {"files": ["/etc/t/*.yaml"]}}"#,
+            &["files"],
+        ),
         (
             r#""http": {"url": "http://{{target.address}}/"}, "targets": {"http": {"url": "http://169.254.169.254/sd"}}"#,
             &["special.metadata"],
