@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use watchpost_policy::Guard;
 
-use crate::exec::{ExecPolicy, Launcher};
+use crate::exec::Launcher;
 use crate::files::Files;
 use crate::governed::Governed;
 use crate::network::Network;
@@ -26,8 +26,6 @@ pub struct ProbeOptions {
     /// How much of an answer a result shows where a check did not pass, in bytes: at most
     /// [`EXCERPT_BYTES_MAX`](Self::EXCERPT_BYTES_MAX).
     pub excerpt_bytes: usize,
-    /// Which programs may be run.
-    pub exec: ExecPolicy,
     /// What the customer permits.
     pub guard: Guard,
 }
@@ -46,7 +44,6 @@ impl ProbeOptions {
             roots: TlsRoots::system(),
             redaction: Redaction::default(),
             excerpt_bytes: Self::EXCERPT_BYTES_DEFAULT,
-            exec: ExecPolicy::default(),
             guard: Guard::local(),
         }
     }
@@ -75,7 +72,7 @@ impl ProbeContext {
             patterns: Patterns::default(),
             redaction: options.redaction.clone(),
             excerpt_bytes: options.excerpt_bytes.min(ProbeOptions::EXCERPT_BYTES_MAX),
-            launcher: Launcher::new(options.exec.clone()),
+            launcher: Launcher::new(options.guard.clone()),
             guard: options.guard.clone(),
         }
     }

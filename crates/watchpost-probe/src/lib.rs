@@ -85,7 +85,7 @@ use watchpost_policy::Denied;
 use self::context::ProbeContext;
 
 pub use context::ProbeOptions;
-pub use exec::{ExecPolicy, Sandbox, landlock_version};
+pub use exec::landlock_version;
 pub use recorder::{Evidence, Recorder, Stage};
 pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};

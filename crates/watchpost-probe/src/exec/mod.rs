@@ -27,7 +27,6 @@ use watchpost_model::{
 
 pub(crate) use self::launch::Launcher;
 use self::output::Spoken;
-pub use self::policy::{ExecPolicy, Sandbox};
 use self::running::{Ended, Output, PRINTED_BYTES_MAX, Printed};
 pub use self::sandbox::landlock_version;
 use crate::assertions::{Findings, conclude};
