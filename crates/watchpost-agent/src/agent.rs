@@ -11,6 +11,7 @@ use watchpost_audit::{AuditEvent, AuditLog};
 use watchpost_bus::{BusStats, SharedBus};
 use watchpost_core::Tick;
 use watchpost_model::{CheckType, InstanceId, Subjects, Timestamp};
+use watchpost_policy::Guard;
 use watchpost_probe::{ProbeSet, Resolver, TargetFinder};
 
 use crate::abandoned::RoleStop;
@@ -72,6 +73,8 @@ pub struct Deps {
     pub probes: ProbeSet,
     /// Writes down what is asked of it, and what it does.
     pub audit: AuditLog,
+    /// What the customer's policy permits; the probes and the finder ask the same one.
+    pub guard: Guard,
 }
 
 /// The roles that run in this process. Lives inside of [`run_system`](crate::run_system).
@@ -103,6 +106,7 @@ pub(crate) struct Looked {
     /// The last results of each check.
     pub(crate) lasts: Arc<Lasts>,
     pub(crate) audit: AuditLog,
+    pub(crate) guard: Guard,
     /// Held by whoever wants no task to be published for a moment.
     pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
     pub(crate) aiming: Aiming,
@@ -225,6 +229,7 @@ impl Agent {
             draining: AtomicBool::new(false),
             lasts,
             audit: deps.audit,
+            guard: deps.guard,
             gate,
             aiming: Aiming { resolver: deps.resolver, discovery },
             clock_offset: ClockOffset::default(),
@@ -333,6 +338,7 @@ impl Agent {
         }
         let left = grace.saturating_sub(looked.clock.tick().since(begun));
         self.control.finished(left.min(ANSWERS_LIMIT)).await;
+        looked.audit.record(AuditEvent::Stopped);
         // A task that both roles know of is named once, by the one who was to run it.
         let mut seen = std::collections::HashSet::new();
         report.abandoned.reverse();

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use watchpost_bus::{Headers, Outgoing};
 use watchpost_model::{
-    BusReport, CheckType, Format, Heartbeat, OutboxReport, Outcome, PoolReport, ReasonCode, Role, StoreReport,
-    StoreState, Subjects, V1, encode, header,
+    BusReport, CheckType, Format, Heartbeat, OutboxReport, Outcome, PolicyReport, PoolReport, ReasonCode, Role,
+    StoreReport, StoreState, Subjects, V1, encode, header, shorten,
 };
+use watchpost_policy::Standing;
 
 use crate::agent::Looked;
 use crate::lag::LagReport;
@@ -29,6 +30,7 @@ struct News {
     targets: Vec<(CheckType, usize)>,
     /// Whether there are any checks.
     idles: bool,
+    policy: Standing,
 }
 
 /// Publishes a heartbeat at once and then regularly, and when there is news, until it is dropped or an actor is gone.
@@ -41,7 +43,7 @@ pub(crate) async fn beat(looked: Arc<Looked>) {
         looks.tick().await;
         let Ok(status) = looked.status().await else { return };
         let store = looked.store_report().await;
-        let news = Some(News::of(&status, store.as_ref(), looked.is_draining()));
+        let news = Some(News::of(&looked, &status, store.as_ref()));
         // At the look that is nearest to its time.
         let now = Instant::now();
         let is_due = now + LOOK_EVERY / 2 >= due;
@@ -66,13 +68,14 @@ pub(crate) async fn beat(looked: Arc<Looked>) {
 }
 
 impl News {
-    fn of(status: &AgentStatus, store: Option<&StoreReport>, draining: bool) -> Self {
+    fn of(looked: &Looked, status: &AgentStatus, store: Option<&StoreReport>) -> Self {
         Self {
             generation: status.checker.map(|checker| checker.config_generation),
             store: store.map(|store| store.state),
-            draining,
+            draining: looked.is_draining(),
             targets: status.pools.iter().flatten().map(|pool| (pool.check_type, pool.target)).collect(),
             idles: status.checker.is_some_and(|checker| checker.checks == 0),
+            policy: looked.guard.standing(),
         }
     }
 }
@@ -133,6 +136,7 @@ fn heartbeat_with(
         },
         last_errors: looked.stats.troubles.latest(),
         clock_offset_us: looked.clock_offset.get(),
+        policy: Some(policy_report(looked.guard.standing())),
     }
 }
 
@@ -150,6 +154,11 @@ fn message(looked: &Looked, status: &AgentStatus, store: Option<&StoreReport>) -
         1 => "its only check is paused: nothing is checked".to_owned(),
         several => format!("all of its {several} checks are paused: nothing is checked"),
     })
+}
+
+fn policy_report(Standing { source, sha256, broken }: Standing) -> PolicyReport {
+    let broken = broken.map(|why| shorten(&why, PolicyReport::BROKEN_CHARS_MAX).into_owned());
+    PolicyReport { source, sha256, broken }
 }
 
 pub(crate) fn pool_report(pool: &PoolStatus) -> PoolReport {

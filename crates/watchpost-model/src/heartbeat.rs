@@ -97,6 +97,27 @@ pub struct Heartbeat {
     /// where the server does not tell the time (without JetStream, or without a stream of ours).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset_us: Option<i64>,
+    /// The policy that it keeps to. Absent from versions that do not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyReport>,
+}
+
+/// Which policy a process keeps to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PolicyReport {
+    /// The file, or what is built in where there is none: `built in: strict` or `built in: local`.
+    pub source: String,
+    /// The SHA-256 of the file, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Why the file as it is now is not in force, but the last good one; shortened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
+}
+
+impl PolicyReport {
+    /// How much is told of what is wrong with the file, in characters.
+    pub const BROKEN_CHARS_MAX: usize = 500;
 }
 
 /// What a process does for its bastion.

@@ -97,7 +97,7 @@ pub use expect::{
 };
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
 pub use grpc::{GrpcSettings, ServiceName};
-pub use heartbeat::{BusReport, ErrorSeen, Heartbeat, OutboxReport, PoolReport, Role};
+pub use heartbeat::{BusReport, ErrorSeen, Heartbeat, OutboxReport, PolicyReport, PoolReport, Role};
 pub use http::{
     BasicAuth, BasicUser, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl, HttpVersion, Proxy, ProxyKind,
     ProxyUrl, REDIRECTS_MAX,
@@ -135,7 +135,7 @@ pub use targets::{
 };
 pub use task::{Firing, Task, TaskClass};
 pub use tcp::TcpSettings;
-pub use text::shorten;
+pub use text::{parse_bytes, shorten};
 pub use time::{
     BeatPeriod, DurationError, Grace, INTERVAL_MAX, INTERVAL_MIN, Interval, KeepFor, Latency, Offset, Pause, Refresh,
     TIMEOUT_MAX, Timeout, Ttl, Wait, parse_duration,

@@ -35,7 +35,7 @@ pub use limits::{Limits, Rate};
 pub use network::Network;
 pub use own::Own;
 pub use paths::PathPattern;
-pub use policy::{Explanation, PassedOver, Policy};
+pub use policy::{Errands, Explanation, PassedOver, Policy, Visit};
 pub use rule::{Matcher, MethodName, Ports, Rule, RuleName};
 pub use special::{Effect, Special};
 

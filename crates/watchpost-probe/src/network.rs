@@ -104,7 +104,8 @@ impl Network {
         recorder: &Recorder,
     ) -> Result<Vec<SocketAddr>, Verdict> {
         if let Some(address) = to.literal() {
-            return self.permitted(to, transport, vec![address]);
+            self.permit_given(to, transport, address, recorder).await?;
+            return Ok(vec![address]);
         }
         self.permit_name(to, transport)?;
         recorder.enter(Stage::Dns);

@@ -1,8 +1,10 @@
 //! The command line.
 
+mod audit;
 mod checks;
 mod connect;
 mod monitor;
+mod policy;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,12 +13,14 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use watchpost_model::{BastionGroup, BastionId};
 
+pub use audit::AuditCommand;
 pub use checks::{ApplyArgs, ChangeArgs, ChecksArgs, ChecksCommand, DocumentFormat, TestArgs};
 pub use connect::{ConnectArgs, ContextCommand, ListFormat, ServerArgs};
 pub use monitor::{
     BastionsArgs, BastionsCommand, BusCommand, BusCommandArgs, DrainArgs, EventsArgs, EventsCommand, ResultFilter,
     ResultsArgs, ResultsCommand, SetupArgs,
 };
+pub use policy::{BuiltInArg, PolicyChoice, PolicyCommand, PolicyFormat, PolicyShowArgs, PolicyTestArgs};
 
 /// Runs health checks from inside networks that cannot be reached from outside.
 ///
@@ -57,9 +61,15 @@ pub enum Command {
     /// Named connections to buses
     #[command(subcommand)]
     Context(ContextCommand),
+    /// Look at audit logs: what was asked of a bastion, and what it did
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Look at configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// The policy that says what checks may do here
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -129,6 +139,10 @@ pub struct CheckArgs {
     /// Check every A and AAAA address of each name, not just one
     #[arg(long)]
     pub all_addresses: bool,
+    /// The policy that says what may be checked [default: the file's `policy`, else everything but link-local, metadata,
+    /// multicast and broadcast addresses]
+    #[arg(long, value_name = "FILE", env = "WATCHPOST_POLICY")]
+    pub policy: Option<PathBuf>,
     /// Permit programs of this directory as `exec:` targets; may be given several times
     #[arg(long = "exec-dir", value_name = "DIRECTORY", value_parser = absolute)]
     pub exec_dirs: Vec<PathBuf>,
@@ -166,6 +180,10 @@ pub struct AgentArgs {
     /// file's `state_dir`]
     #[arg(long, value_name = "DIRECTORY", env = "WATCHPOST_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
+    /// The policy that says what checks may do here; it outranks whatever comes over the bus [default: the file's
+    /// `policy`, else a cautious one]
+    #[arg(long, value_name = "FILE", env = "WATCHPOST_POLICY")]
+    pub policy: Option<PathBuf>,
     /// How long a stop may take [default: the file's `grace`, else 5s]
     #[arg(long, value_name = "DURATION", env = "WATCHPOST_GRACE", value_parser = duration)]
     pub grace: Option<Duration>,

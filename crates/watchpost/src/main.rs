@@ -12,6 +12,7 @@ mod health;
 mod logging;
 mod managed;
 mod output;
+mod policy;
 mod remote;
 mod signals;
 mod target;
@@ -48,7 +49,9 @@ fn main() -> ExitCode {
         Command::Events(args) => commands::events::run(args),
         Command::Bus(args) => commands::bus::run(args),
         Command::Context(command) => commands::context::run(command),
+        Command::Audit(command) => commands::audit::run(command),
         Command::Config(command) => commands::config::run(command),
+        Command::Policy(command) => commands::policy::run(command),
         Command::Completions { shell } => commands::help::completions(shell),
         Command::Man => commands::help::man(),
     };

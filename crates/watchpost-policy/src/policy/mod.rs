@@ -2,7 +2,9 @@
 
 mod check;
 mod compiled;
+mod errands;
 mod explain;
+mod oddities;
 mod words;
 
 use std::net::IpAddr;
@@ -11,6 +13,7 @@ use std::path::Path;
 use watchpost_model::{CheckType, shorten};
 
 use self::compiled::{Compiled, Fit, Question};
+pub use self::errands::{Errands, Visit};
 pub use self::explain::{Explanation, PassedOver};
 use crate::PolicyError;
 use crate::denied::Denied;

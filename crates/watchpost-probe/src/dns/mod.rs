@@ -11,7 +11,8 @@ mod message;
 use std::net::SocketAddr;
 
 use watchpost_model::{
-    CheckType, DnsEvidence, DnsSettings, DnsTransport, HostPort, ProbeSettings, Reason, ReasonCode, Task, TypeEvidence,
+    CheckType, DnsEvidence, DnsSettings, DnsTransport, DohMethod, HostPort, ProbeSettings, Reason, ReasonCode, Task,
+    TypeEvidence,
 };
 
 use self::exchange::Broken;
@@ -189,7 +190,11 @@ impl Asking<'_> {
         })?;
         let protocols = http::exchange::protocols(None);
         let handshake = self.context.tls.prepare(self.server.host(), &self.settings.tls, protocols).await?;
-        let stream = self.context.network.connect(self.to(), self.recorder).await?;
+        let to = self.to().by_method(match self.settings.https.method {
+            DohMethod::Get => "GET",
+            DohMethod::Post => "POST",
+        });
+        let stream = self.context.network.connect(to, self.recorder).await?;
         self.reached(self.recorder.position().address);
         let way = http::exchange::Way::direct(stream);
         let sent = http::exchange::send(&hop, None, way, Some(handshake), self.recorder).await;

@@ -8,14 +8,14 @@ use watchpost_policy::{Denied, Dial, Lookup, Purpose, Transport};
 
 use super::{Destination, Network};
 use crate::Verdict;
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, Stage};
 
 /// What a connection is for: what the policy is told beside the address.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Errand<'a> {
     pub(crate) check_type: CheckType,
     pub(crate) purpose: Purpose,
-    /// The method, where it is the request of an `http` or `steps` check, or of a source of targets.
+    /// The method, where it is an HTTP request.
     pub(crate) method: Option<&'a str>,
 }
 
@@ -32,15 +32,22 @@ impl<'a> Destination<'a> {
         Some(Lookup { check_type, host: self.host, port: self.port, transport, purpose, method })
     }
 
-    /// Whether the host is given as an address: then there is no name that rules could speak of.
-    fn is_by_address(&self) -> bool {
-        self.host.parse::<IpAddr>().is_ok()
+    /// The host, unless it is an address: then there is no name that rules could speak of.
+    fn name(&self) -> Option<&'a str> {
+        self.host.parse::<IpAddr>().is_err().then_some(self.host)
+    }
+
+    /// The same by an HTTP request of this method.
+    pub(crate) fn by_method(mut self, method: &'a str) -> Self {
+        if let Some(errand) = &mut self.errand {
+            errand.method = Some(method);
+        }
+        self
     }
 }
 
 impl Network {
-    /// Those of `addresses` that the policy permits to connect to. All of them were found for the name of `to`, or one of
-    /// them was given.
+    /// Those of `addresses`, all of which the name of `to` was just resolved to, that the policy permits to connect to.
     ///
     /// # Errors
     /// The verdict where there is none: on the first of them.
@@ -50,24 +57,53 @@ impl Network {
         transport: Transport,
         mut addresses: Vec<SocketAddr>,
     ) -> Result<Vec<SocketAddr>, Verdict> {
-        let Some(errand) = to.errand else { return Ok(addresses) };
-        let host = (!to.is_by_address()).then_some(to.host);
         let mut first_denied: Option<Denied> = None;
-        addresses.retain(|address| {
-            let Errand { check_type, purpose, method } = errand;
-            let dial = Dial { check_type, host, address: *address, transport, purpose, method };
-            match self.guard.judge_dial(&dial) {
-                Ok(()) => true,
-                Err(denied) => {
-                    first_denied.get_or_insert(denied);
-                    false
-                }
+        addresses.retain(|address| match self.judge(to, to.name(), transport, *address) {
+            Ok(()) => true,
+            Err(denied) => {
+                first_denied.get_or_insert(denied);
+                false
             }
         });
         match first_denied {
             Some(denied) if addresses.is_empty() => Err(Verdict::denied(denied)),
             _ => Ok(addresses),
         }
+    }
+
+    /// That the policy permits to connect to `address`, which whoever made the task says, or the check itself does.
+    ///
+    /// What rules permit because of the name they permit only where the name has that address: it is resolved, then.
+    ///
+    /// # Errors
+    /// The verdict where it does not, or the name cannot be resolved that it depends on.
+    pub(crate) async fn permit_given(
+        &self,
+        to: Destination<'_>,
+        transport: Transport,
+        address: SocketAddr,
+        recorder: &Recorder,
+    ) -> Result<(), Verdict> {
+        self.judge(to, to.name(), transport, address).map_err(Verdict::denied)?;
+        let (Some(name), Err(denied)) = (to.name(), self.judge(to, None, transport, address)) else { return Ok(()) };
+        recorder.enter(Stage::Dns);
+        let found = self.resolver.lookup(name).await.map_err(|e| e.verdict())?;
+        recorder.leave();
+        match found.contains(&address.ip()) {
+            true => Ok(()),
+            false => Err(Verdict::denied(denied)),
+        }
+    }
+
+    fn judge(
+        &self,
+        to: Destination<'_>,
+        host: Option<&str>,
+        transport: Transport,
+        address: SocketAddr,
+    ) -> Result<(), Denied> {
+        let Some(Errand { check_type, purpose, method }) = to.errand else { return Ok(()) };
+        self.guard.judge_dial(&Dial { check_type, host, address, transport, purpose, method })
     }
 
     /// That the name of `to` may be resolved: no name server hears of what no rule could permit, whatever its

@@ -53,7 +53,7 @@ impl WebsocketProbe {
         };
         recorder.hop(settings.url.to_string());
         let address = settings.url.host_port();
-        let to = Destination::of(task, &address, &settings.route);
+        let to = Destination::of(task, &address, &settings.route).by_method("GET");
         match self.converse(to, settings, recorder).await {
             Ok((seen, socket)) => {
                 let mut findings = Findings::default();

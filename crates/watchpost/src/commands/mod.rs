@@ -1,5 +1,6 @@
 //! What each command does.
 
+pub mod audit;
 pub mod bastions;
 pub mod bus;
 pub mod check;
@@ -9,6 +10,7 @@ pub mod context;
 pub mod events;
 pub mod help;
 pub mod import;
+pub mod policy;
 mod printing;
 pub mod results;
 pub mod serve;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchpost_agent::{
-    Agent, AgentSettings, ConfigurationSource, Deps, GROUPS_MAX, Roles, StopReport, StoreSettings, SystemClock, follow,
-    stored_checks,
+    Agent, AgentSettings, Clock as _, ConfigurationSource, Deps, GROUPS_MAX, Roles, StopReport, StoreSettings,
+    SystemClock, follow, new_instance, stored_checks,
 };
-use watchpost_audit::AuditLog;
+use watchpost_audit::{AuditLog, AuditSettings};
 use watchpost_bus::{BusError, InProcessBus, LocalFallbackBus, NatsBus, NatsCredentials, NatsOptions, SharedBus};
 use watchpost_console::Console;
 use watchpost_model::{BastionId, Check, RunnerId, Subjects};
@@ -22,6 +22,7 @@ use crate::failure::{Exit, Failure};
 use crate::health::AgentHealth;
 use crate::managed::Managed;
 use crate::output::{Clock, Format, Lead, Printer};
+use crate::policy::{BuiltIn, OwnPlaces, choose};
 use crate::signals::{StopSignals, reloads};
 
 /// Where the console of `up` listens unless told otherwise.
@@ -99,13 +100,14 @@ pub fn on_bus(roles: Roles, args: BusArgs) -> Result<Exit, Failure> {
 async fn serve(plan: Plan) -> Result<Exit, Failure> {
     let io = |e: std::io::Error| Failure::usage(format!("signals cannot be listened for: {e}"));
     let mut signals = StopSignals::listen().map_err(io)?;
-    let reload = reloads().map_err(io)?;
+    let (reload, reload_policy) = (reloads().map_err(io)?, reloads().map_err(io)?);
 
     let source = plan.args.config.clone().map(|file| Arc::new(FileSource::new(file)));
     // Looked at before it is read: a change in between is seen as one later.
     let fingerprint = source.as_ref().and_then(|source| source.fingerprint());
     let Loaded { settings: file, checks, warnings } = load(plan.args.config.as_ref())?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let policy = choose(plan.args.policy.as_deref().or(file.policy.as_deref()), built_in(&plan.bus))?;
     let grace = plan.args.grace.unwrap_or_else(|| file.grace());
     let (bastion, runner) = identity(&plan, &file)?;
     let mut settings = file.agent(bastion, runner);
@@ -155,17 +157,23 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         }
         None => None,
     };
+    let audit = audit_log(&plan, &file, &settings)?;
     let resolver = file.resolver();
-    let probes = file.probes(&resolver);
+    let bus_hosts = options.as_ref().map(NatsOptions::hosts).transpose()?.unwrap_or_default();
+    let policy = policy.begin(OwnPlaces::new(bus_hosts, console.as_ref().map(Console::address))).await;
+    let mut probes = file.probes(&resolver);
+    probes.guard = policy.guard();
     let deps = Deps {
         bus: Arc::clone(&bus),
         clock: Arc::new(SystemClock::default()),
         probes: ProbeSet::new(&probes),
         finder: TargetFinder::new(&probes),
         resolver,
-        audit: AuditLog::off(),
+        audit: audit.clone(),
+        guard: policy.guard(),
     };
     let agent = Arc::new(Agent::start(settings, plan.roles, deps).await?);
+    policy.keep(audit.clone(), reload_policy);
     if let Some(log) = crate::logging::control() {
         agent.set_log_control(log);
     }
@@ -199,6 +207,9 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
             return Ok(Exit::DrainExpired);
         }
     };
+    if !audit.close(CLOSE_LIMIT) {
+        tracing::error!("the end of the audit log could not be written");
+    }
     close(&bus).await;
     if let Some(printing) = printing {
         printing.finish().await;
@@ -211,6 +222,14 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     match broken.or(report.gone) {
         Some(error) => Err(error.into()),
         None => Ok(exit),
+    }
+}
+
+/// What is in force without a policy file: whoever sends checks over a bus is not trusted as the user of this machine is.
+fn built_in(bus: &BusChoice) -> BuiltIn {
+    match bus {
+        BusChoice::InProcess => BuiltIn::Local,
+        BusChoice::Nats(_) | BusChoice::Managed(_) => BuiltIn::Strict,
     }
 }
 
@@ -240,6 +259,25 @@ fn store(plan: &Plan, file: &FileConfig, checks: Vec<Check>) -> Result<StoreSett
             BusChoice::InProcess | BusChoice::Nats(_) => plan.args.state_dir.clone().or_else(|| file.state_dir.clone()),
         },
     })
+}
+
+/// What is asked of this process, and what it does, is written down here.
+fn audit_log(plan: &Plan, file: &FileConfig, settings: &AgentSettings) -> Result<AuditLog, Failure> {
+    let state_dir = match plan.bus {
+        BusChoice::Managed(_) => Some(state_dir(plan, file)?),
+        BusChoice::InProcess | BusChoice::Nats(_) => plan.args.state_dir.clone().or_else(|| file.state_dir.clone()),
+    };
+    let Some(path) = file.audit.path(state_dir.as_deref(), &settings.bastion, plan.roles) else {
+        return Ok(AuditLog::off());
+    };
+    let clock = SystemClock::default();
+    let mut wanted = AuditSettings::new(path.clone(), settings.bastion.clone(), Arc::new(move || clock.now()));
+    wanted.max_size = file.audit.max_size();
+    wanted.keep = file.audit.keep();
+    wanted.instance = Some(new_instance());
+    let log = AuditLog::open(wanted).map_err(|error| Failure::chain(Exit::Usage, &error))?;
+    tracing::info!(file = %path.display(), "the audit log is written");
+    Ok(log)
 }
 
 /// Where what is to outlive the process is kept; the user's own place for that where nothing is said.

@@ -15,6 +15,8 @@ use watchpost_model::{
 };
 use watchpost_probe::{ProbeOptions, Redaction, Resolver};
 
+use super::audit::AuditFile;
+
 /// How long a stop may take where nothing else is said.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
 /// The largest pool and queue that a file may ask for.
@@ -56,6 +58,11 @@ pub struct FileConfig {
     pub groups: Vec<BastionGroup>,
     /// Where the bastion keeps its checks of the store, so that it can begin without the bus: a directory.
     pub state_dir: Option<PathBuf>,
+    /// The file of the policy that says what checks may do here; `--policy` outranks it. Without one, what comes over a
+    /// bus may not reach this machine itself, link-local and metadata addresses and the like.
+    pub policy: Option<PathBuf>,
+    /// The audit log: what was asked of this process, and what it did.
+    pub audit: AuditFile,
     /// The checks on the bus.
     pub store: StoreFile,
     /// The checks.

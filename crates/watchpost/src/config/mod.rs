@@ -3,11 +3,13 @@
 //! Settings come from flags, then `WATCHPOST_*` environment, then the file, then defaults. This is
 //! the only place that reads the environment (besides clap's `env`).
 
+mod audit;
 mod checks;
 mod contexts;
 mod error;
 mod file;
 mod places;
+mod policy;
 mod read;
 mod source;
 mod wording;
@@ -15,6 +17,7 @@ mod wording;
 pub use checks::{WrittenCheck, read_checks};
 pub use contexts::{Context, ContextName, Contexts};
 pub use file::{BUCKET_DEFAULT, FileConfig};
+pub use policy::{LoadedPolicy, load_policy};
 use read::environment;
-pub use read::{Loaded, load, search_path, state_home};
-pub use source::FileSource;
+pub use read::{Loaded, load, search_path, sender, state_home};
+pub use source::{FileSource, fingerprint};
