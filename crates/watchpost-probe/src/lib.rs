@@ -47,6 +47,8 @@ mod exec;
 mod facts;
 mod failure;
 mod files;
+#[doc(hidden)]
+pub mod fuzz;
 mod governed;
 mod grpc;
 mod handshake;

@@ -214,6 +214,11 @@ impl Drop for Told<'_> {
     }
 }
 
+/// The performance data in what a plugin printed.
+pub(crate) fn read_output(text: &str) -> Vec<watchpost_model::PerfDatum> {
+    Spoken::read(text).perfdata.data
+}
+
 impl Spoken {
     /// The first line as the end of a sentence.
     fn quoted(&self) -> String {

@@ -12,6 +12,7 @@ mod places;
 mod policy;
 mod read;
 mod source;
+mod trust;
 mod wording;
 
 pub use checks::{WrittenCheck, read_checks};

@@ -100,6 +100,8 @@ fn parse(file: &Path, text: &str, environment: &HashMap<String, String>) -> Resu
     let fault = |(place, key, message)| ConfigError::at(file, text, place, key, message);
     let mut settings: FileConfig = deserialize(text, environment).map_err(fault)?;
     validate_pools(file, text, &settings)?;
+    let wrong = |message| ConfigError::whole(file, format!("`bus`: {message}"));
+    settings.bus.context().validate().map_err(wrong)?;
     let read = std::mem::take(&mut settings.checks);
     let checks = validate_checks(file, text, environment, read)?;
     Ok(Loaded { settings, checks, warnings: warnings(file, text) })
