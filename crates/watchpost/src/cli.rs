@@ -34,6 +34,9 @@ pub use sign::{KeygenArgs, SignArgs, VerifyArgs};
 pub struct Cli {
     #[command(flatten)]
     pub log: LogArgs,
+    /// Let the process be dumped and debugged, although its memory holds secrets: `true` or `false`
+    #[arg(long, global = true, env = "WATCHPOST_DUMPABLE", hide = true)]
+    pub dumpable: bool,
     #[command(subcommand)]
     pub command: Command,
 }

@@ -166,6 +166,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     let policy = policy.begin(OwnPlaces::new(bus_hosts, console.as_ref().map(Console::address))).await;
     let mut probes = file.probes(&resolver);
     probes.guard = policy.guard();
+    crate::logging::keep_out(&probes.secrets);
     let deps = Deps {
         bus: Arc::clone(&bus),
         clock: Arc::new(SystemClock::default()),

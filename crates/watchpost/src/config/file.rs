@@ -17,6 +17,7 @@ use watchpost_probe::{ProbeOptions, Redaction, Resolver};
 use super::audit::AuditFile;
 use super::contexts::Context;
 use super::trust::TrustFile;
+use super::secrets::SecretsFile;
 
 /// How long a stop may take where nothing else is said.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
@@ -51,6 +52,8 @@ pub struct FileConfig {
     pub dns: DnsFile,
     /// What results show of what targets said.
     pub evidence: EvidenceFile,
+    /// Where the secrets are that checks refer to by `${secret:name}`.
+    pub secrets: SecretsFile,
     /// The console.
     pub console: ConsoleFile,
     /// The bastion groups whose checks the bastion runs besides its own, in the order of their rank: at most 64.
@@ -225,6 +228,7 @@ impl FileConfig {
         let mut options = ProbeOptions::new(resolver);
         options.redaction = Redaction::new(redact.headers.clone(), &redact.patterns);
         options.excerpt_bytes = excerpt_bytes.unwrap_or(ProbeOptions::EXCERPT_BYTES_DEFAULT);
+        options.secrets = self.secrets.store();
         options
     }
 

@@ -11,6 +11,8 @@ mod file;
 mod places;
 mod policy;
 mod read;
+mod secrets;
+mod shield;
 mod source;
 mod trust;
 mod wording;
