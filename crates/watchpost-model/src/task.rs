@@ -102,6 +102,8 @@ impl Task {
             probe,
             expect: Arc::clone(&self.expect),
             config_generation: self.config_generation,
+            // It is over the references, and was judged before.
+            proof: None,
         }
     }
 
