@@ -13,6 +13,7 @@ use watchpost_agent::{
     Agent, AgentSettings, Deps, GroupPolicy, PoolSettings, Roles, RunItem, RunReport, RunRequest, SystemClock,
     run_system,
 };
+use watchpost_audit::AuditLog;
 use watchpost_bus::{Bus, InProcessBus, NatsBus, NatsOptions};
 use watchpost_model::{CheckType, ProbeSettings, Task};
 use watchpost_probe::{BoxFuture, Probe, ProbeFactory, ProbeSet, Recorder, Resolver, TargetFinder, Verdict};
@@ -60,7 +61,14 @@ async fn start(bus: Arc<dyn Bus>, roles: Roles) -> Agent {
     settings.pools = [(CheckType::Http, pool)].into();
     let resolver = Resolver::system();
     let finder = TargetFinder::standard(&resolver);
-    let deps = Deps { bus, clock: Arc::new(SystemClock::default()), resolver, finder, probes: frail() };
+    let deps = Deps {
+        bus,
+        clock: Arc::new(SystemClock::default()),
+        resolver,
+        finder,
+        probes: frail(),
+        audit: AuditLog::off(),
+    };
     Agent::start(settings, roles, deps).await.unwrap()
 }
 

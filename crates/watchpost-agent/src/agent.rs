@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use watchpost_audit::{AuditEvent, AuditLog};
 use watchpost_bus::{BusStats, SharedBus};
 use watchpost_core::Tick;
-use watchpost_model::{CheckType, InstanceId, Subjects, Timestamp};
+use watchpost_model::{BastionGroup, CheckType, InstanceId, Subjects, Timestamp};
 use watchpost_probe::{ProbeSet, Resolver, TargetFinder};
 
 use crate::abandoned::RoleStop;
@@ -20,8 +21,10 @@ use crate::heartbeat;
 use crate::helpers::Helpers;
 use crate::runner::{Admissions, Runner, RunnerContext};
 use crate::store::{self, StoreContext, StoreHandle};
+use crate::trust::{Trust, TrustContext};
 use crate::{
     Abandoned, AgentError, AgentSettings, CheckerHandle, CheckerStatus, Clock, Counts, PoolSettings, PoolStatus, Stats,
+    StoreSettings,
 };
 
 /// The most of a stop's grace that is kept for the Runner after the Checker has stopped.
@@ -45,6 +48,17 @@ pub enum Roles {
     Runner,
 }
 
+impl Roles {
+    /// The word for them: `bastion`, `checker` or `runner`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Both => "bastion",
+            Self::Checker => "checker",
+            Self::Runner => "runner",
+        }
+    }
+}
+
 /// What an agent works with.
 #[derive(Clone)]
 pub struct Deps {
@@ -58,6 +72,8 @@ pub struct Deps {
     pub finder: TargetFinder,
     /// What its Runner can check.
     pub probes: ProbeSet,
+    /// Writes down what is asked of it, and what it does.
+    pub audit: AuditLog,
 }
 
 /// The roles that run in this process. Lives inside of [`run_system`](crate::run_system).
@@ -66,6 +82,11 @@ pub struct Agent {
     control: Control,
     /// What looks at it from time to time.
     watchers: [tokio::task::JoinHandle<()>; 2],
+}
+
+/// A name for this life of the process.
+pub fn new_instance() -> InstanceId {
+    InstanceId::from_uuid(uuid::Uuid::now_v7())
 }
 
 /// What there is to be looked at.
@@ -83,6 +104,7 @@ pub(crate) struct Looked {
     pub(crate) draining: AtomicBool,
     /// The last results of each check.
     pub(crate) lasts: Arc<Lasts>,
+    pub(crate) audit: AuditLog,
     /// Held by whoever wants no task to be published for a moment.
     pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
     pub(crate) aiming: Aiming,
@@ -90,6 +112,8 @@ pub(crate) struct Looked {
     checker: Option<CheckerHandle>,
     store: Option<StoreHandle>,
     runner: Option<Runner>,
+    /// Whose checks are run, where not everybody's are.
+    pub(crate) trust: Option<Arc<Trust>>,
 }
 
 /// How an agent stands.
@@ -125,6 +149,36 @@ impl StopReport {
     }
 }
 
+/// Whom the process trusts, where it does not trust everybody.
+fn trust(
+    settings: &AgentSettings,
+    roles: Roles,
+    store: Option<&StoreSettings>,
+    deps: &Deps,
+) -> Result<Option<Arc<Trust>>, AgentError> {
+    let Some(trust) = settings.trust.clone() else { return Ok(None) };
+    let mut groups = vec![BastionGroup::from(&settings.bastion)];
+    groups.extend(store.iter().flat_map(|store| store.groups.iter().cloned()));
+    // Runners of one bastion may share a directory with each other and with the Checker.
+    let name = match roles {
+        Roles::Both | Roles::Checker => format!("{}.revisions", settings.bastion),
+        Roles::Runner => format!("{}.{}.revisions", settings.bastion, settings.runner),
+    };
+    let folder = store.and_then(|store| store.state_dir.clone());
+    let cx = TrustContext {
+        groups,
+        has_store: roles != Roles::Runner,
+        file: folder.as_ref().map(|folder| folder.join(name)),
+        clock: Arc::clone(&deps.clock),
+        audit: deps.audit.clone(),
+        resolver: deps.resolver.clone(),
+        finder: deps.finder.clone(),
+    };
+    let opened = Trust::open(trust, cx);
+    let opened = opened.map_err(|source| AgentError::StateDir { path: folder.unwrap_or_default(), source });
+    opened.map(|trust| Some(Arc::new(trust)))
+}
+
 impl Agent {
     /// Starts the roles. Everything is subscribed before it returns: tasks may be sent.
     ///
@@ -137,7 +191,16 @@ impl Agent {
         let subjects = Subjects::new(&settings.prefix, &settings.bastion);
         let (started_at, started) = (deps.clock.now(), deps.clock.tick());
         let (tally, lasts, gate) = (Arc::<Tally>::default(), Arc::<Lasts>::default(), Arc::default());
-        let discovery = Discovery::new(deps.finder, Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
+        deps.audit.record(AuditEvent::Started {
+            role: roles.name().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        });
+        let discovery =
+            Discovery::new(deps.finder.clone(), Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
+        let trust = trust(&settings, roles, to_store.as_ref(), &deps)?;
+        if let Some(trust) = &trust {
+            helpers.spawn("trust", Arc::clone(trust).keep());
+        }
         // The Runner first, so that a Checker in the same process finds it listening.
         let runner = match roles {
             Roles::Checker => None,
@@ -151,6 +214,8 @@ impl Agent {
                     admissions: Admissions::new(Arc::clone(&stats)),
                     helpers: helpers.clone(),
                     tally: Arc::clone(&tally),
+                    audit: deps.audit.clone(),
+                    trust: trust.clone(),
                 };
                 Some(Runner::start(cx, &deps.probes).await?)
             }
@@ -169,6 +234,7 @@ impl Agent {
                     helpers: helpers.clone(),
                     lasts: Arc::clone(&lasts),
                     gate: Arc::clone(&gate),
+                    trust: trust.clone(),
                 };
                 Some(checker::start(cx).await?)
             }
@@ -182,6 +248,8 @@ impl Agent {
                     clock: Arc::clone(&deps.clock),
                     checker: checker.clone(),
                     helpers: helpers.clone(),
+                    audit: deps.audit.clone(),
+                    trust: trust.clone(),
                 };
                 Some(store::start(cx, to_store).await?)
             }
@@ -193,17 +261,19 @@ impl Agent {
             clock: deps.clock,
             stats,
             helpers,
-            instance: InstanceId::from_uuid(uuid::Uuid::now_v7()),
+            instance: deps.audit.instance().unwrap_or_else(new_instance),
             started_at,
             started,
             draining: AtomicBool::new(false),
             lasts,
+            audit: deps.audit,
             gate,
             aiming: Aiming { resolver: deps.resolver, discovery },
             clock_offset: ClockOffset::default(),
             checker,
             store,
             runner,
+            trust,
         });
         let control = Control::start(&looked, tally).await;
         let watchers = [
@@ -287,6 +357,12 @@ impl Agent {
                 tracing::warn!(?limit, "the checks could not be kept on disk in time");
             }
         }
+        if let Some(trust) = &looked.trust {
+            let limit = (grace / 4).clamp(STORE_SHARE_MIN, STORE_SHARE_MAX);
+            if tokio::time::timeout(limit, trust.write()).await.is_err() {
+                tracing::warn!(?limit, "the revisions of checks could not be kept on disk in time");
+            }
+        }
         let mut report = StopReport { abandoned: Vec::new(), flushed: true, gone: None };
         let mut add = |role: RoleStop| {
             report.flushed &= role.flushed;
@@ -306,6 +382,7 @@ impl Agent {
         }
         let left = grace.saturating_sub(looked.clock.tick().since(begun));
         self.control.finished(left.min(ANSWERS_LIMIT)).await;
+        looked.audit.record(AuditEvent::Stopped);
         // A task that both roles know of is named once, by the one who was to run it.
         let mut seen = std::collections::HashSet::new();
         report.abandoned.reverse();

@@ -8,6 +8,7 @@ mod requests;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::{Semaphore, mpsc};
+use watchpost_audit::AuditLog;
 use watchpost_bus::InProcessBus;
 use watchpost_model::{CheckType, Outcome, ReasonCode, Task, TaskResult};
 use watchpost_probe::{BoxFuture, Probe, Recorder, TargetFinder, Verdict};
@@ -67,7 +68,8 @@ impl Rig {
             settings.pools.insert(*check_type, pool);
         }
         let resolver = Resolver::system();
-        let deps = Deps { bus, clock, finder: TargetFinder::standard(&resolver), resolver, probes };
+        let deps =
+            Deps { bus, clock, finder: TargetFinder::standard(&resolver), resolver, probes, audit: AuditLog::off() };
         let Gated { gate, started, poison } = gated;
         Self { agent: Agent::start(settings, roles, deps).await.unwrap(), gate, started, poison }
     }

@@ -31,11 +31,12 @@ mod stats;
 mod store;
 mod system;
 mod troubles;
+mod trust;
 mod wake;
 
 pub use abandoned::Abandoned;
 pub use adhoc::{RUN_TASKS_MAX, RunItem, RunReport, RunRequest};
-pub use agent::{Agent, AgentStatus, Deps, Roles, StopReport};
+pub use agent::{Agent, AgentStatus, Deps, Roles, StopReport, new_instance};
 pub use checker::{BeatRefused, CheckerHandle, CheckerStatus, ChecksChanged};
 pub use clock::{Alarm, Clock, SystemClock};
 pub use control::LogControl;
@@ -45,7 +46,9 @@ pub use source::{Configuration, ConfigurationSource, Fingerprint, follow};
 pub use stats::{Counts, Stats};
 pub use store::{GROUPS_MAX, StoreHandle, StoreSettings, stored_checks};
 pub use system::run_system;
+pub use trust::TrustSettings;
 pub use watchpost_core::GroupPolicy;
+pub use watchpost_trust::{FoundTargets, Signers};
 
 /// What the agent could not do. How a check ended is never one of these.
 #[derive(Debug, thiserror::Error)]

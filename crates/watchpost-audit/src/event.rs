@@ -1,7 +1,12 @@
 //! What is written down.
 
 use serde::Serialize;
-use watchpost_model::{BastionGroup, CheckId, TaskId};
+use watchpost_model::{BastionGroup, CheckId, TaskId, shorten};
+
+/// How many characters of a text are written down.
+pub const TEXT_CHARS_MAX: usize = 1_000;
+/// How many characters are written down of what others say of themselves.
+const CLAIM_CHARS_MAX: usize = 200;
 
 /// One thing that is written down, as the field `event` and its own fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,9 +36,19 @@ pub enum AuditEvent {
         /// `done`, or the code of the error reply.
         answer: String,
     },
+    /// The checks that are in force as the process begins: of its file, and of the store as they were last known. When
+    /// a revision came, `check_changed` said.
+    ChecksLoaded {
+        /// How many are of its file.
+        of_file: u64,
+        /// How many are of the store.
+        of_store: u64,
+        /// The SHA-256 of all of them, in hexadecimal: the same for the same checks.
+        sha256: String,
+    },
     /// A revision of a check came into force, was refused, or went.
     CheckChanged {
-        /// `applied`, `refused`, `removed` or `orphaned`.
+        /// `applied`, `refused`, `removed`, `orphaned` or `signature_old`.
         change: String,
         /// The bastion group that it belongs to; none for a check of the bastion's own file.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,9 +81,10 @@ pub enum AuditEvent {
     PolicyDenied {
         /// The check.
         check: CheckId,
-        /// The task.
-        task: TaskId,
-        /// What it was to check.
+        /// The task; none where targets were looked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        task: Option<TaskId>,
+        /// What it was to check, or where targets were looked for.
         endpoint: String,
         /// The rule, and what it did not permit.
         why: String,
@@ -95,11 +111,49 @@ pub enum AuditEvent {
         /// How it ended: an outcome, and the code of its reason.
         ended: String,
     },
+    /// The log itself was not as it was left, or could not go on as it was.
+    Repaired {
+        /// What was found, and what was done about it.
+        what: String,
+    },
     /// What could not be written down since too much came at once, or since the disk did not take it.
     Dropped {
         /// How many entries are missing here.
         entries: u64,
     },
+}
+
+impl AuditEvent {
+    /// With each text cut off that is too long.
+    pub(crate) fn bounded(mut self) -> Self {
+        let texts: Vec<&mut String> = match &mut self {
+            Self::Started { role, version } => vec![role, version],
+            Self::Stopped | Self::Dropped { .. } => Vec::new(),
+            Self::ControlRequest { verb, from, request, answer, check: _ } => {
+                let Requester { reply, claimed, connection } = from;
+                let claims = [reply, claimed, connection, request];
+                claims.into_iter().flatten().for_each(|text| bound(text, CLAIM_CHARS_MAX));
+                vec![verb, answer]
+            }
+            Self::ChecksLoaded { sha256, .. } => vec![sha256],
+            Self::CheckChanged { change, why, .. } => std::iter::once(change).chain(why).collect(),
+            Self::PolicyLoaded { policy, sha256 } => std::iter::once(policy).chain(sha256).collect(),
+            Self::PolicyBroken { policy, why } => vec![policy, why],
+            Self::PolicyDenied { endpoint, why, .. } => vec![endpoint, why],
+            Self::TaskRefused { code, why, .. } => vec![code, why],
+            Self::Exec { command, ended, .. } => vec![command, ended],
+            Self::Repaired { what } => vec![what],
+        };
+        texts.into_iter().for_each(|text| bound(text, TEXT_CHARS_MAX));
+        self
+    }
+}
+
+fn bound(text: &mut String, chars_max: usize) {
+    // A byte is a character at most, which is quickly seen.
+    if text.len() > chars_max {
+        *text = shorten(text, chars_max).into_owned();
+    }
 }
 
 /// Who asked. The bus does not vouch for it, unless the server adds it: see docs/security.md.

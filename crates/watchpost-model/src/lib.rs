@@ -53,6 +53,7 @@ mod references;
 mod result;
 mod server;
 mod set;
+mod signature;
 mod ssh;
 mod status;
 mod steps;
@@ -79,8 +80,8 @@ pub use control::{
     AnsweredBy, AskLast, AskStatus, CheckEvent, CheckEventKind, CheckList, CheckReport, CheckShown, CheckSource,
     CheckStored, DeleteCheck, Drain, Drained, GetCheck, HoldTasks, LAST_RESULTS_MAX, LastResults, ListChecks,
     LogFilter, LogLevelSet, PauseCheck, PoolResized, PutCheck, Refusal, RefusalCode, RequestId, ResizePool,
-    SetLogLevel, Standing, StoreReport, StoreState, TasksCancelled, TasksHeld, TestCheck, TestCutOff, TestEnd,
-    TestReport, TestReportKind, Verb,
+    SetLogLevel, SignedReport, Standing, StoreReport, StoreState, TasksCancelled, TasksHeld, TestCheck, TestCutOff,
+    TestEnd, TestReport, TestReportKind, Verb,
 };
 pub use credentials::{Password, Token};
 pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX};
@@ -120,6 +121,7 @@ pub use references::TextPart;
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
 pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
+pub use signature::{CheckSignature, SignatureBytes, SignerKey};
 pub use ssh::{Fingerprint, SshKeyType, SshSettings};
 pub use status::{StatusRange, StatusSet};
 pub use steps::{
@@ -135,10 +137,10 @@ pub use targets::{
 };
 pub use task::{Firing, Task, TaskClass};
 pub use tcp::TcpSettings;
-pub use text::shorten;
+pub use text::{parse_bytes, shorten};
 pub use time::{
-    BeatPeriod, DurationError, Grace, INTERVAL_MAX, INTERVAL_MIN, Interval, KeepFor, Latency, Offset, Pause, Refresh,
-    TIMEOUT_MAX, Timeout, Ttl, Wait, parse_duration,
+    Age, BeatPeriod, DurationError, Grace, INTERVAL_MAX, INTERVAL_MIN, Interval, KeepFor, Latency, Offset, Pause,
+    Refresh, TIMEOUT_MAX, Timeout, Ttl, Wait, parse_duration,
 };
 pub use tls::{AlpnProtocol, TlsCheckSettings};
 pub use udp::{DATAGRAM_SENT_BYTES_MAX, UdpSettings};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::ProbeBody;
+use crate::check::{CHECK_BYTES_MAX, ProbeBody};
 use crate::codec::Message;
 use crate::expect::Expect;
 use crate::id::{BastionId, CheckId, RunId, TaskId};
@@ -56,6 +56,9 @@ pub struct Task {
     /// The generation of the configuration that the check came from.
     #[serde(default)]
     pub config_generation: u64,
+    /// The check as it was signed, in JSON, by which a Runner that trusts nobody else can tell that it is to do this.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "proof")]
+    pub proof: Option<Arc<str>>,
 }
 
 impl Task {
@@ -76,6 +79,7 @@ impl Task {
             probe: Arc::clone(&body.settings),
             expect: Arc::clone(&body.expect),
             config_generation: firing.config_generation,
+            proof: None,
         }
     }
 
@@ -83,6 +87,11 @@ impl Task {
     pub fn check_type(&self) -> CheckType {
         self.probe.check_type()
     }
+}
+
+fn proof<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<str>>, D::Error> {
+    // Whoever has none leaves it out.
+    crate::text::deserialize(deserializer, "the signed check", CHECK_BYTES_MAX).map(|text| Some(text.into()))
 }
 
 /// Who wants a task's outcome. Where tasks wait for a worker, the lesser class goes first.
@@ -119,7 +128,8 @@ pub struct Firing<'a> {
 
 impl Message for Task {
     const NAME: &'static str = "task";
-    const BYTES_MAX: usize = 256 * 1024;
+    /// A task without its proof, and the proof; together less than what a NATS server takes unless told otherwise.
+    const BYTES_MAX: usize = 256 * 1024 + CHECK_BYTES_MAX;
 
     fn validate(&self) -> Result<(), Invalid> {
         if self.answer_by < self.deadline {

@@ -1,8 +1,10 @@
 //! The command line.
 
+mod audit;
 mod checks;
 mod connect;
 mod monitor;
+mod sign;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,12 +13,14 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use watchpost_model::{BastionGroup, BastionId};
 
+pub use audit::AuditCommand;
 pub use checks::{ApplyArgs, ChangeArgs, ChecksArgs, ChecksCommand, DocumentFormat, TestArgs};
 pub use connect::{AuthArgs, ConnectArgs, ContextCommand, ListFormat, ServerArgs};
 pub use monitor::{
     BastionsArgs, BastionsCommand, BusCommand, BusCommandArgs, DrainArgs, EventsArgs, EventsCommand, ResultFilter,
     ResultsArgs, ResultsCommand, SetupArgs,
 };
+pub use sign::{KeygenArgs, SignArgs, VerifyArgs};
 
 /// Runs health checks from inside networks that cannot be reached from outside.
 ///
@@ -57,6 +61,9 @@ pub enum Command {
     /// Named connections to buses
     #[command(subcommand)]
     Context(ContextCommand),
+    /// Look at audit logs: what was asked of a bastion, and what it did
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Look at configuration files
     #[command(subcommand)]
     Config(ConfigCommand),

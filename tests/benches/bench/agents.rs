@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, mpsc};
 use watchpost_agent::{
     Agent, AgentSettings, Clock, Deps, GroupPolicy, PoolSettings, Roles, RunItem, RunReport, RunRequest, SystemClock,
 };
+use watchpost_audit::AuditLog;
 use watchpost_bus::{Headers, Outgoing, SharedBus, Subscription};
 use watchpost_model::{
     Check, CheckType, Endpoint, Firing, Format, Outcome, RunId, Subjects, Task, TaskClass, TaskResult, decode, encode,
@@ -88,7 +89,14 @@ pub async fn start(roles: Roles, bus: &SharedBus, probes: ProbeSet, workers: usi
     settings.wait_max = LOAD_LIMIT;
     let resolver = Resolver::system();
     let finder = TargetFinder::standard(&resolver);
-    let deps = Deps { bus: Arc::clone(bus), clock: Arc::new(SystemClock::default()), resolver, finder, probes };
+    let deps = Deps {
+        bus: Arc::clone(bus),
+        clock: Arc::new(SystemClock::default()),
+        resolver,
+        finder,
+        probes,
+        audit: AuditLog::off(),
+    };
     Agent::start(settings, roles, deps).await.expect("the agent starts")
 }
 

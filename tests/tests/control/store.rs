@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use watchpost_agent::{Agent, AgentSettings, Deps, Roles, StoreSettings, SystemClock, run_system};
+use watchpost_audit::AuditLog;
 use watchpost_bus::{KvLimits, NatsBus, NatsOptions, SharedBus};
 use watchpost_model::{
     CheckList, CheckShown, CheckStored, ErrorCode, GetCheck, ListChecks, PutCheck, Standing, V1, Verb,
@@ -39,6 +40,7 @@ async fn verbs(nats: &NatsServer) {
         resolver: Resolver::system(),
         probes: ProbeSet::standard(&Resolver::system()),
         finder: TargetFinder::new(&ProbeOptions::new(&Resolver::system())),
+        audit: AuditLog::off(),
     };
     let agent = Agent::start(settings, Roles::Both, deps).await.unwrap();
     let asker = Asker::connect(nats).await;

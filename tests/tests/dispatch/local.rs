@@ -9,6 +9,7 @@ use watchpost_agent::{
     Agent, AgentSettings, AgentStatus, Deps, GroupPolicy, PoolSettings, Roles, RunItem, RunReport, RunRequest,
     run_system,
 };
+use watchpost_audit::AuditLog;
 use watchpost_bus::Bus;
 use watchpost_model::{Check, CheckType, Format, Message, Reason, ReasonCode, RunVerdict, Task, TaskResult, decode};
 use watchpost_probe::{BoxFuture, Probe, ProbeSet, Recorder, Resolver, Stage, TargetFinder, Verdict};
@@ -72,6 +73,7 @@ impl Setup {
             finder: TargetFinder::standard(&resolver),
             resolver,
             probes,
+            audit: AuditLog::off(),
         };
         Local { agent: Agent::start(settings, roles, deps).await.unwrap(), clock, bus, heard }
     }

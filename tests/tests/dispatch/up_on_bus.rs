@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchpost_agent::{Agent, AgentSettings, Deps, GroupPolicy, Roles, RunItem, RunRequest, SystemClock};
+use watchpost_audit::AuditLog;
 use watchpost_bus::{Bus, NatsBus, NatsOptions};
 use watchpost_probe::{ProbeSet, Resolver, TargetFinder};
 use watchpost_tests::nats_server::NatsServer;
@@ -62,6 +63,7 @@ fn a_checker_hears_that_no_runner_listens_while_somebody_else_listens_to_results
             resolver: Resolver::system(),
             finder: TargetFinder::standard(&Resolver::system()),
             probes: ProbeSet::default(),
+            audit: AuditLog::off(),
         };
         let settings = AgentSettings::new("b1".parse().unwrap(), "r1".parse().unwrap());
         let agent = Agent::start(settings, Roles::Checker, deps).await.unwrap();

@@ -7,6 +7,7 @@ use watchpost_agent::{
     Agent, AgentSettings, AgentStatus, Deps, GroupPolicy, PoolSettings, Roles, RunItem, RunReport, RunRequest,
     SystemClock, run_system,
 };
+use watchpost_audit::AuditLog;
 use watchpost_bus::InProcessBus;
 use watchpost_model::{Check, CheckType, TaskResult};
 use watchpost_probe::{ProbeSet, Resolver, TargetFinder};
@@ -30,6 +31,7 @@ pub async fn start(probes: ProbeSet, size: usize, queue_max: usize) -> Agent {
         resolver: Resolver::system(),
         finder: TargetFinder::standard(&Resolver::system()),
         probes,
+        audit: AuditLog::off(),
     };
     Agent::start(settings, Roles::Both, deps).await.unwrap()
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use watchpost_agent::{Agent, AgentSettings, Deps, PoolSettings, Roles, RunItem, RunReport, RunRequest};
+use watchpost_audit::AuditLog;
 use watchpost_model::{Beat, CheckType};
 use watchpost_probe::{Resolver, TargetFinder};
 
@@ -218,6 +219,7 @@ impl<'a> Simulation<'a> {
             resolver: Resolver::with_nameservers(Vec::new()),
             finder: TargetFinder::standard(&Resolver::with_nameservers(Vec::new())),
             probes: probes(&workers),
+            audit: AuditLog::off(),
         };
         let agent = Rc::<OnceCell<Rc<Agent>>>::default();
         let notes = Notes { world: Arc::clone(&self.world), process: id, time };

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use watchpost_model::{Outcome, Reason, ReasonCode};
 use watchpost_probe::{Recorder, Verdict};
+use watchpost_trust::Aimed;
 
 use super::RunnerContext;
 use super::dispatcher::{Address, Event, Finished};
@@ -33,8 +34,8 @@ pub(super) async fn execute(cx: Arc<RunnerContext>, message: Execute, home: Addr
     let started_at = cx.clock.now();
     // The deadline only shrinks: this is what waiting has left of it.
     let limit = job.deadline.since(cx.clock.tick());
-    let recorder = Recorder::new();
-    let attempt = attempt(&mut worker, &job, &recorder, limit, waited, cancelled);
+    let recorder = Recorder::within(limit);
+    let attempt = attempt(&cx, &mut worker, &job, &recorder, limit, waited, cancelled);
     let (verdict, broken) = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(verdict) => (verdict, false),
         Err(panic) => {
@@ -55,6 +56,7 @@ pub(super) async fn execute(cx: Arc<RunnerContext>, message: Execute, home: Addr
 }
 
 async fn attempt(
+    cx: &RunnerContext,
     worker: &mut Worker,
     job: &Job,
     recorder: &Recorder,
@@ -62,7 +64,14 @@ async fn attempt(
     waited: Duration,
     cancelled: oneshot::Receiver<Reason>,
 ) -> Verdict {
-    let run = worker.probe().run(&job.task, recorder);
+    let run = async {
+        if let (Some(trust), Aimed::IfResolved { host, ip }) = (&cx.trust, &job.aimed)
+            && let Err(reason) = trust.judge_address(&job.task, host, *ip, limit).await
+        {
+            return Verdict { outcome: Outcome::Cancelled, reason: Some(reason) };
+        }
+        worker.probe().run(&job.task, recorder).await
+    };
     tokio::select! {
         biased;
         Ok(reason) = cancelled => Verdict { outcome: Outcome::Cancelled, reason: Some(reason) },
@@ -77,7 +86,7 @@ fn timed_out(recorder: &Recorder, limit: Duration, waited: Duration) -> Verdict 
         reason.message = format!("{} (it had waited {waited:.1?} for a worker before)", reason.message);
     }
     let outcome = match reason.code {
-        ReasonCode::DeadlinePassed => Outcome::Cancelled,
+        ReasonCode::DeadlinePassed | ReasonCode::PolicyDenied => Outcome::Cancelled,
         _ => Outcome::Timeout,
     };
     Verdict { outcome, reason: Some(reason) }

@@ -7,6 +7,7 @@
 //! all the way, so that what is accepted and not yet reported is bounded and known by name.
 
 mod admission;
+mod audited;
 mod cancelled;
 mod dispatcher;
 mod drain;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot, watch};
+use watchpost_audit::AuditLog;
 use watchpost_bus::SharedBus;
 use watchpost_core::PoolStats;
 use watchpost_model::{CheckType, Subjects};
@@ -32,6 +34,7 @@ use crate::control::Tally;
 use crate::helpers::Helpers;
 use crate::settings::{AgentSettings, PoolSettings};
 use crate::stats::Stats;
+use crate::trust::Trust;
 pub(crate) use admission::Admissions;
 use dispatcher::{Address, Event};
 
@@ -50,6 +53,9 @@ pub(crate) struct RunnerContext {
     pub(crate) helpers: Helpers,
     /// Counts the requests to cancel, which are heard here.
     pub(crate) tally: Arc<Tally>,
+    pub(crate) audit: AuditLog,
+    /// Whose checks are run, where not everybody's are.
+    pub(crate) trust: Option<Arc<Trust>>,
 }
 
 /// How one pool stands.

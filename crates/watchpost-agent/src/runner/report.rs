@@ -8,13 +8,12 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use watchpost_bus::{BusError, Outgoing};
 use watchpost_core::Tick;
-use watchpost_model::{
-    Format, Outcome, Reason, ReasonCode, TargetReport, Task, TaskId, TaskResult, Timestamp, V1, encode,
-};
+use watchpost_model::{Format, Outcome, Reason, TargetReport, Task, TaskId, TaskResult, Timestamp, V1, encode};
 use watchpost_probe::{Evidence, Verdict};
 
 use super::RunnerContext;
 use super::admission::Admission;
+use super::audited::write_down;
 use super::intake::Job;
 use crate::checker::task_headers;
 
@@ -54,17 +53,19 @@ impl Report {
         result.tls = evidence.tls;
         result.evidence = evidence.of_type;
         result.metrics = evidence.metrics;
+        write_down(&cx.audit, &job.task, &result, true);
         Self::new(job, &result)
     }
 
     /// Of a task that no worker got.
     pub(super) fn untried(cx: &RunnerContext, job: Job, waited: Duration, outcome: Outcome, reason: Reason) -> Self {
         let result = bare(cx, &job.task, waited, outcome, Some(reason));
+        write_down(&cx.audit, &job.task, &result, false);
         Self::new(job, &result)
     }
 
     fn new(job: Job, result: &TaskResult) -> Self {
-        let Job { task, deadline, answer_by, reply, admission } = job;
+        let Job { task, deadline, answer_by, reply, admission, .. } = job;
         Self {
             task: task.task,
             outcome: result.outcome,
@@ -149,7 +150,6 @@ async fn publish(cx: &RunnerContext, report: Report) {
 }
 
 /// The result of a task that was not accepted.
-pub(super) fn refusal(cx: &RunnerContext, task: &Task, reply: String, why: &str) -> Outgoing {
-    let reason = Reason::new(ReasonCode::Overloaded, why);
+pub(super) fn refusal(cx: &RunnerContext, task: &Task, reply: String, reason: Reason) -> Outgoing {
     outgoing(reply, &bare(cx, task, Duration::ZERO, Outcome::Cancelled, Some(reason)))
 }

@@ -10,6 +10,7 @@
 
 mod announce;
 mod ask;
+mod audited;
 mod book;
 mod disk;
 mod entry;
@@ -26,10 +27,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use watchpost_audit::AuditLog;
 use watchpost_bus::SharedBus;
 use watchpost_model::{BastionGroup, BastionId, Check, StoreState, Subjects, validate_set};
 
 use crate::helpers::Helpers;
+use crate::trust::Trust;
 use crate::{AgentError, AgentSettings, CheckerHandle, Clock};
 use announce::Announcer;
 use book::Book;
@@ -71,11 +74,14 @@ pub(crate) struct StoreContext {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) checker: CheckerHandle,
     pub(crate) helpers: Helpers,
+    pub(crate) audit: AuditLog,
+    /// Whose checks are run, where not everybody's are.
+    pub(crate) trust: Option<Arc<Trust>>,
 }
 
 /// Starts a store. What the file says, and what is on disk, is in force before it returns.
 pub(crate) async fn start(cx: StoreContext, store: StoreSettings) -> Result<StoreHandle, AgentError> {
-    let StoreContext { settings, subjects, bus, clock, checker, helpers } = cx;
+    let StoreContext { settings, subjects, bus, clock, checker, helpers, audit, trust } = cx;
     let StoreSettings { file, bucket, groups, state_dir } = store;
     validate_set(&file).map_err(AgentError::Checks)?;
     let own = BastionGroup::from(&settings.bastion);
@@ -84,7 +90,7 @@ pub(crate) async fn start(cx: StoreContext, store: StoreSettings) -> Result<Stor
     ranked.extend(groups.into_iter().take(GROUPS_MAX));
     ranked.retain(|group| seen.insert(group.clone()));
 
-    let mut book = Book::new(ranked.clone());
+    let mut book = Book::new(ranked.clone(), trust);
     book.set_file(file);
     let mut about = About { bucket: bucket.clone(), ..About::default() };
     let disk = match (&state_dir, &bucket) {
@@ -112,6 +118,7 @@ pub(crate) async fn start(cx: StoreContext, store: StoreSettings) -> Result<Stor
         clock,
         checker,
         announcer,
+        audit,
         book,
         about,
         keeper: Keeper::new(disk),

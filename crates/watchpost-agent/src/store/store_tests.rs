@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use watchpost_audit::AuditLog;
 use watchpost_bus::{
     BoxFuture, Bus, BusError, BusStats, InProcessBus, KeyValue, KvEntry, KvError, KvIdentity, KvLimits, KvUpdate,
     KvWatch, Outgoing, Subscription,
@@ -156,6 +157,7 @@ impl Rig {
             resolver: Resolver::system(),
             finder: TargetFinder::standard(&Resolver::system()),
             probes: ProbeSet::default(),
+            audit: AuditLog::off(),
         };
         Self { agent: Agent::start(settings, Roles::Checker, deps).await.unwrap(), bus }
     }

@@ -48,6 +48,7 @@ fn valid(mut document: CheckDocument) -> Result<Check, Invalid> {
         verdict,
         parallel,
         expect,
+        signature,
         ..
     } = document;
     let (interval, timeout) = times(interval, timeout, scheduled)?;
@@ -65,7 +66,7 @@ fn valid(mut document: CheckDocument) -> Result<Check, Invalid> {
     };
     let rules = GroupRules { policy, verdict, parallel };
     validate_rules(&rules, &body)?;
-    Ok(Check { id, interval, timeout, scheduled, paused, overlap, rules, body })
+    Ok(Check { id, interval, timeout, scheduled, paused, overlap, rules, body, signature: signature.map(Arc::new) })
 }
 
 /// The settings of the only type that is given, if one is.

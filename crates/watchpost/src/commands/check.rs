@@ -9,6 +9,7 @@ use std::time::Duration;
 use watchpost_agent::{
     Agent, AgentSettings, Deps, GroupPolicy, PoolSettings, RUN_TASKS_MAX, Roles, RunItem, RunRequest, SystemClock,
 };
+use watchpost_audit::AuditLog;
 use watchpost_bus::InProcessBus;
 use watchpost_model::{Check, CheckDocument, CheckId, CheckType};
 use watchpost_probe::{ProbeOptions, ProbeSet, Resolver, TargetFinder};
@@ -173,5 +174,7 @@ fn deps(probes: &ProbeOptions) -> Deps {
         probes: ProbeSet::new(probes),
         resolver: probes.resolver.clone(),
         finder: TargetFinder::new(probes),
+        // Whoever runs it sees what it does.
+        audit: AuditLog::off(),
     }
 }

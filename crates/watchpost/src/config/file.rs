@@ -14,7 +14,9 @@ use watchpost_model::{
 };
 use watchpost_probe::{ExecPolicy, ProbeOptions, Redaction, Resolver};
 
+use super::audit::AuditFile;
 use super::contexts::Context;
+use super::trust::TrustFile;
 
 /// How long a stop may take where nothing else is said.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
@@ -61,8 +63,12 @@ pub struct FileConfig {
     pub groups: Vec<BastionGroup>,
     /// Where the bastion keeps its checks of the store, so that it can begin without the bus: a directory.
     pub state_dir: Option<PathBuf>,
+    /// The audit log: what was asked of this process, and what it did.
+    pub audit: AuditFile,
     /// The checks on the bus.
     pub store: StoreFile,
+    /// Whose checks of the store are run, where not everybody's are that can write to it.
+    pub trust: Option<TrustFile>,
     /// The checks.
     #[schemars(with = "Vec<CheckDocument>")]
     pub checks: Vec<Spanned<ReadCheck>>,
@@ -230,7 +236,7 @@ impl FileConfig {
         let mut options = ProbeOptions::new(resolver);
         options.redaction = Redaction::new(redact.headers.clone(), &redact.patterns);
         options.excerpt_bytes = excerpt_bytes.unwrap_or(ProbeOptions::EXCERPT_BYTES_DEFAULT);
-        options.exec = ExecPolicy { directories: self.exec.directories.clone() };
+        options.exec = ExecPolicy { directories: self.exec.directories.clone(), ..ExecPolicy::default() };
         options
     }
 
@@ -252,6 +258,7 @@ impl FileConfig {
             settings.answer_grace = grace.get();
         }
         settings.pools = self.pools();
+        settings.trust = self.trust.as_ref().map(TrustFile::settings);
         settings
     }
 

@@ -81,10 +81,24 @@ impl Page {
             self.item("checks", &format!("{checks}, generation {generation}; {outstanding} tasks under way"));
         }
         if let Some(store) = &heartbeat.store {
-            let StoreReport { state, message, revision, synced_at, running, paused, refused, orphaned, .. } = store;
+            let StoreReport {
+                state,
+                message,
+                revision,
+                synced_at,
+                running,
+                paused,
+                refused,
+                orphaned,
+                signatures_old,
+                ..
+            } = store;
             let synced = synced_at.map(|at| format!(", agreed at {}", second(at))).unwrap_or_default();
             self.item("store", &format!("{}, revision {revision}{synced}", word(state)));
-            self.item("", &format!("{running} running ({paused} paused), {refused} refused, {orphaned} orphaned"));
+            let old =
+                if *signatures_old > 0 { format!(", {signatures_old} with an old signature") } else { String::new() };
+            let counts = format!("{running} running ({paused} paused), {refused} refused, {orphaned} orphaned{old}");
+            self.item("", &counts);
             if let Some(message) = message {
                 self.item("", message);
             }
