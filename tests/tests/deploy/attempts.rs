@@ -30,7 +30,8 @@ pub async fn refused(rig: &Rig, account: &str, user: &str, what: Try) -> Result<
     let subject = match what {
         Try::Publish(subject) | Try::Subscribe(subject, _) | Try::Queue(subject, ..) => subject,
     };
-    let named = told.iter().any(|told| told.contains("Permissions Violation") && told.contains(&format!("\"{subject}\"")));
+    let named =
+        told.iter().any(|told| told.contains("Permissions Violation") && told.contains(&format!("\"{subject}\"")));
     match (named, arrived) {
         (true, false) => Ok(()),
         (named, arrived) => Err(format!("{user} {what:?}: refused: {named} ({told:?}), arrived: {arrived}")),

@@ -88,7 +88,15 @@ async fn a_replaced_credentials_file_is_used_when_the_old_user_is_revoked() {
     write(&file, &of(&new));
     is_back(&bus).await;
     assert!(matches!(
-        NatsBus::connect(options(&server, NatsCredentials::File({ write(&file, &of(&old)); file }), "wall")).await,
+        NatsBus::connect(options(
+            &server,
+            NatsCredentials::File({
+                write(&file, &of(&old));
+                file
+            }),
+            "wall"
+        ))
+        .await,
         Err(BusError::Connect { .. })
     ));
 }

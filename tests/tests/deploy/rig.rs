@@ -66,8 +66,7 @@ impl Rig {
         let acme = account("acme/", acme, &mut proofs);
         let globex = account("globex/", globex, &mut proofs);
         let company = account("company/", company, &mut proofs);
-        let files =
-            [("acme.users.conf", &*acme), ("globex.users.conf", &*globex), ("company.users.conf", &*company)];
+        let files = [("acme.users.conf", &*acme), ("globex.users.conf", &*globex), ("company.users.conf", &*company)];
         Self::of(NatsServer::start_with_config(&shipped_file("customers.conf"), &files), proofs)
     }
 

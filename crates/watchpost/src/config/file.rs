@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 use watchpost_agent::{AgentSettings, GROUPS_MAX, PoolSettings};
 use watchpost_model::{
-    BastionGroup, BastionId, Check, CheckDocument, CheckType, HeaderName, Invalid, Password, Pattern, RunnerId, SubjectPrefix,
-    Timeout, Token,
+    BastionGroup, BastionId, Check, CheckDocument, CheckType, HeaderName, Invalid, Password, Pattern, RunnerId,
+    SubjectPrefix, Timeout, Token,
 };
 use watchpost_probe::{ExecPolicy, ProbeOptions, Redaction, Resolver};
 
