@@ -100,6 +100,18 @@ impl NatsServer {
     /// # Panics
     /// When the server does not answer.
     pub fn connections(&self) -> u64 {
+        self.counted("connections")
+    }
+
+    /// How many clients have ever been connected.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub fn connections_ever(&self) -> u64 {
+        self.counted("total_connections")
+    }
+
+    fn counted(&self, what: &str) -> u64 {
         let mut stream = TcpStream::connect(("127.0.0.1", self.monitor)).expect("the monitoring port");
         stream.set_read_timeout(Some(READY_LIMIT)).expect("a read timeout");
         stream.write_all(b"GET /varz HTTP/1.0\r\n\r\n").expect("the monitoring port");
@@ -107,7 +119,7 @@ impl NatsServer {
         stream.read_to_string(&mut answer).expect("the monitoring port");
         let (_, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
         let varz: serde_json::Value = serde_json::from_str(body).expect("JSON");
-        varz["connections"].as_u64().expect("a number of connections")
+        varz[what].as_u64().expect("a number of connections")
     }
 
     /// Kills the server, as a crash would.

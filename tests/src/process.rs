@@ -27,6 +27,15 @@ const POLL_EVERY: Duration = Duration::from_millis(10);
 /// What is logged unless a test asks for more.
 const LOG_DEFAULT: &str = "warn,watchpost=info,watchpost_agent=info,watchpost_bus=info,watchpost_console=info";
 
+/// A policy that permits everything over the network: what is tested runs on loopback, which no check that comes over a
+/// bus may reach unless it says so.
+pub const PERMISSIVE: &str = "special: {loopback: allow, link_local: allow, metadata: allow, multicast: allow, \
+                              broadcast: allow, own_bus: allow, own_console: allow}\n\
+                              default: allow\n\
+                              files: {directories: [/]}\n\
+                              unix: {paths: [/**]}\n\
+                              proxies: {resolve: true}\n";
+
 /// Looks again and again until there is something to see.
 ///
 /// # Panics
@@ -49,11 +58,15 @@ pub struct Launch {
     args: Vec<OsString>,
     env: Vec<(String, String)>,
     log: String,
+    /// The policy of a process whose checks come over a bus.
+    policy: Option<&'static str>,
 }
 
 impl Launch {
     /// The name that [`Launch::config`] gives the configuration file.
     pub const CONFIG: &'static str = "watchpost.yaml";
+    /// The name of the policy file.
+    pub const POLICY: &'static str = "policy.yaml";
 
     /// `watchpost COMMAND`, in a new folder.
     ///
@@ -64,7 +77,8 @@ impl Launch {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("watchpost-e2e-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder for watchpost");
-        Self { folder, args: vec![command.into()], env: Vec::new(), log: LOG_DEFAULT.to_owned() }
+        let policy = Some(PERMISSIVE);
+        Self { folder, args: vec![command.into()], env: Vec::new(), log: LOG_DEFAULT.to_owned(), policy }
     }
 
     /// Its working directory.
@@ -86,6 +100,21 @@ impl Launch {
     #[must_use]
     pub fn config(self, yaml: &str) -> Self {
         self.file(Self::CONFIG, yaml).args(&["-c", Self::CONFIG])
+    }
+
+    /// With this policy, by `--policy`.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    #[must_use]
+    pub fn policy(self, yaml: &str) -> Self {
+        self.file(Self::POLICY, yaml).args(&["--policy", Self::POLICY]).without_policy()
+    }
+
+    /// With the policy that is in force where there is none. Otherwise it is [`PERMISSIVE`] where checks come over a bus.
+    #[must_use]
+    pub fn without_policy(self) -> Self {
+        Self { policy: None, ..self }
     }
 
     /// With a file in its working directory.
@@ -117,14 +146,20 @@ impl Launch {
     /// # Panics
     /// When it cannot be started.
     pub fn start(self) -> Watchpost {
-        let Self { folder, args, env, log } = self;
+        let Self { folder, args, env, log, policy } = self;
+        let has = |name: &str| args.iter().any(|arg| arg == name);
+        let is_on_bus = ["bastion", "runner"].iter().any(|role| has(role)) || (has("up") && has("--bus"));
+        let policy = policy.filter(|_| is_on_bus).map(|policy| {
+            fs::write(folder.join(Self::POLICY), policy).expect("a file for watchpost");
+            ("WATCHPOST_POLICY", Self::POLICY)
+        });
         let file = |name: &str| File::create(folder.join(name)).expect("a file for what watchpost prints");
         let mut command = Command::new(binary());
         command.args(args).args(["--log", &log, "--log-format", "json"]).current_dir(&folder);
         for name in settings_of_the_environment() {
             command.env_remove(name);
         }
-        command.envs(env).stdin(Stdio::null()).stdout(file(STDOUT)).stderr(file(STDERR));
+        command.envs(policy).envs(env).stdin(Stdio::null()).stdout(file(STDOUT)).stderr(file(STDERR));
         let child = command.spawn().expect("watchpost can be started");
         Watchpost { child, folder, code: None }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use watchpost_audit::AuditLog;
+use watchpost_audit::{AuditEvent, AuditLog};
 use watchpost_bus::{BusStats, SharedBus};
 use watchpost_core::Tick;
 use watchpost_model::{BastionGroup, CheckType, InstanceId, Subjects, Timestamp};
@@ -46,6 +46,17 @@ pub enum Roles {
     Checker,
     /// A Runner alone.
     Runner,
+}
+
+impl Roles {
+    /// The word for them: `bastion`, `checker` or `runner`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Both => "bastion",
+            Self::Checker => "checker",
+            Self::Runner => "runner",
+        }
+    }
 }
 
 /// What an agent works with.
@@ -93,6 +104,7 @@ pub(crate) struct Looked {
     pub(crate) draining: AtomicBool,
     /// The last results of each check.
     pub(crate) lasts: Arc<Lasts>,
+    pub(crate) audit: AuditLog,
     /// Held by whoever wants no task to be published for a moment.
     pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
     pub(crate) aiming: Aiming,
@@ -185,6 +197,10 @@ impl Agent {
         if let Some(trust) = &trust {
             helpers.spawn("trust", Arc::clone(trust).keep());
         }
+        deps.audit.record(AuditEvent::Started {
+            role: roles.name().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        });
         // The Runner first, so that a Checker in the same process finds it listening.
         let runner = match roles {
             Roles::Checker => None,
@@ -199,6 +215,7 @@ impl Agent {
                     helpers: helpers.clone(),
                     tally: Arc::clone(&tally),
                     trust: trust.clone(),
+                    audit: deps.audit.clone(),
                 };
                 Some(Runner::start(cx, &deps.probes).await?)
             }
@@ -232,6 +249,7 @@ impl Agent {
                     checker: checker.clone(),
                     helpers: helpers.clone(),
                     trust: trust.clone(),
+                    audit: deps.audit.clone(),
                 };
                 Some(store::start(cx, to_store).await?)
             }
@@ -248,6 +266,7 @@ impl Agent {
             started,
             draining: AtomicBool::new(false),
             lasts,
+            audit: deps.audit,
             gate,
             aiming: Aiming { resolver: deps.resolver, discovery },
             clock_offset: ClockOffset::default(),
@@ -363,6 +382,7 @@ impl Agent {
         }
         let left = grace.saturating_sub(looked.clock.tick().since(begun));
         self.control.finished(left.min(ANSWERS_LIMIT)).await;
+        looked.audit.record(AuditEvent::Stopped);
         // A task that both roles know of is named once, by the one who was to run it.
         let mut seen = std::collections::HashSet::new();
         report.abandoned.reverse();

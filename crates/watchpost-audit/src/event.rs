@@ -36,9 +36,19 @@ pub enum AuditEvent {
         /// `done`, or the code of the error reply.
         answer: String,
     },
+    /// The checks that are in force as the process begins: of its file, and of the store as they were last known. When
+    /// a revision came, `check_changed` said.
+    ChecksLoaded {
+        /// How many are of its file.
+        of_file: u64,
+        /// How many are of the store.
+        of_store: u64,
+        /// The SHA-256 of all of them, in hexadecimal: the same for the same checks.
+        sha256: String,
+    },
     /// A revision of a check came into force, was refused, or went.
     CheckChanged {
-        /// `applied`, `refused`, `removed` or `orphaned`.
+        /// `applied`, `refused`, `removed`, `orphaned` or `signature_old`.
         change: String,
         /// The bastion group that it belongs to; none for a check of the bastion's own file.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,9 +81,10 @@ pub enum AuditEvent {
     PolicyDenied {
         /// The check.
         check: CheckId,
-        /// The task.
-        task: TaskId,
-        /// What it was to check.
+        /// The task; none where targets were looked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        task: Option<TaskId>,
+        /// What it was to check, or where targets were looked for.
         endpoint: String,
         /// The rule, and what it did not permit.
         why: String,
@@ -124,6 +135,7 @@ impl AuditEvent {
                 claims.into_iter().flatten().for_each(|text| bound(text, CLAIM_CHARS_MAX));
                 vec![verb, answer]
             }
+            Self::ChecksLoaded { sha256, .. } => vec![sha256],
             Self::CheckChanged { change, why, .. } => std::iter::once(change).chain(why).collect(),
             Self::PolicyLoaded { policy, sha256 } => std::iter::once(policy).chain(sha256).collect(),
             Self::PolicyBroken { policy, why } => vec![policy, why],

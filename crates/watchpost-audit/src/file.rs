@@ -2,12 +2,12 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use crate::entry::Head;
 use crate::files::Files;
 use crate::tail::{Tail, first_seq, last_whole, tail};
-use crate::{AuditError, AuditSettings};
+use crate::{AuditError, AuditSettings, MAX_SIZE_MIN, ROTATED_MAX};
 
 /// An open log.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct LogFile {
     len: u64,
     /// The number of the file's first entry; of the next one where it is empty.
     first: u64,
+    /// The file was put aside, and the next one could not be begun yet.
+    is_put_aside: bool,
     /// Held for as long as the log is written.
     _lock: File,
 }
@@ -50,8 +52,8 @@ impl LogFile {
     fn open_locked(files: Files, lock: File, settings: &AuditSettings) -> io::Result<Found> {
         let file = files.open()?;
         let len = file.metadata()?.len();
-        let mut opened =
-            Self { files, max_size: settings.max_size, keep: settings.keep, file, len, first: 1, _lock: lock };
+        let (max_size, keep) = (settings.max_size.max(MAX_SIZE_MIN), settings.keep.min(ROTATED_MAX));
+        let mut opened = Self { files, max_size, keep, file, len, first: 1, is_put_aside: false, _lock: lock };
         let mut repaired = Vec::new();
         let head = match tail(&opened.file, len)? {
             Tail::Entry { head, cut } => {
@@ -94,20 +96,29 @@ impl LogFile {
         Ok(Head::NONE)
     }
 
-    /// Whether `more` bytes want another file first.
-    pub(crate) fn is_full_with(&self, more: usize) -> bool {
-        self.len > 0 && self.len.saturating_add(more as u64) > self.max_size
+    /// Whether nothing is in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
-    /// Whether nobody else has changed the file. What somebody did is said, and is gone on from.
-    pub(crate) fn look(&mut self) -> io::Result<Option<String>> {
+    /// Whether there is room for so many bytes.
+    pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
+        self.len.saturating_add(bytes as u64) <= self.max_size
+    }
+
+    /// Whether nobody else has changed the file. What somebody did is said, and is gone on from: `next` is the number of
+    /// the next entry.
+    pub(crate) fn look(&mut self, next: u64) -> io::Result<Option<String>> {
         let ours = self.file.metadata()?;
         let named = fs::metadata(self.files.active());
         let is_there = named.as_ref().is_ok_and(|named| (named.dev(), named.ino()) == (ours.dev(), ours.ino()));
         if !is_there {
-            self.file = self.files.open()?;
-            self.len = self.file.metadata()?.len();
+            self.begin()?;
             self.end_line()?;
+            self.first = first_seq(&self.file)?.unwrap_or(next);
+            if std::mem::take(&mut self.is_put_aside) {
+                return Ok(None);
+            }
             return Ok(Some("the file was removed or replaced while it was written: another one was begun".to_owned()));
         }
         if ours.len() != self.len {
@@ -139,14 +150,25 @@ impl LogFile {
     pub(crate) fn rotate(&mut self, next: u64) -> io::Result<()> {
         self.put_aside(self.first)?;
         self.first = next;
-        self.files.remove_oldest(self.keep)
+        if let Err(error) = self.files.remove_oldest(self.keep) {
+            tracing::warn!(%error, "old files of the audit log could not be removed");
+        }
+        Ok(())
     }
 
     fn put_aside(&mut self, first: u64) -> io::Result<std::path::PathBuf> {
         let aside = self.files.put_aside(first)?;
+        self.is_put_aside = true;
+        self.begin()?;
+        self.is_put_aside = false;
+        Ok(aside)
+    }
+
+    /// Goes on in the file that has the name now, which is made if there is none.
+    fn begin(&mut self) -> io::Result<()> {
         self.file = self.files.open()?;
         self.len = self.file.metadata()?.len();
-        Ok(aside)
+        Ok(())
     }
 
     fn cut_to(&mut self, len: u64) -> io::Result<()> {
@@ -158,7 +180,6 @@ impl LogFile {
 
     /// Ends what somebody else has left without an end, so that an entry begins a line.
     fn end_line(&mut self) -> io::Result<()> {
-        use std::os::unix::fs::FileExt;
         let mut last = [b'\n'];
         if self.len > 0 {
             self.file.read_exact_at(&mut last, self.len - 1)?;

@@ -22,7 +22,7 @@
 //! let log = AuditLog::open(settings)?;
 //! log.record(AuditEvent::Started { role: "runner".to_owned(), version: "1.0.0".to_owned() });
 //! assert!(log.close(Duration::from_secs(10)));
-//! assert!(verify(&[file])?.problems.is_empty());
+//! assert!(verify(&[file], None)?.problems.is_empty());
 //! # std::fs::remove_dir_all(folder)?;
 //! # Ok(())
 //! # }
@@ -42,4 +42,4 @@ pub use entry::{ENTRY_BYTES_MAX, Head};
 pub use event::{AuditEvent, Requester, TEXT_CHARS_MAX};
 pub use log::{AuditLog, AuditStatus};
 pub use settings::{AuditError, AuditSettings, MAX_SIZE_DEFAULT, MAX_SIZE_MIN, Now, ROTATED_DEFAULT, ROTATED_MAX};
-pub use verify::{PROBLEMS_MAX, Problem, Verified, verify};
+pub use verify::{PROBLEMS_MAX, Problem, Verified, read_entries, verify};

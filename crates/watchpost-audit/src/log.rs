@@ -14,8 +14,9 @@ use crate::settings::Now;
 use crate::writer::{Recorded, Writer};
 use crate::{AuditError, AuditEvent, AuditSettings};
 
-/// How many events may wait for the disk. One more is not written down, and that it is not is.
-const WAITING_MAX: usize = 8_192;
+/// How many events may wait for the disk. One more is not written down, and that it is not is. A bastion that reads its
+/// store for the first time may have to tell of 50 000 checks at once.
+const WAITING_MAX: usize = 65_536;
 
 /// Writes down what happens, or nothing where it is off. A clone writes to the same file.
 #[derive(Clone, Default)]

@@ -1,7 +1,7 @@
 //! Whether a log is as it was written: what was removed, changed or put in, and where.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::AuditError;
 use crate::entry::{self, Head, Link};
@@ -36,24 +36,54 @@ pub struct Problem {
     pub what: String,
 }
 
-/// Verifies the files of one log, in whatever order they are named.
+/// Verifies the files of one log, in whatever order they are named. `known` is an entry that must be among them, as
+/// somebody else has seen it: in a heartbeat, for example. Without one nobody can tell whether the last entries were cut
+/// off, or the whole log was written anew.
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn verify(files: &[PathBuf]) -> Result<Verified, AuditError> {
+pub fn verify(files: &[PathBuf], known: Option<Head>) -> Result<Verified, AuditError> {
+    let mut verifier = Verifier { known, ..Verifier::default() };
+    for path in in_order(files)? {
+        let unreadable = |source| AuditError::Unreadable { path: path.clone(), source };
+        verifier.read(path, &File::open(path).map_err(unreadable)?).map_err(unreadable)?;
+    }
+    verifier.look_for_known();
+    Ok(verifier.found)
+}
+
+/// Hands over each line of the files of one log, in the order of the log, if it is text. Whether they are as they were
+/// written is another question.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn read_entries(files: &[PathBuf], mut each: impl FnMut(&str)) -> Result<(), AuditError> {
+    for path in in_order(files)? {
+        let unreadable = |source| AuditError::Unreadable { path: path.clone(), source };
+        let file = File::open(path).map_err(unreadable)?;
+        let mut lines = Lines::new(&file);
+        while let Some(line) = lines.next().map_err(unreadable)? {
+            if let Line::Whole(line) = line
+                && let Ok(text) = std::str::from_utf8(line)
+            {
+                each(text);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn in_order(files: &[PathBuf]) -> Result<Vec<&PathBuf>, AuditError> {
     let mut ordered = Vec::new();
     for path in files {
         let unreadable = |source| AuditError::Unreadable { path: path.clone(), source };
         let file = File::open(path).map_err(unreadable)?;
-        ordered.push((first_entry(&file).map_err(unreadable)?, path));
+        // One without any entry was begun last, and nothing has been written to it yet.
+        ordered.push((first_entry(&file).map_err(unreadable)?.unwrap_or(u64::MAX), path));
     }
     ordered.sort();
-    let mut verifier = Verifier::default();
-    for (_, path) in ordered {
-        let unreadable = |source| AuditError::Unreadable { path: path.clone(), source };
-        verifier.read(path, &File::open(path).map_err(unreadable)?).map_err(unreadable)?;
-    }
-    Ok(verifier.found)
+    ordered.dedup();
+    Ok(ordered.into_iter().map(|(_, path)| path).collect())
 }
 
 /// The number of the first line that is an entry, by which files are put in order.
@@ -72,6 +102,10 @@ fn first_entry(file: &File) -> std::io::Result<Option<u64>> {
 #[derive(Default)]
 struct Verifier {
     found: Verified,
+    /// What must be among the entries, until it is found.
+    known: Option<Head>,
+    /// Where the last line is.
+    at: Option<(PathBuf, u64)>,
     /// The entry before, whether as it was written or not, and where it is.
     before: Option<(Head, PathBuf, u64)>,
 }
@@ -82,6 +116,7 @@ impl Verifier {
         let mut number = 0;
         while let Some(line) = lines.next()? {
             number += 1;
+            self.at = Some((path.clone(), number));
             match line {
                 Line::Whole(line) => match entry::link(line) {
                     Some(link) => self.entry(path, number, link),
@@ -128,15 +163,36 @@ impl Verifier {
                 self.problem(path, number, &what);
             }
         }
+        if let Some(known) = self.known.take_if(|known| known.seq == head.seq)
+            && known != head
+        {
+            let what =
+                format!("entry {} is another than the one that was seen elsewhere: the log was rewritten", known.seq);
+            self.problem(path, number, &what);
+        }
         if is_whole {
             self.found.last = Some(head);
         }
         self.before = Some((head, path.clone(), number));
     }
 
-    fn problem(&mut self, path: &PathBuf, line: u64, what: &str) {
+    fn look_for_known(&mut self) {
+        let Some(known) = self.known.take() else { return };
+        let (path, line) = self.at.take().unwrap_or_default();
+        let what = match self.found.last {
+            Some(last) if last.seq < known.seq => format!(
+                "the log ends here with entry {}, but entry {} was seen elsewhere: what came after was removed",
+                last.seq, known.seq
+            ),
+            Some(_) => format!("entry {} was seen elsewhere, and is not among these files", known.seq),
+            None => format!("entry {} was seen elsewhere, but there is no entry at all", known.seq),
+        };
+        self.problem(&path, line, &what);
+    }
+
+    fn problem(&mut self, path: &Path, line: u64, what: &str) {
         if self.found.problems.len() < PROBLEMS_MAX {
-            self.found.problems.push(Problem { file: path.clone(), line, what: what.to_owned() });
+            self.found.problems.push(Problem { file: path.to_owned(), line, what: what.to_owned() });
         } else {
             self.found.more_problems += 1;
         }

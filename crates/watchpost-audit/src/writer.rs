@@ -8,7 +8,7 @@ use std::time::Duration;
 use watchpost_model::{BastionId, InstanceId, Timestamp};
 
 use crate::AuditEvent;
-use crate::entry::{self, ENTRY_BYTES_MAX, Head};
+use crate::entry::{self, Head};
 use crate::file::LogFile;
 use crate::log::Shared;
 
@@ -61,32 +61,40 @@ impl Writer {
 
     /// Writes what is in hand. After an error what is not on the disk is still in hand.
     fn write(&mut self, shared: &Shared) -> io::Result<()> {
-        if let Some(told) = self.file.look()? {
+        if let Some(told) = self.file.look(self.head.seq + 1)? {
             tracing::error!(detail = told, "the audit log was touched by somebody else");
             self.in_hand.push_front((shared.now(), AuditEvent::Repaired { what: told }));
         }
         while !self.in_hand.is_empty() {
-            if self.file.is_full_with(ENTRY_BYTES_MAX) {
+            let (taken, head) = self.encode(shared);
+            // Invariant: an empty file has room for any entry.
+            if taken == 0 {
                 self.file.rotate(self.head.seq + 1)?;
-            }
-            self.lines.clear();
-            let mut head = self.head;
-            let mut taken = 0;
-            for (at, event) in &self.in_hand {
-                let whose = (&self.bastion, self.instance);
-                if let Err(error) = entry::write(&mut self.lines, &mut head, whose, *at, event) {
-                    tracing::error!(error, "an event cannot be written to the audit log");
-                    shared.lost(1);
-                }
-                taken += 1;
-                if self.file.is_full_with(self.lines.len() + ENTRY_BYTES_MAX) {
-                    break;
-                }
+                continue;
             }
             self.file.append(&self.lines)?;
             self.head = head;
             self.in_hand.drain(..taken);
         }
         Ok(())
+    }
+
+    /// Makes lines of as much as the file has room for. Says of how many events, and where the log stands after them.
+    fn encode(&mut self, shared: &Shared) -> (usize, Head) {
+        self.lines.clear();
+        let (mut taken, mut head) = (0, self.head);
+        for (at, event) in &self.in_hand {
+            let (before, whose) = (self.lines.len(), (&self.bastion, self.instance));
+            let mut next = head;
+            if let Err(error) = entry::write(&mut self.lines, &mut next, whose, *at, event) {
+                tracing::error!(error, "an event cannot be written to the audit log");
+                shared.lost(1);
+            } else if !(self.file.has_room_for(self.lines.len()) || self.file.is_empty() && before == 0) {
+                self.lines.truncate(before);
+                break;
+            }
+            (taken, head) = (taken + 1, next);
+        }
+        (taken, head)
     }
 }

@@ -10,11 +10,12 @@ use crate::document::CheckDocument;
 use crate::expect::Expect;
 use crate::group::{GroupRules, Overlap};
 use crate::id::CheckId;
+use crate::network::FilePath;
 use crate::probe::{CheckType, ProbeSettings};
 use crate::signature::CheckSignature;
 use crate::target::{Addresses, Endpoint, Target};
-use crate::targets::{FoundTarget, Targets};
-use crate::template::Places;
+use crate::targets::{FoundTarget, Targets, TargetsDocument};
+use crate::template::{Places, texts_of_type};
 use crate::time::{Interval, Timeout};
 
 /// The largest check on the wire, in bytes.
@@ -182,6 +183,16 @@ impl Check {
     /// Its type; `None` for a group, which has no pool and no tasks of its own.
     pub fn check_type(&self) -> Option<CheckType> {
         self.probe().map(ProbeBody::check_type)
+    }
+
+    /// The files that it names, on the machines that run it: bodies, certificates, keys, and where its targets come from,
+    /// which may be a pattern.
+    pub fn files(&self) -> Vec<FilePath> {
+        let Some(probe) = self.probe() else { return Vec::new() };
+        let source = probe.targets().map(|targets| TargetsDocument::from(Targets::clone(targets)));
+        let of_source = source.iter().flat_map(|source| texts_of_type(source, "FilePath"));
+        let texts = texts_of_type(&*probe.settings, "FilePath").into_iter().chain(of_source);
+        texts.filter_map(|text| text.parse().ok()).collect()
     }
 
     /// What to call what it checks: the URL, host and port, or the group's own id.

@@ -137,7 +137,7 @@ pub use targets::{
 };
 pub use task::{Firing, Task, TaskClass};
 pub use tcp::TcpSettings;
-pub use text::shorten;
+pub use text::{parse_bytes, shorten};
 pub use time::{
     Age, BeatPeriod, DurationError, Grace, INTERVAL_MAX, INTERVAL_MIN, Interval, KeepFor, Latency, Offset, Pause,
     Refresh, TIMEOUT_MAX, Timeout, Ttl, Wait, parse_duration,

@@ -17,6 +17,10 @@ pub mod header {
     pub const CONTENT_TYPE: &str = "Content-Type";
     /// Marks a payload that is an [`ErrorReply`](crate::ErrorReply), with its code as the value.
     pub const ERROR: &str = "Watchpost-Error";
+    /// Who asks, as they say themselves: for the audit log.
+    pub const SENDER: &str = "Watchpost-Sender";
+    /// What a NATS server says of a request that came from another account.
+    pub const NATS_REQUEST_INFO: &str = "Nats-Request-Info";
 }
 
 /// The first part of every subject, `watchpost` by default: tokens of `[A-Za-z0-9_-]` with dots between.

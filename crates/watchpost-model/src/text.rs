@@ -78,6 +78,20 @@ pub(crate) fn list<'de, T: serde::Deserialize<'de>, D: Deserializer<'de>>(
     deserializer.deserialize_seq(BoundedList { what, len_max, of: PhantomData })
 }
 
+/// Reads a number of bytes: `4096`, `64KiB`, `256MiB`, `1GiB`, `1TiB`.
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let factor = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1u64 << 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
 /// At most `chars_max` characters of `text`, with an ellipsis where it was cut and control
 /// characters made visible: for messages that quote what somebody sent.
 pub fn shorten(text: &str, chars_max: usize) -> Cow<'_, str> {

@@ -7,3 +7,57 @@
 //! - What is judged is the address that is dialled. What an address stands for (IPv4 within IPv6 in each of
 //!   its disguises) is judged as well.
 //! - What no rule speaks of is decided by the policy's own default, and a refusal names the rule.
+
+mod denied;
+mod dial;
+mod disguise;
+mod file;
+mod guard;
+mod host;
+mod limits;
+mod network;
+mod own;
+mod paths;
+mod policy;
+mod rule;
+mod special;
+mod text;
+
+pub use denied::Denied;
+pub use dial::{Dial, Lookup, Purpose, Transport};
+pub use disguise::Faces;
+pub use file::{ExecRules, FileRules, PolicyFile, ProxyRules, RULES_MAX, Sandbox, UnixRules, UserName};
+pub use guard::{Entering, Guard, Permit, Standing};
+pub use host::{HostPattern, literal};
+pub use limits::{Limits, Rate};
+pub use network::Network;
+pub use own::Own;
+pub use paths::PathPattern;
+pub use policy::{Explanation, PassedOver, Policy};
+pub use rule::{Matcher, MethodName, Ports, Rule, RuleName};
+pub use special::{Effect, Special};
+
+/// What is wrong with a policy, or a part of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct PolicyError {
+    message: String,
+    /// Below which key of the file.
+    key: Option<String>,
+}
+
+impl PolicyError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), key: None }
+    }
+
+    pub(crate) fn at(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// The key of the file that is at fault, as in `rules[3].allow`.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+}

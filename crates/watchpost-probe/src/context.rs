@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
+use watchpost_policy::Guard;
+
 use crate::exec::{ExecPolicy, Launcher};
+use crate::files::Files;
+use crate::governed::Governed;
 use crate::network::Network;
 use crate::patterns::Patterns;
 use crate::redaction::{Redacting, Redaction};
@@ -24,6 +28,8 @@ pub struct ProbeOptions {
     pub excerpt_bytes: usize,
     /// Which programs may be run.
     pub exec: ExecPolicy,
+    /// What the customer permits.
+    pub guard: Guard,
 }
 
 impl ProbeOptions {
@@ -33,7 +39,7 @@ impl ProbeOptions {
     pub const EXCERPT_BYTES_DEFAULT: usize = 2 * 1024;
 
     /// Names are resolved by `resolver`; the certificate authorities of the system are trusted; no program
-    /// may be run.
+    /// may be run. The policy is that for checks of whoever sits at this machine ([`Policy::local`](watchpost_policy::Policy::local)).
     pub fn new(resolver: &Resolver) -> Self {
         Self {
             resolver: resolver.clone(),
@@ -41,6 +47,7 @@ impl ProbeOptions {
             redaction: Redaction::default(),
             excerpt_bytes: Self::EXCERPT_BYTES_DEFAULT,
             exec: ExecPolicy::default(),
+            guard: Guard::local(),
         }
     }
 }
@@ -49,31 +56,37 @@ impl ProbeOptions {
 #[derive(Debug, Clone)]
 pub(crate) struct ProbeContext {
     pub(crate) network: Network,
+    pub(crate) files: Files,
     pub(crate) tls: Tls,
     pub(crate) patterns: Patterns,
     pub(crate) redaction: Redaction,
     pub(crate) excerpt_bytes: usize,
     pub(crate) launcher: Launcher,
+    guard: Guard,
 }
 
 impl ProbeContext {
     pub(crate) fn new(options: &ProbeOptions) -> Self {
+        let files = Files::new(options.guard.clone());
         Self {
-            network: Network::new(options.resolver.clone()),
-            tls: Tls::new(options.roots.clone()),
+            network: Network::new(options.resolver.clone(), options.guard.clone()),
+            tls: Tls::new(options.roots.clone(), files.clone()),
+            files,
             patterns: Patterns::default(),
             redaction: options.redaction.clone(),
             excerpt_bytes: options.excerpt_bytes.min(ProbeOptions::EXCERPT_BYTES_MAX),
             launcher: Launcher::new(options.exec.clone()),
+            guard: options.guard.clone(),
         }
     }
 
     /// Makes probes by `make`, one for each worker.
     pub(crate) fn factory<P: Probe + 'static>(&self, make: fn(ProbeContext) -> P) -> ProbeFactory {
         let context = self.clone();
+        let governed = move |context: &Self| Governed { probe: make(context.clone()), guard: context.guard.clone() };
         if context.redaction.is_empty() {
-            return Arc::new(move || Box::new(make(context.clone())));
+            return Arc::new(move || Box::new(governed(&context)));
         }
-        Arc::new(move || Box::new(Redacting { probe: make(context.clone()), redaction: context.redaction.clone() }))
+        Arc::new(move || Box::new(Redacting { probe: governed(&context), redaction: context.redaction.clone() }))
     }
 }

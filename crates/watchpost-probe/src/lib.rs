@@ -47,6 +47,9 @@ mod exec;
 mod facts;
 mod failure;
 mod files;
+#[doc(hidden)]
+pub mod fuzz;
+mod governed;
 mod grpc;
 mod handshake;
 mod http;
@@ -78,12 +81,13 @@ mod wire;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use watchpost_model::{CheckType, Outcome, Reason, Task};
+use watchpost_model::{CheckType, Outcome, Reason, ReasonCode, Task};
+use watchpost_policy::Denied;
 
 use self::context::ProbeContext;
 
 pub use context::ProbeOptions;
-pub use exec::ExecPolicy;
+pub use exec::{ExecPolicy, Sandbox, landlock_version};
 pub use recorder::{Evidence, Recorder, Stage};
 pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};
@@ -133,6 +137,11 @@ impl Verdict {
     /// The check could not be made, for a reason that is not the target's.
     pub fn cancelled(reason: Reason) -> Self {
         Self { outcome: Outcome::Cancelled, reason: Some(reason) }
+    }
+
+    /// The customer's policy does not permit it.
+    pub fn denied(denied: Denied) -> Self {
+        Self::cancelled(Reason::new(ReasonCode::PolicyDenied, denied.message))
     }
 }
 

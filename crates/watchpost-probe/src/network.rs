@@ -5,6 +5,7 @@
 
 pub(crate) mod datagram;
 
+mod judged;
 mod unix;
 
 use std::io;
@@ -16,6 +17,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpSocket, TcpStream};
 use watchpost_model::{HostPort, IpPreference, Reason, ReasonCode, RouteSettings, Task, shown_address};
 
+use watchpost_policy::{Denied, Guard, Transport};
+
+pub(crate) use self::judged::Errand;
 use crate::recorder::{Recorder, Stage};
 use crate::resolver::Resolver;
 use crate::{Verdict, failure};
@@ -33,12 +37,21 @@ pub(crate) struct Destination<'a> {
     /// The address to use in place of those of the name, where it is known already.
     pub(crate) endpoint: Option<SocketAddr>,
     pub(crate) route: &'a RouteSettings,
+    /// What the policy is told of it beside the address; `None` where it is the operator's own choice, which the policy
+    /// is not asked about.
+    pub(crate) errand: Option<Errand<'a>>,
 }
 
 impl<'a> Destination<'a> {
     /// Where `task` goes whose settings name `address`.
     pub(crate) fn of(task: &Task, address: &'a HostPort, route: &'a RouteSettings) -> Self {
-        Self { host: address.host(), port: address.port(), endpoint: task.endpoint.address, route }
+        let errand = Some(Errand::to_target(task.check_type()));
+        Self { host: address.host(), port: address.port(), endpoint: task.endpoint.address, route, errand }
+    }
+
+    /// The address, where it is known without a name server.
+    pub(crate) fn literal(&self) -> Option<SocketAddr> {
+        self.endpoint.or_else(|| Some(SocketAddr::new(self.host.parse().ok()?, self.port)))
     }
 
     /// The peer as sentences call it: the address, and the name where that is another.
@@ -53,15 +66,18 @@ impl<'a> Destination<'a> {
     }
 }
 
-/// Finds addresses and connects to them.
+/// Finds addresses and connects to them, as far as the policy permits.
+///
+/// Invariant: an address that is connected to was judged in the same call, and nothing resolves its name again.
 #[derive(Debug, Clone)]
 pub(crate) struct Network {
     resolver: Resolver,
+    guard: Guard,
 }
 
 impl Network {
-    pub(crate) fn new(resolver: Resolver) -> Self {
-        Self { resolver }
+    pub(crate) fn new(resolver: Resolver, guard: Guard) -> Self {
+        Self { resolver, guard }
     }
 
     /// How names are resolved.
@@ -77,17 +93,21 @@ impl Network {
         self.resolver.first_server(for_what).map_err(|e| e.verdict())
     }
 
-    /// The addresses of `to`, best first, and at least one.
+    /// The addresses of `to` that the policy permits, best first, and at least one.
     ///
     /// # Errors
-    /// The verdict on a name that has no address of the wanted kind.
-    pub(crate) async fn addresses(&self, to: Destination<'_>, recorder: &Recorder) -> Result<Vec<SocketAddr>, Verdict> {
-        if let Some(address) = to.endpoint {
+    /// The verdict on a name that has no address of the wanted kind, or none that is permitted.
+    pub(crate) async fn addresses(
+        &self,
+        to: Destination<'_>,
+        transport: Transport,
+        recorder: &Recorder,
+    ) -> Result<Vec<SocketAddr>, Verdict> {
+        if let Some(address) = to.literal() {
+            self.permit_given(to, transport, address, recorder).await?;
             return Ok(vec![address]);
         }
-        if let Ok(ip) = to.host.parse() {
-            return Ok(vec![SocketAddr::new(ip, to.port)]);
-        }
+        self.permit_name(to, transport)?;
         recorder.enter(Stage::Dns);
         let mut found = self.resolver.lookup(to.host).await.map_err(|e| e.verdict())?;
         to.route.ip.arrange(&mut found);
@@ -103,7 +123,8 @@ impl Network {
             return Err(Verdict::error(Reason::new(ReasonCode::DnsNoAddress, message)));
         }
         recorder.resolved(&found);
-        Ok(found.into_iter().map(|ip| SocketAddr::new(ip, to.port)).collect())
+        let found = found.into_iter().map(|ip| SocketAddr::new(ip, to.port)).collect();
+        self.permitted(to, transport, found)
     }
 
     /// Connects to the first address of `to` that accepts: resolves its name, where it has one, and
@@ -118,54 +139,90 @@ impl Network {
         if let Some(source) = to.route.source_address {
             has_source(source)?;
         }
-        let addresses = of_the_source(to, self.addresses(to, recorder).await?)?;
-        recorder.enter(Stage::Connect);
+        let addresses = of_the_source(to, self.addresses(to, Transport::Tcp, recorder).await?)?;
         let Some(preferred) = addresses.first().copied() else { return Err(failure::bad_task()) };
+        self.admit(preferred, recorder).await?;
+        recorder.enter(Stage::Connect);
         recorder.connected_to(preferred);
         let connected = match addresses.as_slice() {
-            [only] => dial(*only, to.route).await.map(|stream| (*only, stream)),
-            several => race(several, to.route).await,
+            [only] => dial(*only, to.route).await.map(|stream| (*only, stream)).map_err(Undialled::Io),
+            several => self.race(several, to.route).await,
         };
         match connected {
             Ok((address, stream)) => {
                 recorder.connected_to(address);
                 Ok(stream)
             }
-            Err(error) => {
+            Err(Undialled::Denied(denied)) => Err(Verdict::denied(denied)),
+            Err(Undialled::Io(error)) => {
                 let position = recorder.position();
                 Err(failure::of_io(&error, &to.whom(position.address), &position))
             }
         }
     }
+
+    /// Tries one address after the other; the next begins when the one before has failed, or has not
+    /// answered for a while.
+    ///
+    /// # Errors
+    /// What went wrong with the first address.
+    async fn race(
+        &self,
+        addresses: &[SocketAddr],
+        route: &RouteSettings,
+    ) -> Result<(SocketAddr, TcpStream), Undialled> {
+        let mut waiting = addresses.iter().copied().enumerate();
+        let mut attempts = FuturesUnordered::new();
+        let mut failed: Option<(usize, Undialled)> = None;
+        let attempt = |(rank, address)| async move {
+            // The first has been admitted, and the others must not keep it waiting.
+            let admitted = if rank == 0 { Ok(()) } else { self.admit_now(address) };
+            let dialled = match admitted {
+                Ok(()) => dial(address, route).await.map_err(Undialled::Io),
+                Err(denied) => Err(Undialled::Denied(denied)),
+            };
+            (rank, address, dialled)
+        };
+        attempts.extend(waiting.next().map(attempt));
+        while !attempts.is_empty() {
+            let ended = match waiting.len() {
+                0 => attempts.next().await,
+                // Time over: the next address joins those that are being tried.
+                _ => tokio::time::timeout(NEXT_ADDRESS_AFTER, attempts.next()).await.unwrap_or(None),
+            };
+            match ended {
+                Some((_, address, Ok(stream))) => return Ok((address, stream)),
+                Some((rank, _, Err(error))) if failed.as_ref().is_none_or(|(first, _)| rank < *first) => {
+                    failed = Some((rank, error));
+                }
+                _ => {}
+            }
+            attempts.extend(waiting.next().map(attempt));
+        }
+        Err(failed.map_or_else(|| Undialled::Io(io::ErrorKind::NotFound.into()), |(_, error)| error))
+    }
 }
 
-/// Tries one address after the other; the next begins when the one before has failed, or has not
-/// answered for a while.
-///
-/// # Errors
-/// What went wrong with the first address.
-async fn race(addresses: &[SocketAddr], route: &RouteSettings) -> io::Result<(SocketAddr, TcpStream)> {
-    let mut waiting = addresses.iter().copied().enumerate();
-    let mut attempts = FuturesUnordered::new();
-    let mut failed: Option<(usize, io::Error)> = None;
-    let attempt = |(rank, address)| async move { (rank, address, dial(address, route).await) };
-    attempts.extend(waiting.next().map(attempt));
-    while !attempts.is_empty() {
-        let ended = match waiting.len() {
-            0 => attempts.next().await,
-            // Time over: the next address joins those that are being tried.
-            _ => tokio::time::timeout(NEXT_ADDRESS_AFTER, attempts.next()).await.unwrap_or(None),
-        };
-        match ended {
-            Some((_, address, Ok(stream))) => return Ok((address, stream)),
-            Some((rank, _, Err(error))) if failed.as_ref().is_none_or(|(first, _)| rank < *first) => {
-                failed = Some((rank, error));
-            }
-            _ => {}
-        }
-        attempts.extend(waiting.next().map(attempt));
+async fn dial(address: SocketAddr, route: &RouteSettings) -> io::Result<TcpStream> {
+    let Some(source) = route.source_address else { return TcpStream::connect(address).await };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind(SocketAddr::new(source, 0))?;
+    socket.connect(address).await
+}
+
+/// Why there is no connection to an address.
+#[derive(Debug)]
+pub(crate) enum Undialled {
+    /// The policy's limits do not permit another one now.
+    Denied(Denied),
+    /// The system says so.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Undialled {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
     }
-    Err(failed.map_or_else(|| io::ErrorKind::NotFound.into(), |(_, error)| error))
 }
 
 /// Whether this machine has the address `source` at all. Connecting from one that it has not fails as it
@@ -191,13 +248,6 @@ fn of_the_source(to: Destination<'_>, mut addresses: Vec<SocketAddr>) -> Result<
     Ok(addresses)
 }
 
-async fn dial(address: SocketAddr, route: &RouteSettings) -> io::Result<TcpStream> {
-    let Some(source) = route.source_address else { return TcpStream::connect(address).await };
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.bind(SocketAddr::new(source, 0))?;
-    socket.connect(address).await
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::net::TcpListener;
@@ -210,6 +260,10 @@ mod tests {
         (listener, address)
     }
 
+    fn network() -> Network {
+        Network::new(Resolver::with_nameservers(Vec::new()), Guard::local())
+    }
+
     /// An address that nobody listens at.
     async fn dead() -> SocketAddr {
         listener().await.1
@@ -218,7 +272,7 @@ mod tests {
     #[tokio::test]
     async fn the_next_address_is_tried_where_one_refuses() {
         let (_listener, live) = listener().await;
-        let (address, _) = race(&[dead().await, live], &RouteSettings::default()).await.unwrap();
+        let (address, _) = network().race(&[dead().await, live], &RouteSettings::default()).await.unwrap();
         assert_eq!(address, live);
     }
 
@@ -226,8 +280,8 @@ mod tests {
     async fn of_several_failures_the_preferred_address_is_told() {
         let wrong_family: SocketAddr = "[::1]:1".parse().unwrap();
         let route = RouteSettings { source_address: Some("127.0.0.1".parse().unwrap()), ..RouteSettings::default() };
-        let error = race(&[dead().await, wrong_family], &route).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let error = network().race(&[dead().await, wrong_family], &route).await.unwrap_err();
+        assert!(matches!(error, Undialled::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused));
     }
 
     #[tokio::test]
@@ -242,7 +296,7 @@ mod tests {
     #[test]
     fn a_peer_is_called_by_its_address_and_its_name() {
         let route = RouteSettings::default();
-        let to = |host| Destination { host, port: 80, endpoint: None, route: &route };
+        let to = |host| Destination { host, port: 80, endpoint: None, route: &route, errand: None };
         let address = "10.0.0.1:80".parse().ok();
         assert_eq!(to("a.example").whom(address), "10.0.0.1:80 (a.example)");
         assert_eq!(to("a.example").whom(None), "a.example:80");

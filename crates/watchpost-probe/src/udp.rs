@@ -12,11 +12,12 @@ use watchpost_model::{
 
 use crate::assertions::{Findings, conclude, excerpt, slashed};
 use crate::context::ProbeContext;
+use crate::files::{self, Files};
 use crate::network::Destination;
 use crate::network::datagram::{DATAGRAM_BYTES_MAX, Datagrams};
 use crate::recorder::{Recorder, Spent, Stage};
 use crate::transcript::Transcript;
-use crate::{BoxFuture, Probe, Verdict, failure, files};
+use crate::{BoxFuture, Probe, Verdict, failure};
 
 /// How much of what a group captured is kept.
 const SHOWN_BYTES_MAX: usize = 2 * 1024;
@@ -49,7 +50,7 @@ impl UdpProbe {
         };
         recorder.hop(settings.address.to_string());
         let to = Destination::of(task, &settings.address, &settings.route);
-        let payload = match payload(settings).await {
+        let payload = match payload(settings, &self.context.files).await {
             Ok(payload) => payload,
             Err(verdict) => return verdict,
         };
@@ -89,9 +90,9 @@ impl Probe for UdpProbe {
 ///
 /// # Errors
 /// The verdict on a file that is of no use.
-async fn payload(settings: &UdpSettings) -> Result<Cow<'_, [u8]>, Verdict> {
+async fn payload<'a>(settings: &'a UdpSettings, files: &Files) -> Result<Cow<'a, [u8]>, Verdict> {
     let Some(send) = &settings.send else { return Ok(Cow::Borrowed(&[])) };
-    let bytes = files::payload(send).await?;
+    let bytes = files.payload(send).await?;
     match send {
         // The model sees to the length of what is no file.
         Payload::File(file) if bytes.len() > DATAGRAM_SENT_BYTES_MAX => {

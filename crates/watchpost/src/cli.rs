@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod checks;
 mod connect;
 mod monitor;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use watchpost_model::{BastionGroup, BastionId};
 
+pub use audit::AuditCommand;
 pub use checks::{ApplyArgs, ChangeArgs, ChecksArgs, ChecksCommand, DocumentFormat, TestArgs};
 pub use connect::{ConnectArgs, ContextCommand, ListFormat, ServerArgs};
 pub use monitor::{
@@ -59,6 +61,9 @@ pub enum Command {
     /// Named connections to buses
     #[command(subcommand)]
     Context(ContextCommand),
+    /// Look at audit logs: what was asked of a bastion, and what it did
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Look at configuration files
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         Command::Events(args) => commands::events::run(args),
         Command::Bus(args) => commands::bus::run(args),
         Command::Context(command) => commands::context::run(command),
+        Command::Audit(command) => commands::audit::run(command),
         Command::Config(command) => commands::config::run(command),
         Command::Completions { shell } => commands::help::completions(shell),
         Command::Man => commands::help::man(),

@@ -6,6 +6,7 @@
 //! which there are few at a time; whatever it holds, it gets one answer, in the format in which it came.
 
 mod answer;
+mod asked;
 mod clock_offset;
 mod count;
 mod drain;
@@ -27,6 +28,7 @@ use tokio::task::JoinHandle;
 use watchpost_model::{Subjects, Verb};
 
 pub(crate) use answer::{format_of, send_answer};
+pub(crate) use asked::write_down;
 pub(crate) use clock_offset::{ClockOffset, follow_clock};
 pub(crate) use count::Aiming;
 pub use log::LogControl;

@@ -11,6 +11,7 @@ use watchpost_model::{AnsweredBy, ErrorCode, ErrorReply, Verb};
 
 use super::ControlContext;
 use super::answer::{Answer, error, format_of, send_answer};
+use super::asked::write_down;
 use super::once::Answered;
 use crate::agent::Looked;
 
@@ -98,12 +99,15 @@ async fn take(cx: &Arc<ControlContext>, message: Message, in_hand: &mut JoinSet<
         // What is for others is theirs to answer.
         Ok(verb) if !cx.verbs.contains(&verb) || verb == Verb::TaskCancel => return,
         Ok(verb) => verb,
-        Err(unknown) => return refuse(cx, message, &error(ErrorCode::UnknownVerb, unknown.to_string())).await,
+        Err(unknown) => {
+            let verb = cx.subjects.verb_of_control(&message.subject).unwrap_or_default().to_owned();
+            return refuse(cx, &verb, message, &error(ErrorCode::UnknownVerb, unknown.to_string())).await;
+        }
     };
     let Ok(permit) = Arc::clone(&cx.in_hand).try_acquire_owned() else {
         let reply = error(ErrorCode::TooOften, "so many requests are in hand that this one was not taken: try again");
         cx.tally.note(verb, Duration::ZERO, Some(&reply));
-        return refuse(cx, message, &reply).await;
+        return refuse(cx, verb.as_str(), message, &reply).await;
     };
     let cx = Arc::clone(cx);
     in_hand.spawn(async move {
@@ -123,6 +127,7 @@ async fn take(cx: &Arc<ControlContext>, message: Message, in_hand: &mut JoinSet<
         // What is not for this process is not counted as if it were.
         if !matches!(answered, Ok(Said::Nothing)) {
             cx.tally.note(verb, cx.looked.clock.tick().since(begun), refused);
+            write_down(&cx.looked.audit, verb.as_str(), &message, refused);
         }
         answer(&cx, message.reply, format, answered).await;
         drop(permit);
@@ -130,7 +135,8 @@ async fn take(cx: &Arc<ControlContext>, message: Message, in_hand: &mut JoinSet<
 }
 
 /// Answers what is not carried out.
-async fn refuse(cx: &ControlContext, message: Message, reply: &ErrorReply) {
+async fn refuse(cx: &ControlContext, verb: &str, message: Message, reply: &ErrorReply) {
+    write_down(&cx.looked.audit, verb, &message, Some(reply));
     cx.looked.stats.payloads_refused.increment();
     tracing::debug!(subject = message.subject, code = %reply.code, reason = reply.message, "a request was refused");
     let format = format_of(&message);

@@ -83,7 +83,12 @@ impl Known {
                     None => String::new(),
                 };
                 let message = format!("the source {} gives no targets{kept}: {}", name(), reason.message);
-                Standing::Nothing(Outcome::Error, Reason::new(ReasonCode::NoEndpoints, message))
+                let (outcome, code) = match reason.code {
+                    // That is between the check and this machine, and says nothing about any target.
+                    ReasonCode::PolicyDenied => (Outcome::Cancelled, ReasonCode::PolicyDenied),
+                    _ => (Outcome::Error, ReasonCode::NoEndpoints),
+                };
+                Standing::Nothing(outcome, Reason::new(code, message))
             }
         }
     }

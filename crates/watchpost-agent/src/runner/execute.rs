@@ -34,7 +34,7 @@ pub(super) async fn execute(cx: Arc<RunnerContext>, message: Execute, home: Addr
     let started_at = cx.clock.now();
     // The deadline only shrinks: this is what waiting has left of it.
     let limit = job.deadline.since(cx.clock.tick());
-    let recorder = Recorder::new();
+    let recorder = Recorder::within(limit);
     let attempt = attempt(&cx, &mut worker, &job, &recorder, limit, waited, cancelled);
     let (verdict, broken) = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(verdict) => (verdict, false),
@@ -86,7 +86,7 @@ fn timed_out(recorder: &Recorder, limit: Duration, waited: Duration) -> Verdict 
         reason.message = format!("{} (it had waited {waited:.1?} for a worker before)", reason.message);
     }
     let outcome = match reason.code {
-        ReasonCode::DeadlinePassed => Outcome::Cancelled,
+        ReasonCode::DeadlinePassed | ReasonCode::PolicyDenied => Outcome::Cancelled,
         _ => Outcome::Timeout,
     };
     Verdict { outcome, reason: Some(reason) }

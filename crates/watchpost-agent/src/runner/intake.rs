@@ -16,7 +16,7 @@ use watchpost_trust::Aimed;
 use super::dispatcher::{Address, Event};
 use super::report;
 use super::{Intakes, RunnerContext};
-use crate::control::{format_of, send_answer};
+use crate::control::{format_of, send_answer, write_down};
 
 /// How many messages are read at most before what was accepted goes to the Dispatcher: each message
 /// to an actor has its price, and the first task waits until the last one is read.
@@ -226,6 +226,7 @@ pub(super) async fn take_cancels(
         };
         let answer =
             answer.map(|tasks| TasksCancelled { v: V1, runner: cx.settings.runner.clone(), tasks: tasks as u64 });
+        write_down(&cx.audit, Verb::TaskCancel.as_str(), &message, answer.as_ref().err());
         cx.tally.note(Verb::TaskCancel, cx.clock.tick().since(begun), answer.as_ref().err());
         if let Some(to) = message.reply {
             let answer = answer.as_ref().map(|told| encode(told, format));

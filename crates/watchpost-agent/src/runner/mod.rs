@@ -7,6 +7,7 @@
 //! all the way, so that what is accepted and not yet reported is bounded and known by name.
 
 mod admission;
+mod audited;
 mod cancelled;
 mod dispatcher;
 mod drain;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot, watch};
+use watchpost_audit::AuditLog;
 use watchpost_bus::SharedBus;
 use watchpost_core::PoolStats;
 use watchpost_model::{CheckType, Subjects};
@@ -53,6 +55,7 @@ pub(crate) struct RunnerContext {
     pub(crate) tally: Arc<Tally>,
     /// Whose checks are run, where not everybody's are.
     pub(crate) trust: Option<Arc<Trust>>,
+    pub(crate) audit: AuditLog,
 }
 
 /// How one pool stands.

@@ -13,6 +13,7 @@ use watchpost_probe::{Evidence, Verdict};
 
 use super::RunnerContext;
 use super::admission::Admission;
+use super::audited::write_down;
 use super::intake::Job;
 use crate::checker::task_headers;
 
@@ -52,12 +53,14 @@ impl Report {
         result.tls = evidence.tls;
         result.evidence = evidence.of_type;
         result.metrics = evidence.metrics;
+        write_down(&cx.audit, &job.task, &result, true);
         Self::new(job, &result)
     }
 
     /// Of a task that no worker got.
     pub(super) fn untried(cx: &RunnerContext, job: Job, waited: Duration, outcome: Outcome, reason: Reason) -> Self {
         let result = bare(cx, &job.task, waited, outcome, Some(reason));
+        write_down(&cx.audit, &job.task, &result, false);
         Self::new(job, &result)
     }
 

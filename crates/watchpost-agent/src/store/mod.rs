@@ -10,6 +10,7 @@
 
 mod announce;
 mod ask;
+mod audited;
 mod book;
 mod disk;
 mod entry;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use watchpost_audit::AuditLog;
 use watchpost_bus::SharedBus;
 use watchpost_model::{BastionGroup, BastionId, Check, StoreState, Subjects, validate_set};
 
@@ -74,11 +76,12 @@ pub(crate) struct StoreContext {
     pub(crate) helpers: Helpers,
     /// Whose checks are run, where not everybody's are.
     pub(crate) trust: Option<Arc<Trust>>,
+    pub(crate) audit: AuditLog,
 }
 
 /// Starts a store. What the file says, and what is on disk, is in force before it returns.
 pub(crate) async fn start(cx: StoreContext, store: StoreSettings) -> Result<StoreHandle, AgentError> {
-    let StoreContext { settings, subjects, bus, clock, checker, helpers, trust } = cx;
+    let StoreContext { settings, subjects, bus, clock, checker, helpers, trust, audit } = cx;
     let StoreSettings { file, bucket, groups, state_dir } = store;
     validate_set(&file).map_err(AgentError::Checks)?;
     let own = BastionGroup::from(&settings.bastion);
@@ -115,6 +118,7 @@ pub(crate) async fn start(cx: StoreContext, store: StoreSettings) -> Result<Stor
         clock,
         checker,
         announcer,
+        audit,
         book,
         about,
         keeper: Keeper::new(disk),

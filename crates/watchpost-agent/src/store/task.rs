@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use watchpost_audit::AuditLog;
 use watchpost_bus::KvError;
 use watchpost_model::{
     BastionId, Check, CheckEvent, CheckEventKind, CheckList, CheckReport, ListChecks, Refusal, StoreReport, StoreState,
@@ -13,6 +14,7 @@ use watchpost_model::{
 
 use super::announce::Announcer;
 use super::ask::{Ask, Looked, Stands};
+use super::audited;
 use super::book::{Book, News};
 use super::disk::{About, Image};
 use super::entry::Key;
@@ -36,6 +38,7 @@ pub(super) struct Store {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) checker: CheckerHandle,
     pub(super) announcer: Announcer,
+    pub(super) audit: AuditLog,
     pub(super) book: Book,
     pub(super) about: About,
     pub(super) keeper: Keeper,
@@ -49,7 +52,11 @@ impl Store {
     /// Brings into force what there is to begin with.
     pub(super) async fn begin(&mut self) -> Result<ChecksChanged, AgentError> {
         let outcome = self.book.judge(true);
-        self.bring_into_force(outcome.change.unwrap_or_default()).await
+        let changed = self.bring_into_force(outcome.change.unwrap_or_default()).await?;
+        if self.audit.is_on() {
+            self.audit.record(audited::loaded(&self.book));
+        }
+        Ok(changed)
     }
 
     /// Runs until nobody can ask any more, or it is told to stop.
@@ -268,6 +275,9 @@ impl Store {
         let more = old.count().saturating_sub(LOGGED_MAX);
         if more > 0 {
             tracing::warn!(more, "more signatures are older than `trust.max_age`");
+        }
+        if self.audit.is_on() {
+            news.iter().for_each(|news| self.audit.record(audited::changed(news)));
         }
         for News { kind, check, group, revision, refusal } in news {
             self.announcer.tell(CheckEvent {

@@ -14,6 +14,7 @@ use self::place::{Place, What};
 use crate::targets::FoundTarget;
 
 pub(crate) use self::places::{Places, first_template};
+pub(crate) use self::walk::texts_of_type;
 
 /// What every place begins with, apart from spaces: `{{` alone may stand in any body.
 const OPEN: &str = "{{";

@@ -49,6 +49,20 @@ pub(super) fn walk<V: Serialize + ?Sized>(
     value.serialize(&mut walker).map_err(|stopped| stopped.0)
 }
 
+/// Every text in `value` whose type is called `name`, in the order in which they stand.
+pub(crate) fn texts_of_type<V: Serialize + ?Sized>(value: &V, name: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    let walked = walk(value, |Text { type_name, text, .. }| {
+        if type_name == Some(name) {
+            texts.push(text.to_owned());
+        }
+        Ok(())
+    });
+    // Nothing that is written as it is can stop the walk: `see` never does, and keys are texts.
+    debug_assert!(walked.is_ok(), "{walked:?}");
+    texts
+}
+
 struct Walker<'a> {
     see: &'a mut dyn FnMut(Text<'_>) -> Result<(), String>,
     path: Vec<Step>,

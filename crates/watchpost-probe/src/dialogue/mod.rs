@@ -11,12 +11,12 @@ use watchpost_model::{
 };
 
 pub(crate) use self::conversation::{Conversation, Read, Wire};
+use crate::Verdict;
 use crate::assertions::{Findings, slashed};
 use crate::context::ProbeContext;
 use crate::recorder::Recorder;
 use crate::secret::Secrets;
 use crate::tls::Handshake;
-use crate::{Verdict, files};
 
 /// How much of what a group captured is kept, in bytes.
 const CAPTURE_BYTES_MAX: usize = 1024;
@@ -105,7 +105,7 @@ impl Script<'_> {
         played: &mut Played,
     ) -> Result<(), Verdict> {
         if let Some(send) = self.send {
-            conversation.send(&files::payload(send).await?).await?;
+            conversation.send(&context.files.payload(send).await?).await?;
         }
         if let Some(pattern) = self.expect {
             let compiled = context.patterns.compiled(pattern);
@@ -145,7 +145,7 @@ impl Played {
         let label = format!("step {number}");
         conversation.begin(label.clone(), step.secret);
         if let Some(send) = &step.send {
-            let bytes = self.to_send(send).await?;
+            let bytes = self.to_send(send, context).await?;
             if step.secret {
                 let text = String::from_utf8_lossy(&bytes);
                 recorder.transcript(|transcript| transcript.hide(text.split_whitespace().chain([text.trim()])));
@@ -185,8 +185,8 @@ impl Played {
     ///
     /// # Errors
     /// The verdict on a file that cannot be read.
-    async fn to_send(&self, send: &Payload) -> Result<Vec<u8>, Verdict> {
-        let Payload::Text(text) = send else { return files::payload(send).await.map(Cow::into_owned) };
+    async fn to_send(&self, send: &Payload, context: &ProbeContext) -> Result<Vec<u8>, Verdict> {
+        let Payload::Text(text) = send else { return context.files.payload(send).await.map(Cow::into_owned) };
         let mut bytes = Vec::new();
         // The model has validated the references.
         for part in text.parts().unwrap_or_default() {

@@ -11,7 +11,8 @@ mod message;
 use std::net::SocketAddr;
 
 use watchpost_model::{
-    DnsEvidence, DnsSettings, DnsTransport, HostPort, ProbeSettings, Reason, ReasonCode, Task, TypeEvidence,
+    CheckType, DnsEvidence, DnsSettings, DnsTransport, DohMethod, HostPort, ProbeSettings, Reason, ReasonCode, Task,
+    TypeEvidence,
 };
 
 use self::exchange::Broken;
@@ -19,7 +20,7 @@ use self::judge::Judged;
 use self::message::{Answer, Question, Unfit};
 use crate::assertions::conclude;
 use crate::context::ProbeContext;
-use crate::network::Destination;
+use crate::network::{Destination, Errand};
 use crate::recorder::Recorder;
 use crate::{BoxFuture, Probe, Verdict, failure, http, tls};
 
@@ -49,12 +50,17 @@ impl DnsProbe {
             Verdict::error(Reason::new(ReasonCode::InvalidTarget, message))
         })?;
         let (server, is_system) = self.server(settings)?;
+        let endpoint = task.endpoint.address;
+        // The name server of the system is the operator's choice, unless whoever made the task says where it is.
+        let is_judged =
+            !is_system || endpoint.is_some_and(|at| server.ip() != Some(at.ip()) || server.port() != at.port());
         let mut asking = Asking {
             context: &self.context,
             settings,
             question: &question,
             server: &server,
-            endpoint: task.endpoint.address,
+            endpoint,
+            errand: is_judged.then_some(Errand::to_target(CheckType::Dns)),
             recorder,
             evidence: DnsEvidence {
                 system_server: is_system,
@@ -64,11 +70,11 @@ impl DnsProbe {
         };
         let answer = asking.answer().await?;
         recorder.leave();
-        let Asking { mut evidence, .. } = asking;
+        let asked = Destination { endpoint: None, ..asking.to() };
+        let mut evidence = asking.evidence.clone();
         answer.show(&mut evidence);
         recorder.of_type(TypeEvidence::Dns(evidence.clone()));
-        let whom = Destination { host: server.host(), port: server.port(), endpoint: None, route: &settings.route }
-            .whom(evidence.server);
+        let whom = asked.whom(evidence.server);
         let judged = Judged::new(settings, &question, &whom, &answer);
         recorder.metric("dns_records", judged.found_count() as f64);
         recorder.metric("dns_response_bytes", answer.bytes() as f64);
@@ -112,6 +118,7 @@ struct Asking<'a> {
     question: &'a Question,
     server: &'a HostPort,
     endpoint: Option<SocketAddr>,
+    errand: Option<Errand<'a>>,
     recorder: &'a Recorder,
     evidence: DnsEvidence,
 }
@@ -183,7 +190,11 @@ impl Asking<'_> {
         })?;
         let protocols = http::exchange::protocols(None);
         let handshake = self.context.tls.prepare(self.server.host(), &self.settings.tls, protocols).await?;
-        let stream = self.context.network.connect(self.to(), self.recorder).await?;
+        let to = self.to().by_method(match self.settings.https.method {
+            DohMethod::Get => "GET",
+            DohMethod::Post => "POST",
+        });
+        let stream = self.context.network.connect(to, self.recorder).await?;
         self.reached(self.recorder.position().address);
         let way = http::exchange::Way::direct(stream);
         let sent = http::exchange::send(&hop, None, way, Some(handshake), self.recorder).await;
@@ -220,7 +231,7 @@ impl Asking<'_> {
 
     fn to(&self) -> Destination<'_> {
         let (host, port) = (self.server.host(), self.server.port());
-        Destination { host, port, endpoint: self.endpoint, route: &self.settings.route }
+        Destination { host, port, endpoint: self.endpoint, route: &self.settings.route, errand: self.errand }
     }
 
     fn whom(&self) -> String {

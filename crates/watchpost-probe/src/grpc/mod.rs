@@ -39,7 +39,7 @@ impl GrpcProbe {
             return failure::bad_task();
         };
         recorder.hop(task.probe.target_name());
-        let to = Destination::of(task, &settings.address, &settings.route);
+        let to = Destination::of(task, &settings.address, &settings.route).by_method("POST");
         match self.ask(to, settings, recorder).await {
             Ok(evidence) => {
                 recorder.of_type(TypeEvidence::Grpc(evidence.clone()));

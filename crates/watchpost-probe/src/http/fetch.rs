@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::LOCATION;
-use watchpost_model::{HttpSettings, HttpVersion, Reason, ReasonCode};
+use watchpost_model::{CheckType, HttpSettings, HttpVersion, Reason, ReasonCode};
+use watchpost_policy::Purpose;
 
 use super::decode::Decoder;
 use super::exchange::{self, Response, Way};
@@ -56,7 +57,7 @@ impl Fetcher {
         bytes_max: usize,
         limit: Duration,
     ) -> Result<Fetched, Reason> {
-        let recorder = Recorder::new();
+        let recorder = Recorder::within(limit);
         let fetching = async {
             // Chunks may be small, and each has its length in front of it.
             let mut stream = self.begin(settings, bytes_max.saturating_mul(4), &recorder).await?;
@@ -82,7 +83,7 @@ impl Fetcher {
     /// # Errors
     /// Why it is not.
     pub(crate) async fn stream(&self, settings: &HttpSettings, limit: Duration) -> Result<Stream, Reason> {
-        let recorder = Recorder::new();
+        let recorder = Recorder::within(limit);
         let begun = tokio::time::timeout(limit, self.begin(settings, usize::MAX, &recorder)).await;
         begun.unwrap_or_else(|_| Err(recorder.timeout_reason(limit)))
     }
@@ -138,7 +139,7 @@ impl Fetcher {
             ),
             false => None,
         };
-        let to = hop.destination(None, &settings.route);
+        let to = hop.destination(None, &settings.route, CheckType::Http, Purpose::Source);
         let connection = self.context.network.connect(to, recorder).await.map_err(of)?;
         let way = Way { bytes_max: bytes, ..Way::direct(connection) };
         let answered = exchange::send(hop, VERSION, way, handshake, recorder).await;

@@ -21,7 +21,10 @@ use bytes::Bytes;
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
 use url::Url;
-use watchpost_model::{HttpSettings, HttpVersion, Outcome, ProbeSettings, ProxyUrl, Reason, ReasonCode, Task};
+use watchpost_model::{
+    CheckType, HttpSettings, HttpVersion, Outcome, ProbeSettings, ProxyUrl, Reason, ReasonCode, Task,
+};
+use watchpost_policy::Purpose;
 
 use self::answer::Unread;
 pub(crate) use self::cookies::Cookies;
@@ -33,7 +36,7 @@ use crate::assertions::{Answer, Findings, conclude_with};
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
 use crate::secret::Secrets;
-use crate::{BoxFuture, Probe, Verdict, files};
+use crate::{BoxFuture, Probe, Verdict};
 
 /// How much of the buffer for bodies a probe keeps between checks.
 const BUFFER_BYTES_KEPT: usize = 16 * 1024;
@@ -55,7 +58,8 @@ impl HttpProbe {
             return crate::failure::bad_task();
         };
         self.forget();
-        let asked = Asked { settings, address: task.endpoint.address, host: None, secrets: &Secrets::default() };
+        let (check_type, address) = (CheckType::Http, task.endpoint.address);
+        let asked = Asked { check_type, settings, address, host: None, secrets: &Secrets::default() };
         let verdict = match self.request(asked, &mut Cookies::default(), recorder).await {
             Ok(answered) => self.judge(task, answered, recorder).await,
             Err(verdict) => return verdict,
@@ -90,7 +94,7 @@ impl HttpProbe {
         let settings = asked.settings;
         let error = |code, message| Err(Verdict::error(Reason::new(code, message)));
         let body = match &settings.body {
-            Some(body) => Some(Bytes::from(files::payload(body).await?.into_owned())),
+            Some(body) => Some(Bytes::from(self.context.files.payload(body).await?.into_owned())),
             None => None,
         };
         let first = match Hop::first(settings, body) {
@@ -107,7 +111,7 @@ impl HttpProbe {
             // A redirect within the host that is checked must not leave the instance that is checked.
             let endpoint =
                 asked.address.and_then(|address| hop.at_instance(asked.host.unwrap_or(first.url()), address));
-            let response = self.send(hop, settings, endpoint, recorder).await?;
+            let response = self.send(hop, asked, endpoint, recorder).await?;
             let status = response.head.status;
             let whom = || failure::peer(hop, &recorder.position());
             let head_bytes = answer::head_bytes(&response.head);
@@ -163,10 +167,11 @@ impl HttpProbe {
     async fn send(
         &self,
         hop: &Hop,
-        settings: &HttpSettings,
+        asked: Asked<'_>,
         endpoint: Option<SocketAddr>,
         recorder: &Recorder,
     ) -> Result<Response, Verdict> {
+        let settings = asked.settings;
         recorder.hop(hop.shown_url());
         let handshake = match hop.is_tls() {
             true => {
@@ -175,7 +180,7 @@ impl HttpProbe {
             }
             false => None,
         };
-        let to = hop.destination(endpoint, &settings.route);
+        let to = hop.destination(endpoint, &settings.route, asked.check_type, Purpose::Target);
         let network = &self.context.network;
         let proxy = settings.proxy.as_ref().map(ProxyUrl::parts);
         let way = match &proxy {
@@ -250,6 +255,8 @@ impl HttpProbe {
 /// What is asked for, with all that its redirects lead to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked<'a> {
+    /// The type of the check that asks.
+    pub(crate) check_type: CheckType,
     pub(crate) settings: &'a HttpSettings,
     /// Where the host that is checked is to be reached, if that is decided already.
     pub(crate) address: Option<SocketAddr>,

@@ -9,10 +9,11 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use watchpost_model::{Proxy, ProxyKind, Reason, ReasonCode, shorten};
+use watchpost_policy::{Purpose, Transport};
 
 use super::exchange::Way;
 use super::hop::Hop;
-use crate::network::{Destination, Network};
+use crate::network::{Destination, Errand, Network};
 use crate::recorder::{Recorder, Stage};
 use crate::secret::basic_credentials;
 use crate::{Verdict, failure};
@@ -66,25 +67,26 @@ pub(crate) async fn connect<'a>(
     tunnels: bool,
     recorder: &Recorder,
 ) -> Result<Way<'a>, Verdict> {
-    let known = to.endpoint.or_else(|| to.host.parse().ok().map(|ip| SocketAddr::new(ip, to.port)));
-    let target = match (proxy.kind, known) {
-        (_, Some(address)) => To::Address(address),
-        (ProxyKind::Socks5, None) => {
-            let addresses = network.addresses(to, recorder).await?;
-            To::Address(*addresses.first().ok_or_else(failure::bad_task)?)
-        }
-        (ProxyKind::Http | ProxyKind::Socks5h, None) => To::Name(to.host, to.port),
+    let target = if proxy.kind != ProxyKind::Socks5 && to.literal().is_none() && network.proxies_resolve() {
+        network.permit_name_behind_proxy(to)?;
+        To::Name(to.host, to.port)
+    } else {
+        let addresses = network.addresses(to, Transport::Tcp, recorder).await?;
+        To::Address(*addresses.first().ok_or_else(failure::bad_task)?)
     };
-    let at_proxy =
-        Destination { host: proxy.address.host(), port: proxy.address.port(), endpoint: None, route: to.route };
+    let errand = to.errand.map(|errand| Errand { purpose: Purpose::Proxy, method: None, ..errand });
+    let (host, port) = (proxy.address.host(), proxy.address.port());
+    let at_proxy = Destination { host, port, endpoint: None, route: to.route, errand };
     let mut connection = network.connect(at_proxy, recorder).await.map_err(|mut verdict| {
         if let Some(reason) = &mut verdict.reason {
             reason.message.insert_str(0, "the proxy cannot be reached: ");
         }
         verdict
     })?;
-    // An endpoint has no place in a request that a proxy is to pass on.
-    if proxy.kind == ProxyKind::Http && !tunnels && !hop.is_tls() && to.endpoint.is_none() {
+    // A request that a proxy is to pass on has a place for the URL's host only, and none for the address that it is to
+    // go to: where those differ, there has to be a tunnel.
+    let is_of_url = matches!(target, To::Name(..)) || (to.endpoint.is_none() && to.literal().is_some());
+    if proxy.kind == ProxyKind::Http && !tunnels && !hop.is_tls() && is_of_url {
         return Ok(Way { proxy: Some(proxy), ..Way::direct(connection) });
     }
     recorder.enter(Stage::Connect);

@@ -8,14 +8,14 @@ mod tally;
 use std::hash::{BuildHasher, RandomState};
 
 use tokio::time::Instant;
-use watchpost_model::{IcmpSettings, ProbeSettings, Reason, ReasonCode, Task, TypeEvidence};
+use watchpost_model::{CheckType, IcmpSettings, ProbeSettings, Reason, ReasonCode, Task, TypeEvidence};
 
 use self::packet::Echoes;
 use self::tally::Tally;
 use crate::assertions::{Findings, conclude};
 use crate::context::ProbeContext;
-use crate::network::Destination;
 use crate::network::datagram::{DATAGRAM_BYTES_MAX, Datagrams, Kind};
+use crate::network::{Destination, Errand};
 use crate::recorder::{Recorder, Spent, Stage};
 use crate::{BoxFuture, Probe, Verdict, failure};
 
@@ -40,6 +40,7 @@ impl IcmpProbe {
             port: 0,
             endpoint: task.endpoint.address,
             route: &settings.route,
+            errand: Some(Errand::to_target(CheckType::Icmp)),
         };
         let datagrams = match self.context.network.echoes(to, settings.ttl, recorder).await {
             Ok(datagrams) => datagrams,

@@ -9,6 +9,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use watchpost_model::{Reason, ReasonCode, RouteSettings};
+use watchpost_policy::Transport;
 
 use super::{Destination, Network, has_source, of_the_source};
 use crate::recorder::Recorder;
@@ -126,7 +127,7 @@ impl Network {
     /// # Errors
     /// The verdict on the address that comes first. Whether anybody listens there shows only later.
     pub(crate) async fn datagrams(&self, to: Destination<'_>, recorder: &Recorder) -> Result<Datagrams, Verdict> {
-        self.open(to, recorder, |address| open(Kind::Udp, address, to.route)).await
+        self.open(to, Transport::Udp, recorder, |address| open(Kind::Udp, address, to.route)).await
     }
 
     /// Makes ready for echo requests to the first address of `to` that there is a way to, which may pass
@@ -140,7 +141,7 @@ impl Network {
         ttl: Option<u8>,
         recorder: &Recorder,
     ) -> Result<Datagrams, Verdict> {
-        self.open(to, recorder, |address| {
+        self.open(to, Transport::Icmp, recorder, |address| {
             let datagrams = open(Kind::Echo, address, to.route).or_else(|error| {
                 // Only some groups of users may have such a socket, and the privilege for the other kind is rare.
                 match open(Kind::RawIcmp, address, to.route) {
@@ -163,16 +164,22 @@ impl Network {
     async fn open(
         &self,
         to: Destination<'_>,
+        transport: Transport,
         recorder: &Recorder,
         open: impl Fn(SocketAddr) -> io::Result<Datagrams>,
     ) -> Result<Datagrams, Verdict> {
         if let Some(source) = to.route.source_address {
             has_source(source)?;
         }
-        let addresses = of_the_source(to, self.addresses(to, recorder).await?)?;
+        let addresses = of_the_source(to, self.addresses(to, transport, recorder).await?)?;
         recorder.leave();
         let mut first: Option<(SocketAddr, io::Error)> = None;
         for address in addresses {
+            match first {
+                None => self.admit(address, recorder).await?,
+                Some(_) => self.admit_now(address).map_err(Verdict::denied)?,
+            }
+            recorder.leave();
             match open(address) {
                 Ok(datagrams) => {
                     recorder.connected_to(address);
@@ -229,6 +236,8 @@ fn hear_of_failures(socket: &Socket, address: SocketAddr) -> io::Result<()> {
 mod tests {
     use std::time::Duration;
 
+    use watchpost_policy::Guard;
+
     use super::*;
     use crate::resolver::Resolver;
 
@@ -237,8 +246,9 @@ mod tests {
 
     async fn datagrams(endpoint: SocketAddr) -> Datagrams {
         let route = RouteSettings::default();
-        let to = Destination { host: "a.example", port: 1, endpoint: Some(endpoint), route: &route };
-        Network::new(Resolver::with_nameservers(Vec::new())).datagrams(to, &Recorder::new()).await.unwrap()
+        let to = Destination { host: "a.example", port: 1, endpoint: Some(endpoint), route: &route, errand: None };
+        let network = Network::new(Resolver::with_nameservers(Vec::new()), Guard::local());
+        network.datagrams(to, &Recorder::new()).await.unwrap()
     }
 
     #[tokio::test]

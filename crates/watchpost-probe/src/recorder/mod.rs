@@ -1,6 +1,7 @@
 //! What a probe has seen so far, readable at any moment: whoever cuts a probe short at its deadline
 //! still learns in which stage the time ran out.
 
+mod hold;
 mod spent;
 mod state;
 mod timeout;
@@ -82,6 +83,14 @@ impl Recorder {
     /// A recorder whose total time starts now.
     pub fn new() -> Self {
         Self(Arc::new(Mutex::new(State::new(Instant::now()))))
+    }
+
+    /// A recorder whose total time starts now, of a probe that is cut short after `limit`.
+    pub fn within(limit: Duration) -> Self {
+        let now = Instant::now();
+        let mut state = State::new(now);
+        state.until = now.checked_add(limit);
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// Ends the stage that was and begins `stage`.

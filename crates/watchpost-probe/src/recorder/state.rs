@@ -17,7 +17,12 @@ const SPANS_MAX: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct State {
+    /// When it started; later by as long as it was held.
     pub(super) started: Instant,
+    /// When it is cut short, where that is known.
+    pub(super) until: Option<Instant>,
+    /// Since when, and by what, the customer's policy holds it.
+    pub(super) held: Option<(Instant, String)>,
     pub(super) stage: Stage,
     /// When `stage` began; `None` once it is over and the next one has not begun.
     pub(super) since: Option<Instant>,
@@ -45,6 +50,8 @@ impl State {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             started: now,
+            until: None,
+            held: None,
             stage: Stage::Start,
             since: Some(now),
             received: 0,

@@ -14,6 +14,9 @@ impl Recorder {
     pub fn timeout_reason(&self, limit: Duration) -> Reason {
         let state = self.0.lock();
         let limit = Duration::from_millis(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        if let Some((_, why)) = &state.held {
+            return Reason::new(ReasonCode::PolicyDenied, format!("{why} within {limit:?}"));
+        }
         let target = |f: &mut String| {
             if let Some(address) = state.evidence.address {
                 f.push_str(&format!(" to {address}"));

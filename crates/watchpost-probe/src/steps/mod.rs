@@ -6,7 +6,9 @@
 mod capture;
 mod flow;
 
-use watchpost_model::{FlowStep, Outcome, ProbeSettings, Reason, ReasonCode, StepsSettings, Task, Unfillable};
+use watchpost_model::{
+    CheckType, FlowStep, Outcome, ProbeSettings, Reason, ReasonCode, StepsSettings, Task, Unfillable,
+};
 
 use self::capture::Source;
 use self::flow::Flow;
@@ -90,8 +92,8 @@ impl StepsProbe {
     ) -> Result<Judged, Verdict> {
         self.http.forget();
         let (settings, expect) = step.filled(&flow.captured).map_err(unfillable)?;
-        let address = task.endpoint.address;
-        let asked = Asked { settings: &settings, address, host: Some(&flow.host), secrets: &flow.secrets };
+        let (check_type, address) = (CheckType::Steps, task.endpoint.address);
+        let asked = Asked { check_type, settings: &settings, address, host: Some(&flow.host), secrets: &flow.secrets };
         let mut answered = self.http.request(asked, &mut flow.cookies, recorder).await?;
         let read = self.http.read(&mut answered, recorder).await;
         flow.secrets.join(answered.secrets());

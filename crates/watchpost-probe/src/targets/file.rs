@@ -1,7 +1,5 @@
 //! Targets that files have.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +8,9 @@ use watchpost_model::{FileTargets, FoundTarget, Reason, ReasonCode, shorten};
 use super::groups::{self, Format};
 use super::pace::Pace;
 use super::{ANSWER_BYTES_MAX, ANSWER_LIMIT, too_many};
+use crate::context::ProbeContext;
 use crate::failure;
+use crate::files::{Files, Unopened};
 
 /// The most files that patterns may match together.
 const MATCHES_MAX: usize = 1_000;
@@ -24,6 +24,7 @@ const SETTLE_LOOKS: usize = 10;
 /// Files whose groups are targets. They are taken together: one that cannot be used, and none is.
 #[derive(Debug)]
 pub(super) struct FileSource {
+    files: Files,
     settings: FileTargets,
     pace: Pace,
     /// What the files held when they were good last, and the targets in that.
@@ -37,8 +38,8 @@ struct Content {
 }
 
 impl FileSource {
-    pub(super) fn new(settings: FileTargets, pace: Pace) -> Self {
-        Self { settings, pace, last: None }
+    pub(super) fn new(context: &ProbeContext, settings: FileTargets, pace: Pace) -> Self {
+        Self { files: context.files.clone(), settings, pace, last: None }
     }
 
     pub(super) async fn next(&mut self) -> Result<Vec<FoundTarget>, Reason> {
@@ -73,7 +74,8 @@ impl FileSource {
 
     async fn read(&self) -> Result<Vec<Content>, Reason> {
         let patterns: Vec<PathBuf> = self.settings.files.iter().map(|path| PathBuf::from(path.as_str())).collect();
-        off_the_runtime(move || read_all(&patterns)).await
+        let files = self.files.clone();
+        off_the_runtime(move || read_all(&patterns, &files)).await
     }
 }
 
@@ -90,10 +92,17 @@ fn unusable(path: &Path, why: impl std::fmt::Display) -> Reason {
     Reason::new(ReasonCode::FileUnusable, format!("the file {} {why}", shorten(&path, 200)))
 }
 
-fn read_all(patterns: &[PathBuf]) -> Result<Vec<Content>, Reason> {
+fn unread(path: &Path, what: &str, why: Unopened) -> Reason {
+    match why {
+        Unopened::Denied(denied) => Reason::new(ReasonCode::PolicyDenied, denied.message),
+        Unopened::Io(error) => unusable(path, format_args!("cannot be {what}: {}", failure::plain(&error))),
+    }
+}
+
+fn read_all(patterns: &[PathBuf], files: &Files) -> Result<Vec<Content>, Reason> {
     let mut paths = Vec::new();
     for pattern in patterns {
-        paths.extend(matches(pattern)?);
+        paths.extend(matches(pattern, files)?);
     }
     paths.sort();
     paths.dedup();
@@ -104,17 +113,15 @@ fn read_all(patterns: &[PathBuf]) -> Result<Vec<Content>, Reason> {
     let mut room = ANSWER_BYTES_MAX;
     let mut contents = Vec::with_capacity(paths.len());
     for path in paths {
-        let bytes = read_one(&path, room)?;
+        let bytes = read_one(&path, room, files)?;
         room -= bytes.len();
         contents.push(Content { path, bytes });
     }
     Ok(contents)
 }
 
-fn read_one(path: &Path, bytes_max: usize) -> Result<Vec<u8>, Reason> {
-    let mut bytes = Vec::new();
-    let read = |bytes: &mut Vec<u8>| File::open(path)?.take(bytes_max as u64 + 1).read_to_end(bytes);
-    read(&mut bytes).map_err(|error| unusable(path, format_args!("cannot be read: {}", failure::plain(&error))))?;
+fn read_one(path: &Path, bytes_max: usize, files: &Files) -> Result<Vec<u8>, Reason> {
+    let bytes = files.read_now(path, bytes_max as u64).map_err(|unopened| unread(path, "read", unopened))?;
     if bytes.len() > bytes_max {
         let most = ANSWER_BYTES_MAX;
         return Err(unusable(path, format_args!("is too large: expected at most {most} bytes of all files together")));
@@ -141,17 +148,16 @@ fn parse(contents: Vec<Content>) -> Result<(Vec<Content>, Vec<FoundTarget>), Rea
 }
 
 /// The files that a pattern means: a path without `*` or `?` is itself, whether or not it is there.
-fn matches(pattern: &Path) -> Result<Vec<PathBuf>, Reason> {
+fn matches(pattern: &Path, files: &Files) -> Result<Vec<PathBuf>, Reason> {
     let name = pattern.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     if !name.contains(['*', '?']) {
         return Ok(vec![pattern.to_owned()]);
     }
     let folder = pattern.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let unreadable =
-        |error: std::io::Error| unusable(pattern, format_args!("cannot be looked for: {}", failure::plain(&error)));
+    let unreadable = |why: Unopened| unread(pattern, "looked for", why);
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)?.take(ENTRIES_MAX) {
-        let path = entry.map_err(unreadable)?.path();
+    for entry in files.list(folder).map_err(unreadable)?.take(ENTRIES_MAX) {
+        let path = entry.map_err(|error| unreadable(error.into()))?.path();
         let is_match = path.file_name().and_then(|name| name.to_str()).is_some_and(|given| fits(name, given));
         if is_match && path.is_file() {
             found.push(path);

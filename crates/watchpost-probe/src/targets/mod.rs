@@ -63,7 +63,7 @@ impl TargetFinder {
         let source = match targets.source() {
             TargetSource::Static(_) => Source::Known(targets.known()),
             TargetSource::Dns(settings) => Source::Dns(DnsSource::new(context, settings.clone(), pace)),
-            TargetSource::File(settings) => Source::File(FileSource::new(settings.clone(), pace)),
+            TargetSource::File(settings) => Source::File(FileSource::new(&context, settings.clone(), pace)),
             TargetSource::Http(settings) => {
                 Source::Http(Box::new(HttpSource::new(context, settings, targets.refresh(), pace)))
             }

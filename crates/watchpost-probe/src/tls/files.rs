@@ -11,14 +11,14 @@ use watchpost_model::{ClientCertificate, FilePath};
 
 use super::roots::{self, Trusted};
 use crate::Verdict;
-use crate::files::{read, unusable};
+use crate::files::{Files, unusable};
 
 /// What it takes to trust the authorities in `file` and no others.
 ///
 /// # Errors
 /// The verdict on a file that cannot be read, or holds none.
-pub(super) async fn authorities(file: &FilePath) -> Result<Arc<Trusted>, Verdict> {
-    let certificates = certificates(file).await?;
+pub(super) async fn authorities(files: &Files, file: &FilePath) -> Result<Arc<Trusted>, Verdict> {
+    let certificates = certificates(files, file).await?;
     roots::trust(certificates).map_err(|why| unusable(file, &why))
 }
 
@@ -27,19 +27,20 @@ pub(super) async fn authorities(file: &FilePath) -> Result<Arc<Trusted>, Verdict
 /// # Errors
 /// The verdict on files that cannot be read, or do not hold a certificate and its key.
 pub(super) async fn client(
-    files: &ClientCertificate,
+    files: &Files,
+    client: &ClientCertificate,
     trusted: &Trusted,
 ) -> Result<Arc<dyn ResolvesClientCert>, Verdict> {
-    let chain = certificates(&files.certificate_file).await?;
-    let key = PrivateKeyDer::from_pem_slice(&read(&files.key_file).await?)
-        .map_err(|_| unusable(&files.key_file, "holds no private key in PEM form"))?;
+    let chain = certificates(files, &client.certificate_file).await?;
+    let key = PrivateKeyDer::from_pem_slice(&files.read(&client.key_file).await?)
+        .map_err(|_| unusable(&client.key_file, "holds no private key in PEM form"))?;
     let key = CertifiedKey::from_der(chain, key, trusted.template.crypto_provider())
-        .map_err(|e| unusable(&files.key_file, &format!("does not hold the key of the certificate ({e})")))?;
+        .map_err(|e| unusable(&client.key_file, &format!("does not hold the key of the certificate ({e})")))?;
     Ok(Arc::new(SingleCertAndKey::from(key)))
 }
 
-async fn certificates(file: &FilePath) -> Result<Vec<CertificateDer<'static>>, Verdict> {
-    let pem = read(file).await?;
+async fn certificates(files: &Files, file: &FilePath) -> Result<Vec<CertificateDer<'static>>, Verdict> {
+    let pem = files.read(file).await?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),

@@ -24,6 +24,7 @@ pub use self::roots::TlsRoots;
 use self::roots::Trusted;
 use self::verifier::{RecordingResolver, RecordingVerifier};
 use crate::Verdict;
+use crate::files::Files;
 use crate::recorder::{Recorder, Stage};
 
 /// The number by which results tell for how many days a server's certificate is valid yet; below 0 where
@@ -34,6 +35,7 @@ pub(crate) const DAYS_LEFT: &str = "tls_days_left";
 #[derive(Debug, Clone)]
 pub(crate) struct Tls {
     roots: TlsRoots,
+    files: Files,
 }
 
 /// Everything that a handshake needs beforehand. Nothing is resolved or connected without it, since
@@ -47,8 +49,13 @@ pub(crate) struct Handshake {
 }
 
 impl Tls {
-    pub(crate) fn new(roots: TlsRoots) -> Self {
-        Self { roots }
+    pub(crate) fn new(roots: TlsRoots, files: Files) -> Self {
+        Self { roots, files }
+    }
+
+    /// The same for settings whose files no check names.
+    pub(crate) fn unjudged(&self) -> Self {
+        Self { roots: self.roots.clone(), files: Files::unjudged() }
     }
 
     /// Prepares a handshake with `host`, to which the protocols `alpn` are offered, best first.
@@ -72,11 +79,11 @@ impl Tls {
                 let message = "this machine has no certificate authorities by which it could verify a certificate";
                 Verdict::cancelled(Reason::new(ReasonCode::NoTrustRoots, message))
             })?,
-            Some(file) => files::authorities(file).await?,
+            Some(file) => files::authorities(&self.files, file).await?,
         };
         let mut config = trusted.template.clone();
         if let Some(client) = &settings.client {
-            config.client_auth_cert_resolver = files::client(client, &trusted).await?;
+            config.client_auth_cert_resolver = files::client(&self.files, client, &trusted).await?;
         }
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Handshake { name, config, trusted, insecure: settings.insecure })
@@ -147,13 +154,15 @@ fn record_agreed(session: &ClientConnection, recorder: &Recorder) {
 
 #[cfg(test)]
 mod tests {
+    use watchpost_policy::Guard;
+
     use super::*;
 
     const ROOT: &[u8] = include_bytes!("testdata/root.der");
 
     #[tokio::test]
     async fn certificates_must_be_for_a_name_or_an_address() {
-        let tls = Tls::new(TlsRoots::only([ROOT.to_vec()]));
+        let tls = Tls::new(TlsRoots::only([ROOT.to_vec()]), Files::new(Guard::local()));
         for name in ["a_b.example", "10.0.0.1", "::1"] {
             let handshake = tls.prepare(name, &TlsSettings::default(), &[]).await.unwrap();
             assert_eq!(handshake.name.to_str(), name);
@@ -164,7 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn files_that_are_not_what_they_should_be_are_named() {
-        let tls = Tls::new(TlsRoots::only([ROOT.to_vec()]));
+        let tls = Tls::new(TlsRoots::only([ROOT.to_vec()]), Files::new(Guard::local()));
         for (settings, told) in [
             (r#"{"ca_file": "/does/not/exist"}"#, "/does/not/exist cannot be read: No such file or directory"),
             (r#"{"ca_file": "/dev/null"}"#, "/dev/null holds no certificate"),

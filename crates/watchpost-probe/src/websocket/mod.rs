@@ -25,7 +25,7 @@ use crate::network::Destination;
 use crate::recorder::{Recorder, Stage};
 use crate::secret::Secrets;
 use crate::wire::{Below, Conversation, Wire};
-use crate::{BoxFuture, Probe, Verdict, failure, files};
+use crate::{BoxFuture, Probe, Verdict, failure};
 
 /// The most that is read of one connection.
 const READ_BYTES_MAX: u64 = 256 * 1024;
@@ -53,7 +53,7 @@ impl WebsocketProbe {
         };
         recorder.hop(settings.url.to_string());
         let address = settings.url.host_port();
-        let to = Destination::of(task, &address, &settings.route);
+        let to = Destination::of(task, &address, &settings.route).by_method("GET");
         match self.converse(to, settings, recorder).await {
             Ok((seen, socket)) => {
                 let mut findings = Findings::default();
@@ -87,7 +87,7 @@ impl WebsocketProbe {
         let message = match &settings.send {
             Some(Payload::Text(text)) => Some(Message::text(text.as_str())),
             Some(bytes) => {
-                let bytes = files::payload(bytes).await.map_err(Broken::Judged)?;
+                let bytes = self.context.files.payload(bytes).await.map_err(Broken::Judged)?;
                 Some(Message::Binary(Bytes::from(bytes.into_owned())))
             }
             None => None,

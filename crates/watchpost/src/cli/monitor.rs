@@ -194,16 +194,7 @@ fn outcome(text: &str) -> Result<Outcome, String> {
 /// A number of bytes: `4096`, `64KiB`, `256MiB`, `1GiB`.
 fn bytes(text: &str) -> Result<u64, String> {
     let expected = || "expected for example 268435456, 256MiB or 1GiB, and at least 1MiB".to_owned();
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let factor = match unit {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1u64 << 40,
-        _ => return Err(expected()),
-    };
-    let given = number.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).ok_or_else(expected)?;
+    let given = watchpost_model::parse_bytes(text).ok_or_else(expected)?;
     if (1 << 20..=i64::MAX.unsigned_abs()).contains(&given) { Ok(given) } else { Err(expected()) }
 }
 

@@ -1,5 +1,6 @@
 //! What each command does.
 
+pub mod audit;
 pub mod bastions;
 pub mod bus;
 pub mod check;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchpost_agent::{
-    Agent, AgentSettings, ConfigurationSource, Deps, GROUPS_MAX, Roles, StopReport, StoreSettings, SystemClock, follow,
-    stored_checks,
+    Agent, AgentSettings, Clock as _, ConfigurationSource, Deps, GROUPS_MAX, Roles, StopReport, StoreSettings,
+    SystemClock, follow, new_instance, stored_checks,
 };
-use watchpost_audit::AuditLog;
+use watchpost_audit::{AuditLog, AuditSettings};
 use watchpost_bus::{BusError, InProcessBus, LocalFallbackBus, NatsBus, NatsCredentials, NatsOptions, SharedBus};
 use watchpost_console::Console;
 use watchpost_model::{BastionId, Check, RunnerId, Subjects};
@@ -155,6 +155,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         }
         None => None,
     };
+    let audit = audit_log(&plan, &file, &settings)?;
     let resolver = file.resolver();
     let probes = file.probes(&resolver);
     let deps = Deps {
@@ -163,7 +164,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         probes: ProbeSet::new(&probes),
         finder: TargetFinder::new(&probes),
         resolver,
-        audit: AuditLog::off(),
+        audit: audit.clone(),
     };
     let agent = Arc::new(Agent::start(settings, plan.roles, deps).await?);
     if let Some(log) = crate::logging::control() {
@@ -176,7 +177,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     if let Some(source) = source {
         tokio::spawn(follow(source, fingerprint, Arc::clone(&agent), reload));
     }
-    tracing::info!(bastion = %agent.settings().bastion, role = role_name(plan.roles), "ready");
+    tracing::info!(bastion = %agent.settings().bastion, role = plan.roles.name(), "ready");
 
     let broken = tokio::select! {
         signal = signals.next() => {
@@ -199,6 +200,9 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
             return Ok(Exit::DrainExpired);
         }
     };
+    if !audit.close(CLOSE_LIMIT) {
+        tracing::error!("the end of the audit log could not be written");
+    }
     close(&bus).await;
     if let Some(printing) = printing {
         printing.finish().await;
@@ -240,6 +244,25 @@ fn store(plan: &Plan, file: &FileConfig, checks: Vec<Check>) -> Result<StoreSett
             BusChoice::InProcess | BusChoice::Nats(_) => plan.args.state_dir.clone().or_else(|| file.state_dir.clone()),
         },
     })
+}
+
+/// What is asked of this process, and what it does, is written down here.
+fn audit_log(plan: &Plan, file: &FileConfig, settings: &AgentSettings) -> Result<AuditLog, Failure> {
+    let state_dir = match plan.bus {
+        BusChoice::Managed(_) => Some(state_dir(plan, file)?),
+        BusChoice::InProcess | BusChoice::Nats(_) => plan.args.state_dir.clone().or_else(|| file.state_dir.clone()),
+    };
+    let Some(path) = file.audit.path(state_dir.as_deref(), &settings.bastion, plan.roles) else {
+        return Ok(AuditLog::off());
+    };
+    let clock = SystemClock::default();
+    let mut wanted = AuditSettings::new(path.clone(), settings.bastion.clone(), Arc::new(move || clock.now()));
+    wanted.max_size = file.audit.max_size();
+    wanted.keep = file.audit.keep();
+    wanted.instance = Some(new_instance());
+    let log = AuditLog::open(wanted).map_err(|error| Failure::chain(Exit::Usage, &error))?;
+    tracing::info!(file = %path.display(), "the audit log is written");
+    Ok(log)
 }
 
 /// Where what is to outlive the process is kept; the user's own place for that where nothing is said.
@@ -294,7 +317,7 @@ fn nats_options(
             "no bus is given: expected --bus nats://HOST:4222, WATCHPOST_BUS, or `bus.servers` in the file",
         ));
     }
-    let name = format!("watchpost {} {}/{}", role_name(plan.roles), settings.bastion, settings.runner);
+    let name = format!("watchpost {} {}/{}", plan.roles.name(), settings.bastion, settings.runner);
     let mut options = file.nats(servers, name);
     if let Some(managed) = managed {
         let (user, password) = managed.user_and_password();
@@ -313,14 +336,6 @@ async fn connect(options: Option<&NatsOptions>, stored: usize) -> Result<SharedB
             Ok(Arc::new(NatsBus::connect_in_background(options.clone())?))
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-fn role_name(roles: Roles) -> &'static str {
-    match roles {
-        Roles::Both => "bastion",
-        Roles::Checker => "checker",
-        Roles::Runner => "runner",
     }
 }
 

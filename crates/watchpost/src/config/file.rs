@@ -15,6 +15,7 @@ use watchpost_model::{
 };
 use watchpost_probe::{ExecPolicy, ProbeOptions, Redaction, Resolver};
 
+use super::audit::AuditFile;
 use super::trust::TrustFile;
 
 /// How long a stop may take where nothing else is said.
@@ -62,6 +63,8 @@ pub struct FileConfig {
     pub groups: Vec<BastionGroup>,
     /// Where the bastion keeps its checks of the store, so that it can begin without the bus: a directory.
     pub state_dir: Option<PathBuf>,
+    /// The audit log: what was asked of this process, and what it did.
+    pub audit: AuditFile,
     /// The checks on the bus.
     pub store: StoreFile,
     /// Whose checks of the store are run, where not everybody's are that can write to it.
@@ -214,7 +217,7 @@ impl FileConfig {
         let mut options = ProbeOptions::new(resolver);
         options.redaction = Redaction::new(redact.headers.clone(), &redact.patterns);
         options.excerpt_bytes = excerpt_bytes.unwrap_or(ProbeOptions::EXCERPT_BYTES_DEFAULT);
-        options.exec = ExecPolicy { directories: self.exec.directories.clone() };
+        options.exec = ExecPolicy { directories: self.exec.directories.clone(), ..ExecPolicy::default() };
         options
     }
 

@@ -3,6 +3,7 @@
 //! Settings come from flags, then `WATCHPOST_*` environment, then the file, then defaults. This is
 //! the only place that reads the environment (besides clap's `env`).
 
+mod audit;
 mod checks;
 mod contexts;
 mod error;
@@ -17,5 +18,5 @@ pub use checks::{WrittenCheck, read_checks};
 pub use contexts::{Context, ContextName, Contexts};
 pub use file::{BUCKET_DEFAULT, FileConfig};
 use read::environment;
-pub use read::{Loaded, load, search_path, state_home};
+pub use read::{Loaded, load, search_path, sender, state_home};
 pub use source::FileSource;

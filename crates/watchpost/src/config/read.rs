@@ -17,6 +17,9 @@ use super::wording::message_of;
 /// The largest file that is read, in bytes: enough for 100 000 checks.
 pub(super) const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// How many characters are told of who runs this.
+const SENDER_CHARS_MAX: usize = 128;
+
 /// A file that was read, and is valid.
 #[derive(Debug)]
 pub struct Loaded {
@@ -72,6 +75,17 @@ pub(super) fn environment() -> HashMap<String, String> {
 pub fn state_home() -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))
+}
+
+/// Who runs this, as `user@host`: what requests over the bus say of whoever sends them.
+pub fn sender() -> String {
+    let said = |name: &str| std::env::var_os(name).and_then(|value| value.into_string().ok());
+    let user = said("USER").or_else(|| said("LOGNAME")).filter(|user| !user.is_empty());
+    let user = user.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    // Headers hold plain text.
+    let plain = |c: char| if c.is_ascii_graphic() { c } else { '?' };
+    format!("{user}@{}", host.trim()).chars().map(plain).take(SENDER_CHARS_MAX).collect()
 }
 
 /// Where programs are looked for.

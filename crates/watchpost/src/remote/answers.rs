@@ -9,6 +9,7 @@ use watchpost_model::{
 };
 
 use super::Remote;
+use crate::config::sender;
 use crate::failure::{Exit, Failure};
 
 /// How long a bastion may take to answer.
@@ -87,7 +88,7 @@ impl Remote {
     pub fn question<Q: Payload>(&self, bastion: &BastionId, verb: Verb, question: &Q) -> Outgoing {
         let format = Format::MsgPack;
         Outgoing::new(self.subjects(bastion).control(verb), encode(question, format))
-            .headers(Headers::new().with(header::CONTENT_TYPE, format.content_type()))
+            .headers(Headers::new().with(header::CONTENT_TYPE, format.content_type()).with(header::SENDER, sender()))
     }
 
     /// Asks one process of a bastion. One that has too much in hand is asked again.

@@ -12,11 +12,12 @@ use http::header::{
     UPGRADE, USER_AGENT,
 };
 use url::{Host, Url};
-use watchpost_model::{HttpSettings, RouteSettings, shorten};
+use watchpost_model::{CheckType, HttpSettings, RouteSettings, shorten};
+use watchpost_policy::Purpose;
 
 use super::cookies::Cookies;
 use super::decode::ENCODINGS;
-use crate::network::Destination;
+use crate::network::{Destination, Errand};
 use crate::redaction::Redaction;
 use crate::secret::{Secrets, authorization};
 
@@ -40,6 +41,8 @@ pub(crate) struct Hop {
     own_cookies: Option<HeaderValue>,
     /// Whether it goes through a proxy.
     is_proxied: bool,
+    /// Whether a redirect led to it.
+    is_redirected: bool,
     /// What the check sends and no result shows.
     secrets: Secrets,
 }
@@ -72,8 +75,9 @@ impl Hop {
         let is_proxied = settings.proxy.is_some();
         let own_host = headers.contains_key(HOST);
         let own_cookies = headers.get(COOKIE).cloned();
-        let mut hop =
-            Self { url, method, headers, body, own_host, own_cookies, is_proxied, secrets: Secrets::of(settings) };
+        let secrets = Secrets::of(settings);
+        let is_redirected = false;
+        let mut hop = Self { url, method, headers, body, own_host, own_cookies, is_proxied, is_redirected, secrets };
         hop.set_host()?;
         hop.headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         hop.headers.entry(USER_AGENT).or_insert(WATCHPOST);
@@ -118,9 +122,17 @@ impl Hop {
         host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
     }
 
-    /// Where it goes, and by which way.
-    pub(crate) fn destination<'a>(&'a self, endpoint: Option<SocketAddr>, route: &'a RouteSettings) -> Destination<'a> {
-        Destination { host: self.host_plain(), port: self.port(), endpoint, route }
+    /// Where it goes, by which way, and what for: the first request of all for `purpose`.
+    pub(crate) fn destination<'a>(
+        &'a self,
+        endpoint: Option<SocketAddr>,
+        route: &'a RouteSettings,
+        check_type: CheckType,
+        purpose: Purpose,
+    ) -> Destination<'a> {
+        let purpose = if self.is_redirected { Purpose::Redirect } else { purpose };
+        let errand = Some(Errand { check_type, purpose, method: Some(self.method.as_str()) });
+        Destination { host: self.host_plain(), port: self.port(), endpoint, route, errand }
     }
 
     /// Where this hop goes so that it stays with the instance that is checked at `endpoint`, if it

@@ -35,7 +35,7 @@ impl Hop {
         let cleared = url.set_username("").and_then(|()| url.set_password(None));
         debug_assert!(cleared.is_ok(), "{url}");
 
-        let mut next = Self { url, ..self.clone() };
+        let mut next = Self { url, is_redirected: true, ..self.clone() };
         if becomes_get(&self.method, status) {
             next.method = Method::GET;
             next.body = None;

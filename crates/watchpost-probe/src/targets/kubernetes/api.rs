@@ -1,5 +1,6 @@
 //! What is asked of an API server, and how it answers.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -10,6 +11,7 @@ use super::super::{ANSWER_BYTES_MAX, ANSWER_LIMIT};
 use super::slices::{Change, Line, Page, SERVICE_LABEL, Slices, Status};
 use crate::context::ProbeContext;
 use crate::failure;
+use crate::files::{Files, Unopened};
 use crate::http::{FetchStream, Fetcher};
 
 /// Where a cluster shows itself to what runs in it.
@@ -33,6 +35,7 @@ pub(super) struct Api {
     url: Option<Url>,
     selector: String,
     token_file: Option<String>,
+    token_files: Files,
     tls: TlsSettings,
 }
 
@@ -51,7 +54,7 @@ impl From<Reason> for Refused {
 }
 
 impl Api {
-    pub(super) fn new(context: ProbeContext, settings: &KubernetesTargets) -> Self {
+    pub(super) fn new(mut context: ProbeContext, settings: &KubernetesTargets) -> Self {
         let own = |path: &Option<FilePath>, of_account: &str| match (path, &settings.api) {
             (Some(path), _) => Some(path.as_str().to_owned()),
             // Another server is not told whose account this is.
@@ -69,11 +72,18 @@ impl Api {
         });
         let service = settings.service.as_ref().map(|service| format!("{SERVICE_LABEL}={service}"));
         let selectors = service.into_iter().chain(settings.selector.as_ref().map(ToString::to_string));
+        // The account is this machine's, and not what a check names; and no check can send it anywhere but to the cluster.
+        let is_account = |path: &Option<FilePath>| path.is_none() && settings.api.is_none();
+        let token_files = if is_account(&settings.token_file) { Files::unjudged() } else { context.files.clone() };
+        if is_account(&settings.ca_file) {
+            context.tls = context.tls.unjudged();
+        }
         let ca_file = own(&settings.ca_file, ACCOUNT_CA).and_then(|path| path.parse().ok());
         Self {
             fetcher: Fetcher::new(context),
             url,
             selector: selectors.collect::<Vec<_>>().join(","),
+            token_files,
             token_file: own(&settings.token_file, ACCOUNT_TOKEN),
             tls: TlsSettings { ca_file, ..TlsSettings::default() },
         }
@@ -161,7 +171,7 @@ impl Api {
         let mut settings = HttpSettings { tls: self.tls.clone(), ..HttpSettings::get(url) };
         let mut headers = vec![("accept", "application/json".to_owned())];
         if let Some(file) = &self.token_file {
-            headers.push(("authorization", format!("Bearer {}", token(file).await?)));
+            headers.push(("authorization", format!("Bearer {}", token(file, &self.token_files).await?)));
         }
         for (name, value) in headers {
             // A value that no header can have is not quoted: it is a secret.
@@ -175,19 +185,21 @@ impl Api {
 }
 
 /// Reads the token, which is renewed from time to time.
-async fn token(file: &str) -> Result<String, Reason> {
-    use std::io::Read;
-    let path = file.to_owned();
-    let reading = tokio::task::spawn_blocking(move || {
-        let mut token = String::new();
-        std::fs::File::open(path)?.take(TOKEN_BYTES_MAX).read_to_string(&mut token)?;
-        Ok::<_, std::io::Error>(token.trim().to_owned())
-    });
+async fn token(file: &str, files: &Files) -> Result<String, Reason> {
+    let (path, files) = (file.to_owned(), files.clone());
+    let reading = tokio::task::spawn_blocking(move || files.read_now(Path::new(&path), TOKEN_BYTES_MAX));
     let unusable = |why: String| Reason::new(ReasonCode::FileUnusable, format!("the token file {file} {why}"));
     match reading.await {
-        Ok(Ok(token)) if token.is_empty() => Err(unusable("is empty".to_owned())),
-        Ok(Ok(token)) => Ok(token),
-        Ok(Err(error)) => Err(unusable(format!("cannot be read: {}", failure::plain(&error)))),
+        Ok(Ok(bytes)) if bytes.len() as u64 > TOKEN_BYTES_MAX => {
+            Err(unusable(format!("has more than {TOKEN_BYTES_MAX} bytes")))
+        }
+        Ok(Ok(bytes)) => match String::from_utf8(bytes) {
+            Ok(token) if token.trim().is_empty() => Err(unusable("is empty".to_owned())),
+            Ok(token) => Ok(token.trim().to_owned()),
+            Err(_) => Err(unusable("is not text in UTF-8".to_owned())),
+        },
+        Ok(Err(Unopened::Denied(denied))) => Err(Reason::new(ReasonCode::PolicyDenied, denied.message)),
+        Ok(Err(Unopened::Io(error))) => Err(unusable(format!("cannot be read: {}", failure::plain(&error)))),
         Err(_) => Err(unusable("cannot be read".to_owned())),
     }
 }

@@ -1,0 +1,109 @@
+//! Writing down what was asked of this process, by whom, and what came of it.
+
+use serde::{Deserialize, Serialize};
+use watchpost_audit::{AuditEvent, AuditLog, Requester};
+use watchpost_bus::Message;
+use watchpost_model::{CheckId, ErrorReply, Message as ModelMessage, RequestId, decode, header};
+
+use super::answer::format_of;
+
+/// Writes down that `verb` was asked for by `message`, and how it was answered.
+pub(crate) fn write_down(audit: &AuditLog, verb: &str, message: &Message, refused: Option<&ErrorReply>) {
+    if !audit.is_on() {
+        return;
+    }
+    // What cannot be read was answered with an error that says so; whose it was is known all the same.
+    let About { request, check, document } = decode(&message.payload, format_of(message)).unwrap_or_default();
+    audit.record(AuditEvent::ControlRequest {
+        verb: verb.to_owned(),
+        from: requester(message),
+        request: request.map(|request| request.as_str().to_owned()),
+        check: check.or(document).map(Named::id),
+        answer: refused.map_or_else(|| "done".to_owned(), |reply| reply.code.to_string()),
+    });
+}
+
+/// Who sent a message, as far as it says.
+pub(crate) fn requester(message: &Message) -> Requester {
+    let header = |name| message.headers.get(name).map(str::to_owned);
+    Requester {
+        reply: message.reply.clone(),
+        claimed: header(header::SENDER),
+        connection: header(header::NATS_REQUEST_INFO),
+    }
+}
+
+/// What requests have in common, whatever else they hold.
+#[derive(Default, Serialize, Deserialize)]
+struct About {
+    #[serde(default)]
+    request: Option<RequestId>,
+    #[serde(default)]
+    check: Option<Named>,
+    #[serde(default)]
+    document: Option<Named>,
+}
+
+/// A check, by its id or as a whole.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Named {
+    Id(CheckId),
+    Document { id: CheckId },
+}
+
+impl Named {
+    fn id(self) -> CheckId {
+        match self {
+            Self::Id(id) | Self::Document { id } => id,
+        }
+    }
+}
+
+impl ModelMessage for About {
+    const NAME: &'static str = "request";
+    const BYTES_MAX: usize = watchpost_bus::PAYLOAD_BYTES_MAX;
+}
+
+#[cfg(test)]
+mod tests {
+    use watchpost_bus::Headers;
+
+    use super::*;
+
+    fn about(payload: &'static str) -> (Option<String>, Option<String>) {
+        let read: About = decode(payload.as_bytes(), watchpost_model::Format::Json).unwrap_or_default();
+        let request = read.request.map(|request| request.as_str().to_owned());
+        (request, read.check.or(read.document).map(|named| named.id().to_string()))
+    }
+
+    #[test]
+    fn a_request_says_which_check_it_is_about_in_one_of_three_ways() {
+        let known = |request: Option<&str>, check: Option<&str>| (request.map(String::from), check.map(String::from));
+        for (payload, expected) in [
+            (r#"{"v": 1, "check": "web"}"#, known(None, Some("web"))),
+            (r#"{"v": 1, "request": "r1", "check": {"id": "web", "tcp": {}}}"#, known(Some("r1"), Some("web"))),
+            (r#"{"v": 1, "document": {"id": "web"}, "limit_ms": 5}"#, known(None, Some("web"))),
+            (r#"{}"#, known(None, None)),
+            (r#"{"check": {"id": "not an id"}}"#, known(None, None)),
+            ("nonsense", known(None, None)),
+        ] {
+            assert_eq!(about(payload), expected, "{payload}");
+        }
+    }
+
+    #[test]
+    fn who_asked_is_taken_from_the_message() {
+        let headers = Headers::new().with(header::SENDER, "a@b").with("Other", "x");
+        let message = Message {
+            subject: "watchpost.b.control.check.list".to_owned(),
+            reply: Some("_INBOX.1".to_owned()),
+            headers,
+            payload: bytes::Bytes::new(),
+            status: None,
+        };
+        let expected =
+            Requester { reply: Some("_INBOX.1".to_owned()), claimed: Some("a@b".to_owned()), connection: None };
+        assert_eq!(requester(&message), expected);
+    }
+}

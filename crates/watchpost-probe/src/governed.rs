@@ -1,0 +1,30 @@
+//! What the customer's policy says of a check as a whole: whether there may be one of its type, and one more.
+
+use watchpost_model::Task;
+use watchpost_policy::Guard;
+
+use crate::recorder::Recorder;
+use crate::{BoxFuture, Probe, Verdict};
+
+/// A probe that the policy is asked about before it does anything. It holds one of the places for checks at the same
+/// time for as long as it runs.
+#[derive(Debug)]
+pub(crate) struct Governed<P> {
+    pub(crate) probe: P,
+    pub(crate) guard: Guard,
+}
+
+impl<P: Probe> Probe for Governed<P> {
+    fn run<'a>(&'a mut self, task: &'a Task, recorder: &'a Recorder) -> BoxFuture<'a, Verdict> {
+        Box::pin(async {
+            if let Err(denied) = self.guard.judge_type(task.check_type()) {
+                return Verdict::denied(denied);
+            }
+            recorder
+                .hold("`limits.concurrency` of the policy has too many checks under way: it was not this one's turn");
+            let _permit = self.guard.enter().await;
+            recorder.go_on();
+            self.probe.run(task, recorder).await
+        })
+    }
+}
