@@ -191,16 +191,16 @@ impl Agent {
         let subjects = Subjects::new(&settings.prefix, &settings.bastion);
         let (started_at, started) = (deps.clock.now(), deps.clock.tick());
         let (tally, lasts, gate) = (Arc::<Tally>::default(), Arc::<Lasts>::default(), Arc::default());
+        deps.audit.record(AuditEvent::Started {
+            role: roles.name().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        });
         let discovery =
             Discovery::new(deps.finder.clone(), Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
         let trust = trust(&settings, roles, to_store.as_ref(), &deps)?;
         if let Some(trust) = &trust {
             helpers.spawn("trust", Arc::clone(trust).keep());
         }
-        deps.audit.record(AuditEvent::Started {
-            role: roles.name().to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        });
         // The Runner first, so that a Checker in the same process finds it listening.
         let runner = match roles {
             Roles::Checker => None,
@@ -214,8 +214,8 @@ impl Agent {
                     admissions: Admissions::new(Arc::clone(&stats)),
                     helpers: helpers.clone(),
                     tally: Arc::clone(&tally),
-                    trust: trust.clone(),
                     audit: deps.audit.clone(),
+                    trust: trust.clone(),
                 };
                 Some(Runner::start(cx, &deps.probes).await?)
             }
@@ -248,8 +248,8 @@ impl Agent {
                     clock: Arc::clone(&deps.clock),
                     checker: checker.clone(),
                     helpers: helpers.clone(),
-                    trust: trust.clone(),
                     audit: deps.audit.clone(),
+                    trust: trust.clone(),
                 };
                 Some(store::start(cx, to_store).await?)
             }

@@ -23,6 +23,7 @@ mod discovery;
 mod heartbeat;
 mod helpers;
 mod lag;
+mod replies;
 mod runner;
 mod settings;
 mod source;

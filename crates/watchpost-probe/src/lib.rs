@@ -66,6 +66,7 @@ mod redaction;
 mod redis;
 mod resolver;
 mod secret;
+mod secrets;
 mod ssh;
 mod steps;
 mod targets;
@@ -91,6 +92,7 @@ pub use exec::{ExecPolicy, Sandbox, landlock_version};
 pub use recorder::{Evidence, Recorder, Stage};
 pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};
+pub use secrets::{NamedSecret, SecretFrom, SecretOptions, SecretStore};
 pub use targets::{Lookout, TargetFinder};
 pub use tls::TlsRoots;
 

@@ -15,7 +15,7 @@ use watchpost_model::{BastionGroup, BastionId};
 
 pub use audit::AuditCommand;
 pub use checks::{ApplyArgs, ChangeArgs, ChecksArgs, ChecksCommand, DocumentFormat, TestArgs};
-pub use connect::{ConnectArgs, ContextCommand, ListFormat, ServerArgs};
+pub use connect::{AuthArgs, ConnectArgs, ContextCommand, ListFormat, ServerArgs};
 pub use monitor::{
     BastionsArgs, BastionsCommand, BusCommand, BusCommandArgs, DrainArgs, EventsArgs, EventsCommand, ResultFilter,
     ResultsArgs, ResultsCommand, SetupArgs,
@@ -32,6 +32,9 @@ pub use sign::{KeygenArgs, SignArgs, VerifyArgs};
 pub struct Cli {
     #[command(flatten)]
     pub log: LogArgs,
+    /// Let the process be dumped and debugged, although its memory holds secrets: `true` or `false`
+    #[arg(long, global = true, env = "WATCHPOST_DUMPABLE", hide = true)]
+    pub dumpable: bool,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -202,6 +205,8 @@ pub struct UpArgs {
     /// Print under each row everything that the result knows
     #[arg(short, long)]
     pub verbose: bool,
+    #[command(flatten)]
+    pub auth: AuthArgs,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -223,6 +228,8 @@ pub struct BusArgs {
     /// This Runner's id in results [default: the file's `runner`, else the host's name]
     #[arg(long, value_name = "ID", env = "WATCHPOST_RUNNER")]
     pub runner: Option<watchpost_model::RunnerId>,
+    #[command(flatten)]
+    pub auth: AuthArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -17,6 +17,7 @@ use super::dispatcher::{Address, Event};
 use super::report;
 use super::{Intakes, RunnerContext};
 use crate::control::{format_of, send_answer, write_down};
+use crate::replies;
 
 /// How many messages are read at most before what was accepted goes to the Dispatcher: each message
 /// to an actor has its price, and the first task waits until the last one is read.
@@ -131,7 +132,14 @@ impl Intake {
             Err(error) => return Read::Refused(self.refuse(&message, format, error.to_reply())),
         };
         // Without a reply subject the result goes where those of scheduled tasks go.
-        let reply = message.reply.unwrap_or_else(|| self.cx.subjects.result(&task.check));
+        let reply = match message.reply {
+            None => self.cx.subjects.result(&task.check),
+            Some(reply) if replies::may_take_result(&self.cx.subjects, &task.check, &reply) => reply,
+            Some(reply) => {
+                replies::refused(&self.cx.stats, &*self.cx.clock, &message.subject, &reply);
+                return Read::Refused(None);
+            }
+        };
         let aimed = match self.cx.trust.as_ref().map(|trust| trust.judge_task(&task)).transpose() {
             Ok(aimed) => aimed.unwrap_or(Aimed::There),
             Err(reason) => {
@@ -161,6 +169,10 @@ impl Intake {
         self.cx.stats.payloads_refused.increment();
         tracing::warn!(subject = message.subject, code = %reply.code, reason = reply.message, "a payload was refused");
         let to = message.reply.clone()?;
+        if !replies::may_take_refusal(&self.cx.subjects, &to) {
+            replies::refused(&self.cx.stats, &*self.cx.clock, &message.subject, &to);
+            return None;
+        }
         let mut headers = Headers::new()
             .with(header::CONTENT_TYPE, format.content_type())
             .with(header::ERROR, reply.code.to_string());
@@ -214,6 +226,9 @@ pub(super) async fn take_cancels(
             _ = &mut gone => None,
         };
         let Some(message) = message else { return };
+        if !replies::may_answer(&cx.stats, &*cx.clock, &message) {
+            continue;
+        }
         let begun = cx.clock.tick();
         let format = format_of(&message);
         let answer = match decode::<CancelTasks>(&message.payload, format) {

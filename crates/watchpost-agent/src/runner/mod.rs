@@ -53,9 +53,9 @@ pub(crate) struct RunnerContext {
     pub(crate) helpers: Helpers,
     /// Counts the requests to cancel, which are heard here.
     pub(crate) tally: Arc<Tally>,
+    pub(crate) audit: AuditLog,
     /// Whose checks are run, where not everybody's are.
     pub(crate) trust: Option<Arc<Trust>>,
-    pub(crate) audit: AuditLog,
 }
 
 /// How one pool stands.

@@ -74,14 +74,14 @@ pub(crate) struct StoreContext {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) checker: CheckerHandle,
     pub(crate) helpers: Helpers,
+    pub(crate) audit: AuditLog,
     /// Whose checks are run, where not everybody's are.
     pub(crate) trust: Option<Arc<Trust>>,
-    pub(crate) audit: AuditLog,
 }
 
 /// Starts a store. What the file says, and what is on disk, is in force before it returns.
 pub(crate) async fn start(cx: StoreContext, store: StoreSettings) -> Result<StoreHandle, AgentError> {
-    let StoreContext { settings, subjects, bus, clock, checker, helpers, trust, audit } = cx;
+    let StoreContext { settings, subjects, bus, clock, checker, helpers, audit, trust } = cx;
     let StoreSettings { file, bucket, groups, state_dir } = store;
     validate_set(&file).map_err(AgentError::Checks)?;
     let own = BastionGroup::from(&settings.bastion);

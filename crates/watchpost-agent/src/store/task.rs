@@ -264,6 +264,9 @@ impl Store {
         if more > 0 {
             tracing::warn!(more, "more checks are refused");
         }
+        if self.audit.is_on() {
+            news.iter().for_each(|news| self.audit.record(audited::changed(news)));
+        }
         let old = news.iter().filter(|news| news.kind == CheckEventKind::CheckSignatureOld);
         for news in old.clone().take(LOGGED_MAX) {
             let group = news.group.as_ref().map(ToString::to_string);
@@ -275,9 +278,6 @@ impl Store {
         let more = old.count().saturating_sub(LOGGED_MAX);
         if more > 0 {
             tracing::warn!(more, "more signatures are older than `trust.max_age`");
-        }
-        if self.audit.is_on() {
-            news.iter().for_each(|news| self.audit.record(audited::changed(news)));
         }
         for News { kind, check, group, revision, refusal } in news {
             self.announcer.tell(CheckEvent {

@@ -10,6 +10,8 @@ mod error;
 mod file;
 mod places;
 mod read;
+mod secrets;
+mod shield;
 mod source;
 mod trust;
 mod wording;

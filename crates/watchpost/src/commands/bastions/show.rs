@@ -150,9 +150,9 @@ impl Page {
     }
 
     fn bus(&mut self, heartbeat: &Heartbeat) {
-        let BusReport { published, received, dropped_slow_consumer, refused, reconnects } = heartbeat.bus;
+        let BusReport { published, received, dropped_slow_consumer, refused, forbidden, reconnects } = heartbeat.bus;
         let mut text = format!("{published} published, {received} received, {reconnects} reconnects");
-        for (n, what) in [(dropped_slow_consumer, "dropped"), (refused, "refused")] {
+        for (n, what) in [(dropped_slow_consumer, "dropped"), (refused, "refused"), (forbidden, "forbidden")] {
             if n > 0 {
                 text.push_str(&format!(", {n} {what}"));
             }
