@@ -86,3 +86,17 @@ fn a_later_signature_has_a_higher_revision() {
     let invalid = signer.sign(document(r#"{"id": "web"}"#), &site, 1, at()).unwrap_err();
     assert!(matches!(invalid, SignerError::Invalid(_)), "{invalid}");
 }
+
+#[test]
+fn a_number_that_others_may_read_otherwise_is_not_signed() {
+    let expecting = |number: f64| {
+        let json = serde_json::json!({
+            "id": "rate", "http": {"url": "http://a/"}, "expect": {"json_path": {"$.rate": number}},
+        });
+        signer().sign(serde_json::from_value(json).unwrap(), &group("site"), 1, at())
+    };
+    assert!(expecting(0.1).is_ok() && expecting(99.95).is_ok() && expecting(1e-7).is_ok());
+    // The reader of JSON takes this one for 0.38120423768821240.
+    let error = expecting(0.381_204_237_688_212_43).unwrap_err();
+    assert!(matches!(error, SignerError::TooManyDigits { .. }), "{error}");
+}
