@@ -12,6 +12,7 @@ mod health;
 mod logging;
 mod managed;
 mod output;
+mod policy;
 mod remote;
 mod signals;
 mod target;
@@ -64,7 +65,9 @@ fn main() -> ExitCode {
         Command::Bus(args) => commands::bus::run(args),
         Command::Context(command) => commands::context::run(command),
         Command::Audit(command) => commands::audit::run(command),
+        Command::Doctor(args) => commands::doctor::run(args),
         Command::Config(command) => commands::config::run(command),
+        Command::Policy(command) => commands::policy::run(command),
         Command::Completions { shell } => commands::help::completions(shell),
         Command::Man => commands::help::man(),
     };
