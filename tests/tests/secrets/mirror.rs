@@ -243,7 +243,7 @@ async fn guarantee_8_no_secret_is_found_anywhere_whatever_servers_do_with_it() {
     let runner = args("runner");
     let checks = checks(&mut servers, &tls, runner.folder()).await;
     let settings = format!(
-        "bastion: b1\nsecrets: {{directory: '{}'}}\nevidence: {{excerpt_bytes: 65536}}\nstate_dir: state\ngrace: 60s\n",
+        "bastion: b1\nsecrets: {{directory: '{}'}}\nevidence: {{excerpt_bytes: 16384}}\nstate_dir: state\ngrace: 60s\n",
         directory.path().display(),
     );
     let policy = format!("{PERMISSIVE}exec: {{directories: ['{}']}}\n", runner.folder().display());
