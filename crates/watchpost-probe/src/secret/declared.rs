@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER};
 use memchr::memmem;
+use watchpost_model::written_forms;
 use zeroize::Zeroizing;
 
 use super::views::{DEPTH, View, views};
@@ -46,9 +47,13 @@ impl Declared {
             }
         };
         add(value.as_bytes(), 1);
-        add(Zeroizing::new(HEXLOWER.encode(value.as_bytes())).as_bytes(), ANYWHERE_BYTES_MIN);
-        for form in base64_forms(value.as_bytes()) {
-            add(form.as_bytes(), ANYWHERE_BYTES_MIN);
+        // What is encoded may be a request in which it is escaped.
+        let escaped = written_forms(value).into_iter().map(Zeroizing::new);
+        for text in escaped.chain([Zeroizing::new(value.to_owned())]) {
+            add(Zeroizing::new(HEXLOWER.encode(text.as_bytes())).as_bytes(), ANYWHERE_BYTES_MIN);
+            for form in base64_forms(text.as_bytes()) {
+                add(form.as_bytes(), ANYWHERE_BYTES_MIN);
+            }
         }
         let lines = value.lines().map(str::trim).filter(|line| line.len() < value.len());
         lines.for_each(|line| add(line.as_bytes(), LINE_BYTES_MIN));
