@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use checks::{
     CheckEvent, CheckEventKind, CheckList, CheckReport, CheckShown, CheckSource, CheckStored, DeleteCheck, GetCheck,
-    ListChecks, PauseCheck, PutCheck, Refusal, RefusalCode, Standing, StoreReport, StoreState,
+    ListChecks, PauseCheck, PutCheck, Refusal, RefusalCode, SignedReport, Standing, StoreReport, StoreState,
 };
 pub use process::{
     AskLast, AskStatus, Drain, Drained, HoldTasks, LAST_RESULTS_MAX, LastResults, LogFilter, LogLevelSet, PoolResized,

@@ -56,6 +56,7 @@ fn asked(args: &CheckArgs) -> Result<Asked, Failure> {
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         probes = loaded.settings.probes(&loaded.settings.resolver());
         policy = policy.or_else(|| loaded.settings.policy.clone());
+        crate::logging::keep_out(&probes.secrets);
         // What never runs by itself runs as a part of what does.
         let parts: HashSet<&CheckId> = loaded.checks.iter().filter_map(Check::group).flatten().collect();
         let whole = loaded.checks.iter().filter(|check| check.is_scheduled() || !parts.contains(check.id()));

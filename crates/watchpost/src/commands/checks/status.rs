@@ -181,7 +181,9 @@ pub fn reason(report: &CheckReport) -> String {
     let refused = report.refusal.as_ref().map(|refusal| format!("{}: {}", word(&refusal.code), refusal.message));
     let before = report.running_revision.filter(|running| Some(*running) != report.revision);
     let before = before.map(|running| format!("revision {running} runs on"));
-    [refused, before].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    let old = report.signed.as_ref().filter(|signed| signed.old);
+    let old = old.map(|signed| format!("its signature is old, of {}", signed.at));
+    [refused, before, old].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn table(lines: &[Line]) -> Table {
@@ -226,6 +228,7 @@ mod tests {
             standing,
             refusal: None,
             running_revision: None,
+            signed: None,
         }
     }
 
