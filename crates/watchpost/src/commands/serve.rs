@@ -96,7 +96,8 @@ pub fn up(args: UpArgs) -> Result<Exit, Failure> {
 /// One or both roles on NATS.
 pub fn on_bus(roles: Roles, args: BusArgs) -> Result<Exit, Failure> {
     let bus = BusChoice::Nats(args.bus);
-    let plan = Plan { roles, args: args.agent, runner: args.runner, bus, auth: args.auth, console_default: None, print: None };
+    let plan =
+        Plan { roles, args: args.agent, runner: args.runner, bus, auth: args.auth, console_default: None, print: None };
     super::in_system(serve(plan))
 }
 

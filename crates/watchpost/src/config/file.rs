@@ -9,15 +9,15 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 use watchpost_agent::{AgentSettings, GROUPS_MAX, PoolSettings};
 use watchpost_model::{
-    BastionGroup, BastionId, Check, CheckDocument, CheckType, HeaderName, Invalid, Password, Pattern, RunnerId, SubjectPrefix,
-    Timeout, Token,
+    BastionGroup, BastionId, Check, CheckDocument, CheckType, HeaderName, Invalid, Password, Pattern, RunnerId,
+    SubjectPrefix, Timeout, Token,
 };
 use watchpost_probe::{ExecPolicy, ProbeOptions, Redaction, Resolver};
 
 use super::audit::AuditFile;
 use super::contexts::Context;
-use super::trust::TrustFile;
 use super::secrets::SecretsFile;
+use super::trust::TrustFile;
 
 /// How long a stop may take where nothing else is said.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
