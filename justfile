@@ -21,7 +21,7 @@ setup:
     bash deploy/fetch-test-servers.sh
 
 # Figures for docs/benchmarks.md. `just bench quick` to see that it works; or name sections:
-# throughput dispatch lateness group memory start. Never part of CI.
+# throughput dispatch lateness group policy memory start. Never part of CI.
 bench *ARGS: setup
     cargo build --release --locked -p watchpost
     cargo bench --locked -p watchpost-tests --bench bench -- {{ARGS}}

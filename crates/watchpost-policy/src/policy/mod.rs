@@ -170,7 +170,7 @@ impl Policy {
             CheckType::Heartbeat => Ok(()),
             CheckType::Exec => {
                 self.judge_without_address(check_type)?;
-                match self.file.exec.directories.is_empty() {
+                match self.file.exec.is_none() {
                     true => Err(Denied::new(
                         "exec",
                         "the policy permits no programs: `exec.directories` would have to list where they are",
@@ -206,13 +206,18 @@ impl Policy {
         self.judge_type(CheckType::Exec)?;
         let rules = &self.file.exec;
         match paths::straight(command) {
-            Some(path) if rules.directories.iter().any(|directory| path.starts_with(directory)) => Ok(()),
+            Some(path)
+                if rules.directories.iter().any(|directory| path.starts_with(directory))
+                    || rules.programs.contains(&path) =>
+            {
+                Ok(())
+            }
             _ => Err(Denied::new(
                 "exec",
                 format!(
-                    "the policy does not permit the program {}: `exec.directories` has {}",
+                    "the policy does not permit the program {}: `exec.directories` and `exec.programs` have {}",
                     shorten(&command.display().to_string(), 200),
-                    words::list(&rules.directories)
+                    words::list(&[rules.directories.as_slice(), &rules.programs].concat())
                 ),
             )),
         }

@@ -1,5 +1,7 @@
 //! The long-running roles: `up`, `bastion`, `checker`, `runner`.
 
+mod prospect;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use watchpost_console::Console;
 use watchpost_model::{BastionId, Check, RunnerId, Subjects};
 use watchpost_probe::{ProbeSet, TargetFinder};
 
+pub use self::prospect::{Prospect, prospect};
 use super::printing::Printing;
 use crate::cli::{AgentArgs, AuthArgs, BusArgs, ConsoleArg, StreamFormat, UpArgs};
 use crate::config::{self, FileConfig, FileSource, Loaded};
@@ -164,8 +167,8 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     let audit = audit_log(&plan, &file, &settings)?;
     let resolver = file.resolver();
     let bus_hosts = options.as_ref().map(NatsOptions::hosts).transpose()?.unwrap_or_default();
-    let policy = policy.begin(OwnPlaces::new(bus_hosts, console.as_ref().map(Console::address))).await;
     let mut probes = file.probes(&resolver);
+    let policy = policy.begin(OwnPlaces::new(bus_hosts, console.as_ref().map(Console::address))).await;
     probes.guard = policy.guard();
     crate::logging::keep_out(&probes.secrets);
     let deps = Deps {
