@@ -130,7 +130,7 @@ fn the_first_rule_that_fits_decides_and_the_default_where_none_does() {
 #[test]
 fn translators_of_the_network_itself_are_seen_through() {
     let policy = policy(
-        r#"{"default": "allow", "nat64": ["2001:db8:64::/96", "2001:db8:32::/48"],
+        r#"{"default": "allow", "nat64": ["2001:db8:64::/96", "2001:db8:32::/48", "2001:db8:32:a08::/96"],
             "rules": [{"name": "payroll", "deny": {"networks": ["10.9.0.0/16"]}}]}"#,
     );
     for (address, rule) in [
@@ -141,6 +141,8 @@ fn translators_of_the_network_itself_are_seen_through() {
         ("[2001:db8:32:a09:0:100::]:80", Some("payroll")),
         ("[2001:db8:32:a08:0:100::]:80", None),
         ("[2001:db8:65::10.9.0.1]:80", None),
+        // Below two prefixes it is judged by each: 10.8.0.0 and 10.9.0.1.
+        ("[2001:db8:32:a08::10.9.0.1]:80", Some("payroll")),
     ] {
         assert_eq!(denied(&policy, &dial(address, None)).as_deref(), rule, "{address}");
     }
