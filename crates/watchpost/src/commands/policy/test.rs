@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use watchpost_agent::RunItem;
+use watchpost_bus::NatsOptions;
 use watchpost_model::{Check, shorten};
 
 use super::explain::{Answer, Judge};
@@ -66,7 +67,7 @@ pub fn run(args: PolicyTestArgs) -> Result<Exit, Failure> {
 fn own_places(settings: &FileConfig) -> Result<OwnPlaces, Failure> {
     let bus = match settings.bus.servers.is_empty() {
         true => Vec::new(),
-        false => settings.nats(Vec::new(), String::new()).hosts()?,
+        false => NatsOptions::new(settings.bus.servers.clone()).hosts()?,
     };
     Ok(OwnPlaces::new(bus, settings.console.listen))
 }
