@@ -12,7 +12,7 @@ const DOORS: &[(&[&str], &[&str])] = &[
         // The second and third bind a port, and send nothing.
         &["network.rs", "network/datagram.rs", "failure.rs", "resolver/failure.rs"],
     ),
-    (&["UnixStream::connect", "UnixDatagram", "UnixSocket"], &["network/unix.rs"]),
+    (&["UnixStream::connect", "UnixDatagram", "UnixSocket::new"], &["network/unix.rs"]),
     (&["connect_timeout", "to_socket_addrs", "lookup_host", "TcpListener", "UnixListener", "hyper_util::client"], &[]),
     (&["nix::sys::socket::connect", "sendto", "sendmsg", "libc::connect", "libc::socket", "rustix::net"], &[]),
     // Name servers.
