@@ -363,7 +363,7 @@ fn a_refusal_says_which_rule_about_what_and_what_would_have_to_change() {
     );
     assert_eq!(
         told(&Dial { purpose: Purpose::Proxy, method: None, ..dial("[::ffff:127.0.0.1]:3128", None) }),
-        "`special.loopback` of the policy denies the proxy [::ffff:127.0.0.1]:3128, which stands for 127.0.0.1, the \
+        "`special.loopback` of the policy denies the proxy [::ffff:127.0.0.1]:3128 (which stands for 127.0.0.1), the \
          machine of the Runner itself: only with `allow` there would the rules decide"
     );
     let long = "x".repeat(5_000);
@@ -411,4 +411,76 @@ fn what_is_probably_not_meant_is_told() {
     }
     assert_eq!(oddities.len(), 5, "{oddities:?}");
     assert!(Policy::strict().oddities().is_empty());
+}
+
+#[test]
+fn of_a_check_all_that_is_certain_is_told_and_nothing_else() {
+    let policy = policy(
+        r#"{"files": {"directories": ["/etc/checks"]}, "exec": {"directories": ["/plugins"]}, "unix": {"paths": ["/run/a.sock"]},
+            "rules": [{"name": "payroll", "deny": {"networks": ["10.9.0.0/16"]}},
+                      {"name": "partner", "allow": {"hosts": ["*.partner.example"]}},
+                      {"name": "lan", "allow": {"types": ["http", "steps", "dns"], "networks": ["10.0.0.0/8"], "methods": ["GET"]}},
+                      {"name": "dns", "allow": {"types": ["dns"], "networks": ["10.0.0.53"], "ports": [53]}}]}"#,
+    );
+    for (check, rules) in [
+        (r#""http": {"url": "http://10.1.1.1/"}"#, &[][..]),
+        (r#""http": {"url": "http://anything.example/"}"#, &[]),
+        (r#""http": {"url": "http://anything.example/", "method": "POST"}"#, &["default"]),
+        (r#""http": {"url": "http://10.9.1.1/"}"#, &["payroll"]),
+        (r#""http": {"url": "http://0x0a090101/"}"#, &["payroll"]),
+        (r#""http": {"url": "http://localhost/"}"#, &["special.loopback"]),
+        (r#""http": {"url": "http://a.example/"}, "addresses": ["10.1.1.1", "10.9.1.1"]"#, &["payroll"]),
+        // The name may have that address.
+        (r#""http": {"url": "http://a.partner.example/"}, "addresses": ["11.1.1.1"]"#, &[]),
+        (r#""http": {"url": "http://a.example/"}, "addresses": ["11.1.1.1"]"#, &["default"]),
+        (r#""http": {"url": "http://10.1.1.1/", "proxy": "http://10.9.0.1:3128"}"#, &["payroll"]),
+        (r#""http": {"url": "https://10.1.1.1/", "tls": {"ca_file": "/etc/ssl/ca.pem"}}"#, &["files"]),
+        (r#""http": {"url": "https://10.1.1.1/", "tls": {"ca_file": "/etc/checks/ca.pem"}}"#, &[]),
+        (
+            r#""http": {"url": "https://10.1.1.1/", "tls": {"client": {"certificate_file": "/etc/c.pem", "key_file": "/etc/k.pem"}}}"#,
+            &["files", "files"],
+        ),
+        (
+            r#""http": {"url": "https://10.1.1.1/", "tls": {"client": {"certificate_file": "${secret:c}", "key_file": "${secret:k}"}}}"#,
+            &[],
+        ),
+        (r#""http": {"url": "http://10.1.1.1/", "body": {"file": "/etc/shadow"}}"#, &["files"]),
+        (r#""steps": [{"http": {"url": "http://10.1.1.1/"}}, {"http": {"url": "http://10.9.1.1/"}}]"#, &["payroll"]),
+        (r#""dns": {"name": "a.example", "server": "10.0.0.53"}"#, &[]),
+        (r#""dns": {"name": "a.example", "server": "10.0.0.54"}"#, &["default"]),
+        // The system's own server is its operator's choice.
+        (r#""dns": {"name": "a.example"}"#, &[]),
+        (r#""tcp": {"address": "a.partner.example:25"}"#, &[]),
+        (r#""tcp": {"address": "10.1.1.1:25"}"#, &["default"]),
+        (r#""exec": {"command": "/plugins/check_x"}"#, &[]),
+        (r#""exec": {"command": "/bin/sh"}"#, &["exec"]),
+        (r#""unix": {"path": "/run/a.sock"}"#, &[]),
+        (r#""unix": {"path": "/run/b.sock"}"#, &["unix"]),
+        (r#""group": {"checks": ["a"]}"#, &[]),
+        (r#""heartbeat": {"every": "1h"}"#, &[]),
+        (
+            r#""http": {"url": "http://{{target.address}}/"}, "targets": {"static": ["10.1.1.1:80", "10.9.1.1:80", "10.9.1.2:80"]}"#,
+            &["payroll", "payroll"],
+        ),
+        (
+            r#""http": {"url": "http://{{target.address}}/"}, "targets": {"file": {"files": ["/etc/t/*.yaml"]}}"#,
+            &["files"],
+        ),
+        (
+            r#""http": {"url": "http://{{target.address}}/"}, "targets": {"http": {"url": "http://169.254.169.254/sd"}}"#,
+            &["special.metadata"],
+        ),
+    ] {
+        let json = format!(r#"{{"id": "c", {check}}}"#);
+        let check: watchpost_model::Check = serde_json::from_str(&json).unwrap_or_else(|e| panic!("{json}: {e}"));
+        let told: Vec<String> = policy.judge_check(&check, &Own::default()).into_iter().map(|d| d.rule).collect();
+        assert_eq!(told, rules, "{json}");
+    }
+    let many: Vec<String> = (0..200).map(|n| format!("\"10.9.0.{n}:80\"")).collect();
+    let json = format!(
+        r#"{{"id": "c", "http": {{"url": "http://{{{{target.address}}}}/"}}, "targets": {{"static": [{}]}}}}"#,
+        many.join(",")
+    );
+    let check: watchpost_model::Check = serde_json::from_str(&json).unwrap();
+    assert_eq!(policy.judge_check(&check, &Own::default()).len(), 16);
 }

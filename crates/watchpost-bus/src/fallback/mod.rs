@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::in_process::InProcessBus;
-use crate::{BoxFuture, Bus, BusError, BusStats, KeyValue, Outgoing, Refusals, SharedBus, Subscription, subject_matches};
+use crate::{
+    BoxFuture, Bus, BusError, BusStats, KeyValue, Outgoing, Refusals, SharedBus, Subscription, subject_matches,
+};
 use outbox::Outbox;
 
 /// How often it is looked whether the server is back, while something waits for it.

@@ -214,7 +214,9 @@ impl Watcher {
 
 /// Whether an attempt to connect failed for who we are, which the library tells in words alone.
 fn is_about_us(detail: &str) -> bool {
-    [ConnectErrorKind::AuthorizationViolation, ConnectErrorKind::Authentication].iter().any(|kind| detail == kind.to_string())
+    [ConnectErrorKind::AuthorizationViolation, ConnectErrorKind::Authentication]
+        .iter()
+        .any(|kind| detail == kind.to_string())
 }
 
 /// Exponential, with a random half: many bastions lose one server at the same moment and must not

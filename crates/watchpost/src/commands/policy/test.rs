@@ -4,7 +4,6 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use watchpost_agent::RunItem;
-use watchpost_bus::NatsOptions;
 use watchpost_model::{Check, shorten};
 
 use super::explain::{Answer, Judge};
@@ -67,7 +66,7 @@ pub fn run(args: PolicyTestArgs) -> Result<Exit, Failure> {
 fn own_places(settings: &FileConfig) -> Result<OwnPlaces, Failure> {
     let bus = match settings.bus.servers.is_empty() {
         true => Vec::new(),
-        false => NatsOptions::new(settings.bus.servers.clone()).hosts()?,
+        false => crate::remote::nats_options(settings.bus.context(), String::new()).hosts()?,
     };
     Ok(OwnPlaces::new(bus, settings.console.listen))
 }
