@@ -9,7 +9,8 @@ use crate::{BoxFuture, Probe, Verdict};
 
 /// What is told of a check that waited in vain.
 fn not_its_turn() -> Denied {
-    let message = "`limits.concurrency` of the policy permits no more checks at a time: it was not this one's turn in time";
+    let message =
+        "`limits.concurrency` of the policy permits no more checks at a time: it was not this one's turn in time";
     Denied { rule: "limits.concurrency".to_owned(), message: message.to_owned() }
 }
 
