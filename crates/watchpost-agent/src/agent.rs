@@ -10,7 +10,7 @@ use std::time::Duration;
 use watchpost_audit::{AuditEvent, AuditLog};
 use watchpost_bus::{BusStats, SharedBus};
 use watchpost_core::Tick;
-use watchpost_model::{CheckType, InstanceId, Subjects, Timestamp};
+use watchpost_model::{BastionGroup, CheckType, InstanceId, Subjects, Timestamp};
 use watchpost_policy::Guard;
 use watchpost_probe::{ProbeSet, Resolver, TargetFinder};
 
@@ -22,8 +22,10 @@ use crate::heartbeat;
 use crate::helpers::Helpers;
 use crate::runner::{Admissions, Runner, RunnerContext};
 use crate::store::{self, StoreContext, StoreHandle};
+use crate::trust::{Trust, TrustContext};
 use crate::{
     Abandoned, AgentError, AgentSettings, CheckerHandle, CheckerStatus, Clock, Counts, PoolSettings, PoolStatus, Stats,
+    StoreSettings,
 };
 
 /// The most of a stop's grace that is kept for the Runner after the Checker has stopped.
@@ -114,6 +116,8 @@ pub(crate) struct Looked {
     checker: Option<CheckerHandle>,
     store: Option<StoreHandle>,
     runner: Option<Runner>,
+    /// Whose checks are run, where not everybody's are.
+    pub(crate) trust: Option<Arc<Trust>>,
 }
 
 /// How an agent stands.
@@ -149,6 +153,36 @@ impl StopReport {
     }
 }
 
+/// Whom the process trusts, where it does not trust everybody.
+fn trust(
+    settings: &AgentSettings,
+    roles: Roles,
+    store: Option<&StoreSettings>,
+    deps: &Deps,
+) -> Result<Option<Arc<Trust>>, AgentError> {
+    let Some(trust) = settings.trust.clone() else { return Ok(None) };
+    let mut groups = vec![BastionGroup::from(&settings.bastion)];
+    groups.extend(store.iter().flat_map(|store| store.groups.iter().cloned()));
+    // Runners of one bastion may share a directory with each other and with the Checker.
+    let name = match roles {
+        Roles::Both | Roles::Checker => format!("{}.revisions", settings.bastion),
+        Roles::Runner => format!("{}.{}.revisions", settings.bastion, settings.runner),
+    };
+    let folder = store.and_then(|store| store.state_dir.clone());
+    let cx = TrustContext {
+        groups,
+        has_store: roles != Roles::Runner,
+        file: folder.as_ref().map(|folder| folder.join(name)),
+        clock: Arc::clone(&deps.clock),
+        audit: deps.audit.clone(),
+        resolver: deps.resolver.clone(),
+        finder: deps.finder.clone(),
+    };
+    let opened = Trust::open(trust, cx);
+    let opened = opened.map_err(|source| AgentError::StateDir { path: folder.unwrap_or_default(), source });
+    opened.map(|trust| Some(Arc::new(trust)))
+}
+
 impl Agent {
     /// Starts the roles. Everything is subscribed before it returns: tasks may be sent.
     ///
@@ -165,7 +199,12 @@ impl Agent {
             role: roles.name().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         });
-        let discovery = Discovery::new(deps.finder, Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
+        let discovery =
+            Discovery::new(deps.finder.clone(), Arc::clone(&deps.clock), Arc::clone(&stats), helpers.clone());
+        let trust = trust(&settings, roles, to_store.as_ref(), &deps)?;
+        if let Some(trust) = &trust {
+            helpers.spawn("trust", Arc::clone(trust).keep());
+        }
         // The Runner first, so that a Checker in the same process finds it listening.
         let runner = match roles {
             Roles::Checker => None,
@@ -180,6 +219,7 @@ impl Agent {
                     helpers: helpers.clone(),
                     tally: Arc::clone(&tally),
                     audit: deps.audit.clone(),
+                    trust: trust.clone(),
                 };
                 Some(Runner::start(cx, &deps.probes).await?)
             }
@@ -198,6 +238,7 @@ impl Agent {
                     helpers: helpers.clone(),
                     lasts: Arc::clone(&lasts),
                     gate: Arc::clone(&gate),
+                    trust: trust.clone(),
                 };
                 Some(checker::start(cx).await?)
             }
@@ -212,6 +253,7 @@ impl Agent {
                     checker: checker.clone(),
                     helpers: helpers.clone(),
                     audit: deps.audit.clone(),
+                    trust: trust.clone(),
                 };
                 Some(store::start(cx, to_store).await?)
             }
@@ -236,6 +278,7 @@ impl Agent {
             checker,
             store,
             runner,
+            trust,
         });
         let control = Control::start(&looked, tally).await;
         let watchers = [
@@ -317,6 +360,12 @@ impl Agent {
             let limit = (grace / 4).clamp(STORE_SHARE_MIN, STORE_SHARE_MAX);
             if tokio::time::timeout(limit, store.stop()).await.is_err() {
                 tracing::warn!(?limit, "the checks could not be kept on disk in time");
+            }
+        }
+        if let Some(trust) = &looked.trust {
+            let limit = (grace / 4).clamp(STORE_SHARE_MIN, STORE_SHARE_MAX);
+            if tokio::time::timeout(limit, trust.write()).await.is_err() {
+                tracing::warn!(?limit, "the revisions of checks could not be kept on disk in time");
             }
         }
         let mut report = StopReport { abandoned: Vec::new(), flushed: true, gone: None };

@@ -132,6 +132,7 @@ fn heartbeat_with(
             received: status.bus.received,
             dropped_slow_consumer: status.bus.dropped_slow_consumer,
             refused: status.bus.refused,
+            forbidden: status.bus.forbidden,
             reconnects: status.bus.reconnects,
         },
         outbox: OutboxReport {

@@ -23,6 +23,7 @@ mod discovery;
 mod heartbeat;
 mod helpers;
 mod lag;
+mod replies;
 mod runner;
 mod settings;
 mod source;
@@ -30,6 +31,7 @@ mod stats;
 mod store;
 mod system;
 mod troubles;
+mod trust;
 mod wake;
 
 pub use abandoned::Abandoned;
@@ -44,7 +46,9 @@ pub use source::{Configuration, ConfigurationSource, Fingerprint, follow};
 pub use stats::{Counts, Stats};
 pub use store::{GROUPS_MAX, StoreHandle, StoreSettings, stored_checks};
 pub use system::run_system;
+pub use trust::TrustSettings;
 pub use watchpost_core::GroupPolicy;
+pub use watchpost_trust::{FoundTargets, Signers};
 
 /// What the agent could not do. How a check ended is never one of these.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use watchpost_model::{BastionId, CheckType, RunnerId, SubjectPrefix};
 
-use crate::StoreSettings;
+use crate::{StoreSettings, TrustSettings};
 
 /// The settings of one agent.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct AgentSettings {
     /// Where its Checker has its checks from; `None` where they are handed to it by
     /// [`CheckerHandle::replace_checks`](crate::CheckerHandle::replace_checks).
     pub store: Option<StoreSettings>,
+    /// Whose checks it runs; `None` for everybody's who can write to the bus.
+    pub trust: Option<TrustSettings>,
 }
 
 impl AgentSettings {
@@ -38,6 +40,7 @@ impl AgentSettings {
             wait_max: Duration::from_secs(30),
             answer_grace: Duration::from_secs(2),
             store: None,
+            trust: None,
         }
     }
 

@@ -67,6 +67,8 @@ counters! {
     answers_not_open,
     /// Payloads that could not be read.
     payloads_refused,
+    /// Messages that were not acted on, since their answers would go where none may go.
+    replies_refused,
     /// Results that the Checker made itself and could not publish.
     results_unsent,
     /// Results that were not sent since the time to answer was over.

@@ -48,7 +48,7 @@ pub enum AuditEvent {
     },
     /// A revision of a check came into force, was refused, or went.
     CheckChanged {
-        /// `applied`, `refused`, `removed` or `orphaned`.
+        /// `applied`, `refused`, `removed`, `orphaned` or `signature_old`.
         change: String,
         /// The bastion group that it belongs to; none for a check of the bastion's own file.
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -18,6 +18,7 @@ pub(crate) struct Counters {
     received: AtomicU64,
     dropped: AtomicU64,
     refused: AtomicU64,
+    forbidden: AtomicU64,
 }
 
 impl Counters {
@@ -37,12 +38,17 @@ impl Counters {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn forbidden(&self) {
+        self.forbidden.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn snapshot(&self, reconnects: u64) -> BusStats {
         BusStats {
             published: self.published.load(Ordering::Relaxed),
             received: self.received.load(Ordering::Relaxed),
             dropped_slow_consumer: self.dropped.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
+            forbidden: self.forbidden.load(Ordering::Relaxed),
             reconnects,
             ..BusStats::default()
         }

@@ -31,6 +31,7 @@ mod in_process;
 mod kv;
 mod message;
 mod nats;
+mod refusals;
 mod request;
 mod streams;
 mod subject;
@@ -42,10 +43,11 @@ pub use fallback::LocalFallbackBus;
 pub use in_process::InProcessBus;
 pub use kv::{KeyValue, KvEntry, KvError, KvIdentity, KvLimits, KvUpdate, KvWatch};
 pub use message::{Headers, Message, Outgoing, Status};
-pub use nats::{ClientFiles, NatsBus, NatsCredentials, NatsOptions, StoredMessages, without_secrets};
+pub use nats::{ClientFiles, NatsBus, NatsCredentials, NatsOptions, NatsSecret, StoredMessages, without_secrets};
+pub use refusals::Refusals;
 pub use request::{Replies, request, request_many};
 pub use streams::{ReadFrom, StoredMessage, StreamError, StreamReport, StreamSettings};
-pub use subject::{SubjectError, subject_matches, validate_filter, validate_subject};
+pub use subject::{SubjectError, is_inbox, subject_matches, validate_filter, validate_subject};
 
 /// A future in a box, so that [`Bus`] can be used as `dyn Bus`.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -79,7 +81,7 @@ pub trait Bus: Send + Sync + 'static {
     /// [`Subscription`] is dropped.
     ///
     /// # Errors
-    /// As for [`Bus::publish`].
+    /// As for [`Bus::publish`], and [`BusError::Forbidden`].
     fn subscribe<'a>(
         &'a self,
         filter: &'a str,
@@ -101,6 +103,12 @@ pub trait Bus: Send + Sync + 'static {
 
     /// A subject that nobody else uses, for answers.
     fn new_inbox(&self) -> String;
+
+    /// What the bus refuses to carry from now on, where it tells so beside the message: a publish that is not
+    /// permitted counts as handed over. [`request`] looks at it.
+    fn refusals(&self) -> Refusals {
+        Refusals::none()
+    }
 
     /// The bucket of this name, whether it is there or not. It is reached by the connection of the moment.
     fn key_value(&self, bucket: &str) -> Arc<dyn KeyValue>;
@@ -190,6 +198,8 @@ pub struct BusStats {
     pub dropped_slow_consumer: u64,
     /// Publishes that were refused: no connection, a full outgoing queue, or too large.
     pub refused: u64,
+    /// Messages and subscriptions that the server did not permit.
+    pub forbidden: u64,
     /// Times that the connection was made again after it had been lost.
     pub reconnects: u64,
     /// Messages that wait until the connection is back, where a [`LocalFallbackBus`] keeps them.
@@ -258,6 +268,12 @@ pub enum BusError {
         what: &'static str,
         /// How long.
         limit: Duration,
+    },
+    /// The server does not permit it.
+    #[error("the bus server does not let us {what}: check the permissions of our user")]
+    Forbidden {
+        /// What was tried, for example `publish to a.b`.
+        what: String,
     },
     /// Nobody listens to the subject of a request.
     #[error("nobody listens on {subject}")]

@@ -1,5 +1,6 @@
 //! The bus over NATS.
 
+mod credentials;
 mod echo;
 mod failure;
 mod history;
@@ -10,6 +11,7 @@ mod kv_watch;
 mod link;
 mod options;
 mod pump;
+mod refused;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -26,14 +28,16 @@ use tokio::time::timeout;
 use crate::counters::Losses;
 use crate::subject::validate_queue;
 use crate::{
-    BoxFuture, Bus, BusError, BusStats, Headers, KeyValue, Outgoing, PAYLOAD_BYTES_MAX, Subscription, validate_filter,
+    BoxFuture, Bus, BusError, BusStats, Headers, KeyValue, Outgoing, PAYLOAD_BYTES_MAX, Refusals, Subscription,
+    validate_filter,
 };
+pub use credentials::{NatsCredentials, NatsSecret};
 pub use history::StoredMessages;
 use keep::keep;
 use kv::NatsKeyValue;
 use link::{Link, Watcher};
 use options::Servers;
-pub use options::{ClientFiles, NatsCredentials, NatsOptions, without_secrets};
+pub use options::{ClientFiles, NatsOptions, without_secrets};
 use pump::Pump;
 
 /// A connection to NATS that is kept up for as long as the bus lives.
@@ -104,13 +108,15 @@ impl NatsBus {
     /// [`BusError::Settings`] where the options cannot be used.
     pub fn connect_in_background(options: NatsOptions) -> Result<Self, BusError> {
         let at = Servers::parse(&options.servers)?.shown;
+        options.validate_inbox_prefix().map_err(|detail| BusError::Settings { at: at.clone(), detail })?;
         // Nobody else may have it: a hasher with a random seed is all the randomness that this needs.
         let random = [RandomState::new(), RandomState::new()].map(|state| format!("{:016x}", state.hash_one(0)));
+        let inbox = format!("{}.{}", options.inbox_prefix, random.concat());
         let shared = Arc::new(Shared {
             options,
             at,
             watcher: Arc::default(),
-            inbox: format!("_INBOX.{}", random.concat()),
+            inbox,
             inbox_numbers: AtomicU64::new(0),
             connects_before: AtomicU64::new(0),
             state: watch::Sender::new(State::Lost),
@@ -210,9 +216,15 @@ impl Drop for NatsBus {
 
 impl Shared {
     async fn subscribe(&self, link: &Link, filter: &str, queue: Option<&str>) -> Result<Subscriber, BusError> {
+        let mut refusals = self.watcher.refusals.listen();
         let make = async {
             let subscriber = pump::subscribe(link, filter, queue).await.ok_or_else(|| self.unavailable())?;
             link.echo.round_trip(&link.client).await.map_err(|_| self.unavailable())?;
+            // A refusal came before the echo, but by way of a task of the library's; it has had its turn after another.
+            link.echo.round_trip(&link.client).await.map_err(|_| self.unavailable())?;
+            if refusals.has_subscription(filter) {
+                return Err(BusError::Forbidden { what: format!("subscribe to {filter}") });
+            }
             Ok(subscriber)
         };
         within(self.options.connect_limit, "the server's confirmation of a subscription", make).await
@@ -302,6 +314,10 @@ impl Bus for NatsBus {
 
     fn drain(&self, limit: Duration) -> BoxFuture<'_, Result<(), BusError>> {
         Box::pin(self.close(limit))
+    }
+
+    fn refusals(&self) -> Refusals {
+        self.shared.watcher.refusals.listen()
     }
 
     fn key_value(&self, bucket: &str) -> Arc<dyn KeyValue> {

@@ -67,6 +67,20 @@ pub fn subject_matches(filter: &str, subject: &str) -> bool {
     tokens.next().is_none()
 }
 
+/// Whether `subject` is one that only whoever asks something is to listen to: an inbox, `_INBOX` or `_INBOX_` and more
+/// as its first token; or what NATS puts in the place of one, `_R_.` where the request came from another account and
+/// `_GR_.cluster.server.` before it where it came from another cluster. Whoever answers nowhere else cannot be made to
+/// speak to anybody but the one who asked.
+pub fn is_inbox(subject: &str) -> bool {
+    let subject = match subject.strip_prefix("_GR_.") {
+        // The server that it is for takes these tokens off again.
+        Some(mapped) => mapped.splitn(3, '.').nth(2).unwrap_or_default(),
+        None => subject,
+    };
+    let Some((first, rest)) = subject.split_once('.') else { return false };
+    !rest.is_empty() && (first == "_INBOX" || first.starts_with("_INBOX_") || first == "_R_")
+}
+
 /// Whether a valid filter has wildcards.
 pub(crate) fn has_wildcards(filter: &str) -> bool {
     filter.contains(['*', '>'])
@@ -151,6 +165,31 @@ mod tests {
         check(">", &["a", "a.b.c"], &[]);
         check("*", &["a"], &["a.b"]);
         check("*.>", &["a.b", "a.b.c"], &["a"]);
+    }
+
+    #[test]
+    fn inboxes_are_told_from_other_subjects() {
+        for inbox in ["_INBOX.a", "_INBOX.a.b.1", "_INBOX_site-1.a", "_R_.x.y", "_GR_.c.s._INBOX.a", "_GR_.c.s._R_.x"] {
+            assert!(is_inbox(inbox), "{inbox}");
+        }
+        for other in [
+            "",
+            "_INBOX",
+            "_INBOX.",
+            "_INBOXES.a",
+            "INBOX.a",
+            "watchpost.b.result.x",
+            "$JS.API.STREAM.DELETE.X",
+            "$KV.WATCHPOST_CHECKS.a.b",
+            "$SYS.REQ.SERVER.PING",
+            "_GR_.c.s.watchpost.b.task.http",
+            "_GR_.c.s.$KV.B.a",
+            "_GR_.c.s",
+            "_GR_._INBOX.a",
+            "_GR_.a._GR_.b.c._INBOX.x",
+        ] {
+            assert!(!is_inbox(other), "{other}");
+        }
     }
 
     #[test]

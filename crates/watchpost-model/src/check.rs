@@ -12,6 +12,7 @@ use crate::group::{GroupRules, Overlap};
 use crate::id::CheckId;
 use crate::network::FilePath;
 use crate::probe::{CheckType, ProbeSettings};
+use crate::signature::CheckSignature;
 use crate::target::{Addresses, Endpoint, Target};
 use crate::targets::{FoundTarget, Targets, TargetsDocument};
 use crate::template::{Places, texts_of_type};
@@ -32,6 +33,7 @@ pub struct Check {
     pub(crate) overlap: Overlap,
     pub(crate) rules: GroupRules,
     pub(crate) body: CheckBody,
+    pub(crate) signature: Option<Arc<CheckSignature>>,
 }
 
 /// What a check is about.
@@ -155,6 +157,11 @@ impl Check {
     /// What it is about.
     pub fn body(&self) -> &CheckBody {
         &self.body
+    }
+
+    /// Its signature, good or not, if it has one.
+    pub fn signature(&self) -> Option<&CheckSignature> {
+        self.signature.as_deref()
     }
 
     /// What it probes; `None` for a group.

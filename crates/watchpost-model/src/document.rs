@@ -23,6 +23,7 @@ use crate::ntp::NtpSettings;
 use crate::postgres::PostgresSettings;
 use crate::probe::ProbeSettings;
 use crate::redis::RedisSettings;
+use crate::signature::CheckSignature;
 use crate::ssh::SshSettings;
 use crate::steps::StepsSettings;
 use crate::target::Addresses;
@@ -150,6 +151,9 @@ pub struct CheckDocument {
     /// What the answer must be. Not for groups.
     #[serde(default, skip_serializing_if = "Expect::is_empty")]
     pub expect: Expect,
+    /// Who says that it is to run, and for whom. Bastions that have `trust.signers` run no other checks of the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<CheckSignature>,
 }
 
 pub(crate) use self::valid::validate_size;
@@ -192,6 +196,7 @@ impl CheckDocument {
             verdict: VerdictRule::default(),
             parallel: group::parallel_default(),
             expect: Expect::default(),
+            signature: None,
         }
     }
 
@@ -221,11 +226,22 @@ fn is_parallel_default(given: &usize) -> bool {
 
 impl From<Check> for CheckDocument {
     fn from(check: Check) -> Self {
-        let Check { id, interval, timeout, scheduled, paused, overlap, rules, body } = check;
+        let Check { id, interval, timeout, scheduled, paused, overlap, rules, body, signature } = check;
         let GroupRules { policy, verdict, parallel } = rules;
         let (interval, timeout) = (Some(interval), Some(timeout));
-        let mut document =
-            Self { interval, timeout, scheduled, paused, overlap, policy, verdict, parallel, ..Self::new(id) };
+        let signature = signature.map(Arc::unwrap_or_clone);
+        let mut document = Self {
+            signature,
+            interval,
+            timeout,
+            scheduled,
+            paused,
+            overlap,
+            policy,
+            verdict,
+            parallel,
+            ..Self::new(id)
+        };
         match body {
             CheckBody::Group { members } => document.group = Some(GroupSettings { checks: members }),
             CheckBody::Probe(probe) => {

@@ -181,6 +181,8 @@ pub struct BusReport {
     pub dropped_slow_consumer: u64,
     /// Messages that the bus refused.
     pub refused: u64,
+    /// Messages and subscriptions that the bus server did not permit.
+    pub forbidden: u64,
     /// How often the connection was made anew.
     pub reconnects: u64,
 }

@@ -51,8 +51,10 @@ mod probe;
 mod redis;
 mod references;
 mod result;
+mod secrets;
 mod server;
 mod set;
+mod signature;
 mod ssh;
 mod status;
 mod steps;
@@ -79,8 +81,8 @@ pub use control::{
     AnsweredBy, AskLast, AskStatus, CheckDenied, CheckEvent, CheckEventKind, CheckList, CheckReport, CheckShown,
     CheckSource, CheckStored, DeleteCheck, Denial, Drain, Drained, GetCheck, HoldTasks, LAST_RESULTS_MAX, LastResults,
     ListChecks, LogFilter, LogLevelSet, PauseCheck, PolicyTested, PoolResized, PutCheck, Refusal, RefusalCode,
-    RequestId, ResizePool, SetLogLevel, Standing, StoreReport, StoreState, TasksCancelled, TasksHeld, TestCheck,
-    TestCutOff, TestEnd, TestPolicy, TestReport, TestReportKind, Verb,
+    RequestId, ResizePool, SetLogLevel, SignedReport, Standing, StoreReport, StoreState, TasksCancelled, TasksHeld,
+    TestCheck, TestCutOff, TestEnd, TestPolicy, TestReport, TestReportKind, Verb,
 };
 pub use credentials::{Password, Token};
 pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX};
@@ -109,7 +111,7 @@ pub use json_path::{JsonExpect, JsonPath, compile_json_path};
 pub use mail::{HeloName, ImapSettings, MailLogin, MailUser, Pop3Settings, SmtpSettings, StartTls};
 pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
 pub use mysql::MysqlSettings;
-pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
+pub use network::{ClientCertificate, FilePath, IpPreference, PemSource, RouteSettings, ServerNameText, TlsSettings};
 pub use ntp::NtpSettings;
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
 pub use payload::{Base64, Hex, Payload, PayloadText};
@@ -118,8 +120,10 @@ pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
 pub use references::TextPart;
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
+pub use secrets::{HostRule, SecretAllowance, SecretName, SecretPlaces, SecretUse};
 pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
+pub use signature::{CheckSignature, SignatureBytes, SignerKey};
 pub use ssh::{Fingerprint, SshKeyType, SshSettings};
 pub use status::{StatusRange, StatusSet};
 pub use steps::{
@@ -137,8 +141,8 @@ pub use task::{Firing, Task, TaskClass};
 pub use tcp::TcpSettings;
 pub use text::{parse_bytes, shorten};
 pub use time::{
-    BeatPeriod, DurationError, Grace, INTERVAL_MAX, INTERVAL_MIN, Interval, KeepFor, Latency, Offset, Pause, Refresh,
-    TIMEOUT_MAX, Timeout, Ttl, Wait, parse_duration,
+    Age, BeatPeriod, DurationError, Grace, INTERVAL_MAX, INTERVAL_MIN, Interval, KeepFor, Latency, Offset, Pause,
+    Refresh, TIMEOUT_MAX, Timeout, Ttl, Wait, parse_duration,
 };
 pub use tls::{AlpnProtocol, TlsCheckSettings};
 pub use udp::{DATAGRAM_SENT_BYTES_MAX, UdpSettings};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::ProbeBody;
+use crate::check::{CHECK_BYTES_MAX, ProbeBody};
 use crate::codec::Message;
 use crate::expect::Expect;
 use crate::id::{BastionId, CheckId, RunId, TaskId};
@@ -56,6 +56,9 @@ pub struct Task {
     /// The generation of the configuration that the check came from.
     #[serde(default)]
     pub config_generation: u64,
+    /// The check as it was signed, in JSON, by which a Runner that trusts nobody else can tell that it is to do this.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "proof")]
+    pub proof: Option<Arc<str>>,
 }
 
 impl Task {
@@ -76,6 +79,31 @@ impl Task {
             probe: Arc::clone(&body.settings),
             expect: Arc::clone(&body.expect),
             config_generation: firing.config_generation,
+            proof: None,
+        }
+    }
+
+    /// The same task with these settings, in which secrets stand in the place of the references to them. It is for the
+    /// probe only: nothing may show it or send it anywhere.
+    #[must_use]
+    pub fn filled(&self, probe: Arc<ProbeSettings>) -> Self {
+        Self {
+            v: self.v,
+            task: self.task,
+            run: self.run,
+            check: self.check.clone(),
+            bastion: self.bastion.clone(),
+            scheduled_at: self.scheduled_at,
+            deadline: self.deadline,
+            answer_by: self.answer_by,
+            attempt: self.attempt,
+            class: self.class,
+            endpoint: self.endpoint.clone(),
+            probe,
+            expect: Arc::clone(&self.expect),
+            config_generation: self.config_generation,
+            // It is over the references, and was judged before.
+            proof: None,
         }
     }
 
@@ -83,6 +111,11 @@ impl Task {
     pub fn check_type(&self) -> CheckType {
         self.probe.check_type()
     }
+}
+
+fn proof<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<str>>, D::Error> {
+    // Whoever has none leaves it out.
+    crate::text::deserialize(deserializer, "the signed check", CHECK_BYTES_MAX).map(|text| Some(text.into()))
 }
 
 /// Who wants a task's outcome. Where tasks wait for a worker, the lesser class goes first.
@@ -119,7 +152,8 @@ pub struct Firing<'a> {
 
 impl Message for Task {
     const NAME: &'static str = "task";
-    const BYTES_MAX: usize = 256 * 1024;
+    /// A task without its proof, and the proof; together less than what a NATS server takes unless told otherwise.
+    const BYTES_MAX: usize = 256 * 1024 + CHECK_BYTES_MAX;
 
     fn validate(&self) -> Result<(), Invalid> {
         if self.answer_by < self.deadline {

@@ -138,6 +138,13 @@ bounded_duration!(
     |d| d <= KEEP_FOR_MAX
 );
 bounded_duration!(
+    /// How old something may become before it is told of: 1 min to 10 years.
+    Age,
+    "the age",
+    "1m to 3650d",
+    |d| (Duration::from_secs(60)..=Duration::from_secs(3650 * 24 * 60 * 60)).contains(&d)
+);
+bounded_duration!(
     /// How long a task may take from its dispatch to its outcome: more than 0, at most 5 min.
     Timeout,
     "the timeout",

@@ -47,6 +47,8 @@ mod exec;
 mod facts;
 mod failure;
 mod files;
+#[doc(hidden)]
+pub mod fuzz;
 mod governed;
 mod grpc;
 mod handshake;
@@ -64,6 +66,7 @@ mod redaction;
 mod redis;
 mod resolver;
 mod secret;
+mod secrets;
 mod ssh;
 mod steps;
 mod targets;
@@ -85,10 +88,11 @@ use watchpost_policy::Denied;
 use self::context::ProbeContext;
 
 pub use context::ProbeOptions;
-pub use exec::ExecPolicy;
+pub use exec::{ExecPolicy, Sandbox, landlock_version};
 pub use recorder::{Evidence, Recorder, Stage};
 pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};
+pub use secrets::{NamedSecret, SecretFrom, SecretOptions, SecretStore};
 pub use targets::{Lookout, TargetFinder};
 pub use tls::TlsRoots;
 

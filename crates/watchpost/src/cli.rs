@@ -5,6 +5,7 @@ mod checks;
 mod connect;
 mod monitor;
 mod policy;
+mod sign;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,12 +16,13 @@ use watchpost_model::{BastionGroup, BastionId};
 
 pub use audit::AuditCommand;
 pub use checks::{ApplyArgs, ChangeArgs, ChecksArgs, ChecksCommand, DocumentFormat, TestArgs};
-pub use connect::{ConnectArgs, ContextCommand, ListFormat, ServerArgs};
+pub use connect::{AuthArgs, ConnectArgs, ContextCommand, ListFormat, ServerArgs};
 pub use monitor::{
     BastionsArgs, BastionsCommand, BusCommand, BusCommandArgs, DrainArgs, EventsArgs, EventsCommand, ResultFilter,
     ResultsArgs, ResultsCommand, SetupArgs,
 };
 pub use policy::{BuiltInArg, PolicyChoice, PolicyCommand, PolicyFormat, PolicyShowArgs, PolicyTestArgs};
+pub use sign::{KeygenArgs, SignArgs, VerifyArgs};
 
 /// Runs health checks from inside networks that cannot be reached from outside.
 ///
@@ -32,6 +34,9 @@ pub use policy::{BuiltInArg, PolicyChoice, PolicyCommand, PolicyFormat, PolicySh
 pub struct Cli {
     #[command(flatten)]
     pub log: LogArgs,
+    /// Let the process be dumped and debugged, although its memory holds secrets: `true` or `false`
+    #[arg(long, global = true, env = "WATCHPOST_DUMPABLE", hide = true)]
+    pub dumpable: bool,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -213,6 +218,8 @@ pub struct UpArgs {
     /// Print under each row everything that the result knows
     #[arg(short, long)]
     pub verbose: bool,
+    #[command(flatten)]
+    pub auth: AuthArgs,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -234,6 +241,8 @@ pub struct BusArgs {
     /// This Runner's id in results [default: the file's `runner`, else the host's name]
     #[arg(long, value_name = "ID", env = "WATCHPOST_RUNNER")]
     pub runner: Option<watchpost_model::RunnerId>,
+    #[command(flatten)]
+    pub auth: AuthArgs,
 }
 
 #[derive(Debug, Subcommand)]

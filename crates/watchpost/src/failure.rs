@@ -80,7 +80,7 @@ impl fmt::Display for Failure {
 impl From<watchpost_bus::BusError> for Failure {
     fn from(error: watchpost_bus::BusError) -> Self {
         let exit = match error {
-            watchpost_bus::BusError::Settings { .. } => Exit::Usage,
+            watchpost_bus::BusError::Settings { .. } | watchpost_bus::BusError::Forbidden { .. } => Exit::Usage,
             _ => Exit::BusUnreachable,
         };
         Self::chain(exit, &error)
@@ -119,6 +119,9 @@ impl From<watchpost_bus::StreamError> for Failure {
 impl From<watchpost_agent::AgentError> for Failure {
     fn from(error: watchpost_agent::AgentError) -> Self {
         let exit = match error {
+            watchpost_agent::AgentError::Subscribe { source: watchpost_bus::BusError::Forbidden { .. }, .. } => {
+                Exit::Usage
+            }
             watchpost_agent::AgentError::Subscribe { .. } => Exit::BusUnreachable,
             watchpost_agent::AgentError::StateDir { .. } => Exit::Usage,
             _ => Exit::DrainExpired,

@@ -8,6 +8,7 @@ use watchpost_model::{Beat, BeatTaken, CheckId, ErrorCode, ErrorReply, Format, V
 
 use super::beats::BeatRefused;
 use super::{CheckerContext, Event};
+use crate::replies;
 
 /// Takes beats one after the other, each until the Checker has answered: so it is never sent more than one.
 pub(super) async fn take_beats(
@@ -24,6 +25,9 @@ pub(super) async fn take_beats(
             _ = &mut gone => None,
         };
         let Some(message) = next else { return };
+        if !replies::may_answer(&cx.stats, &*cx.clock, &message) {
+            continue;
+        }
         let format = Format::detect(message.headers.get(header::CONTENT_TYPE), &message.payload);
         let answer = match read(&cx, &message, format) {
             Ok((check, beat)) => deliver(&checker, check, beat)

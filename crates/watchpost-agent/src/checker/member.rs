@@ -74,7 +74,8 @@ impl Checker {
             config_generation: fired.config_generation,
             class: if fired.request.is_some() { TaskClass::AdHoc } else { TaskClass::Scheduled },
         };
-        let task = Task::new(fired.check.id(), body, endpoint, &firing);
+        let mut task = Task::new(fired.check.id(), body, endpoint, &firing);
+        task.proof = run.proof.clone();
         let (key, request, answer_by) = (task.task, fired.request, fired.answer_by);
         let pending = Pending {
             run: fired.run,
@@ -92,6 +93,9 @@ impl Checker {
         }
         if request.and_then(|id| self.requests.get(&id)).is_some_and(|request| request.results.is_closed()) {
             return self.settle_here(key, Outcome::Cancelled, Reason::new(ReasonCode::RequesterGone, GONE));
+        }
+        if let Some(trust) = &self.cx.trust {
+            trust.note_sent(&task);
         }
         if !self.has_room_for_tasks() || self.outbox.try_send(Outbound::Task(Box::new(task))).is_err() {
             let message = "the queue of tasks to publish is full: the bus takes them too slowly";

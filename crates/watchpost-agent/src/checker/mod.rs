@@ -45,6 +45,7 @@ use crate::discovery::{Discovery, Source};
 use crate::helpers::Helpers;
 use crate::settings::AgentSettings;
 use crate::stats::Stats;
+use crate::trust::Trust;
 
 pub use beats::BeatRefused;
 pub(crate) use change::Change;
@@ -79,6 +80,8 @@ pub(crate) struct CheckerContext {
     pub(crate) lasts: Arc<Lasts>,
     /// Held by whoever wants no task to be published for a moment.
     pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
+    /// Whose checks are run, where not everybody's are.
+    pub(crate) trust: Option<Arc<Trust>>,
 }
 
 /// Everything that can happen to the Checker.

@@ -12,6 +12,7 @@ use watchpost_model::{
     CancelCause, Check, Endpoint, Outcome, ProbeBody, Reason, ReasonCode, RunId, RunPolicy, SourceReport, Timestamp,
     VerdictRule,
 };
+use watchpost_trust::Proof;
 
 use super::Checker;
 use super::aim::Aim;
@@ -37,6 +38,8 @@ pub(super) struct Run {
     /// The first members that did not pass, as its verdict tells them.
     pub(super) first_failed: Option<Trouble>,
     pub(super) first_undecided: Option<Trouble>,
+    /// The signed check that its tasks carry, where signatures are asked for.
+    pub(super) proof: Option<Arc<str>>,
 }
 
 /// What is the same for a run from its beginning to its end.
@@ -131,6 +134,7 @@ impl Run {
             ended_by: None,
             first_failed: None,
             first_undecided: None,
+            proof: None,
         }
     }
 
@@ -257,7 +261,11 @@ impl Checker {
         let mut group = TaskGroup::new(settings, (0..count as u32).collect());
         let mut steps = Vec::new();
         group.begin(&mut steps);
-        let run = Run { fired, members, group, ended_by: None, first_failed: None, first_undecided: None };
+        let proof = match &self.cx.trust {
+            Some(_) if fired.check.probe().is_some() => Proof::write(&fired.check),
+            _ => None,
+        };
+        let run = Run { fired, members, group, ended_by: None, first_failed: None, first_undecided: None, proof };
         self.runs.insert(id, run);
         self.plan(Node::Run(id), steps);
     }

@@ -12,6 +12,8 @@ use crate::clock::{Clock, timestamp_us};
 
 /// How often it is measured.
 const EVERY: Duration = Duration::from_secs(60);
+/// The same where the server permits none of the questions: it may later, when our user has been given the right to.
+const EVERY_FORBIDDEN: Duration = Duration::from_secs(3600);
 /// How long an answer may take. Half of it is the most by which a figure can be wrong.
 const LIMIT: Duration = Duration::from_secs(1);
 /// The largest answer that is looked at.
@@ -38,14 +40,20 @@ struct StreamInfo {
 /// Measures at once and then regularly, until it is dropped.
 pub(crate) async fn follow_clock(looked: Arc<Looked>) {
     loop {
-        let measured = measure(&*looked.bus, &*looked.clock).await;
+        let (measured, forbidden) = measure(&*looked.bus, &*looked.clock).await;
         *looked.clock_offset.0.lock() = measured;
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(if forbidden == STREAMS.len() { EVERY_FORBIDDEN } else { EVERY }).await;
     }
 }
 
-/// This clock less the server's, in µs.
-async fn measure(bus: &dyn Bus, clock: &dyn Clock) -> Option<i64> {
+/// This clock less the server's, in µs, and how many of the questions the server did not permit.
+async fn measure(bus: &dyn Bus, clock: &dyn Clock) -> (Option<i64>, usize) {
+    let mut forbidden = 0;
+    let offset = ask(bus, clock, &mut forbidden).await;
+    (offset, forbidden)
+}
+
+async fn ask(bus: &dyn Bus, clock: &dyn Clock, forbidden: &mut usize) -> Option<i64> {
     for stream in STREAMS {
         let ask = Outgoing::new(format!("$JS.API.STREAM.INFO.{stream}"), "");
         let (asked_at, asked) = (clock.now(), clock.tick());
@@ -53,7 +61,10 @@ async fn measure(bus: &dyn Bus, clock: &dyn Clock) -> Option<i64> {
             Ok(answer) => answer,
             // No JetStream, or no bus.
             Err(BusError::NoResponders { .. } | BusError::Unavailable { .. } | BusError::Closed) => return None,
-            Err(_) => continue,
+            Err(error) => {
+                *forbidden += usize::from(matches!(error, BusError::Forbidden { .. }));
+                continue;
+            }
         };
         let took_us = i64::try_from(clock.tick().since(asked).as_micros()).ok()?;
         if answer.payload.len() > ANSWER_BYTES_MAX {
@@ -77,7 +88,7 @@ mod tests {
     #[tokio::test]
     async fn a_bus_that_does_not_tell_the_time_gives_no_offset() {
         let bus = InProcessBus::new();
-        assert_eq!(measure(&bus, &SystemClock::default()).await, None);
+        assert_eq!(measure(&bus, &SystemClock::default()).await, (None, 0));
     }
 
     #[tokio::test]
@@ -94,7 +105,7 @@ mod tests {
                 server.publish(Outgoing::new(message.reply.unwrap(), answer)).await.unwrap();
             }
         });
-        let offset = measure(&*bus, &clock).await.unwrap();
+        let offset = measure(&*bus, &clock).await.0.unwrap();
         // Half a round trip is at most half of what an answer may take.
         assert!((offset - 5_000_000).abs() <= 500_000, "{offset}");
     }

@@ -10,6 +10,7 @@ use watchpost_model::{Timestamp, Verb, header};
 
 use super::ControlContext;
 use super::service::subscribed;
+use crate::replies;
 
 /// What the service is called.
 const NAME: &str = "watchpost";
@@ -97,6 +98,9 @@ pub(super) async fn serve(cx: Arc<ControlContext>, filter: String, subscription:
             message = requests.next() => message,
         };
         let Some(message) = message else { return };
+        if !replies::may_answer(&cx.looked.stats, &*cx.looked.clock, &message) {
+            continue;
+        }
         let (Some(to), Some(asked)) = (message.reply, message.subject.split('.').nth(1)) else { continue };
         // Where the bus carries less than there is to say, less is said.
         for schemas in [Schemas::Full, Schemas::Bare, Schemas::None] {

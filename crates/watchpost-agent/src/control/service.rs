@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::task::JoinSet;
-use watchpost_bus::{BoxFuture, Message, Subscription};
+use watchpost_bus::{BoxFuture, BusError, Message, Subscription};
 use watchpost_model::{AnsweredBy, ErrorCode, ErrorReply, Verb};
 
 use super::ControlContext;
@@ -14,9 +14,12 @@ use super::answer::{Answer, error, format_of, send_answer};
 use super::asked::write_down;
 use super::once::Answered;
 use crate::agent::Looked;
+use crate::replies;
 
 /// How soon a subscription that the bus did not take is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// The same where the server does not permit it. It may later, when our user has been given the right to.
+const AGAIN_AFTER_FORBIDDEN: Duration = Duration::from_secs(60);
 /// How long anything but a test may take. Each step of it has a limit of its own, below this.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -59,13 +62,17 @@ pub(super) async fn subscribed(
     mut subscription: Option<Subscription>,
 ) -> Option<Subscription> {
     let mut stopping = cx.stopping.subscribe();
+    let mut again_after = AGAIN_AFTER;
     while subscription.is_none() {
         let stop = stopping.wait_for(|stopping| *stopping);
         // An error would mean that nobody can stop it any more.
-        if tokio::time::timeout(AGAIN_AFTER, stop).await.is_ok() {
+        if tokio::time::timeout(again_after, stop).await.is_ok() {
             return None;
         }
-        subscription = cx.looked.bus.subscribe(filter, None).await.ok();
+        let subscribed = cx.looked.bus.subscribe(filter, None).await;
+        let is_forbidden = matches!(subscribed, Err(BusError::Forbidden { .. }));
+        again_after = if is_forbidden { AGAIN_AFTER_FORBIDDEN } else { AGAIN_AFTER };
+        subscription = subscribed.ok();
         if subscription.is_some() {
             tracing::info!(subject = filter, "requests over the bus are heard");
         }
@@ -94,6 +101,9 @@ pub(super) async fn serve(cx: Arc<ControlContext>, filter: String, subscription:
 
 /// Begins to carry out a request, unless it can be answered at once.
 async fn take(cx: &Arc<ControlContext>, message: Message, in_hand: &mut JoinSet<()>) {
+    if !replies::may_answer(&cx.looked.stats, &*cx.looked.clock, &message) {
+        return;
+    }
     let format = format_of(&message);
     let verb = match cx.subjects.verb_of_control(&message.subject).unwrap_or_default().parse::<Verb>() {
         // What is for others is theirs to answer.

@@ -135,6 +135,9 @@ async fn plan(cx: &ControlContext, test: TestCheck) -> Result<Planned, ErrorRepl
     let refused = |code, told: String| ErrorReply { field: Some("document".to_owned()), ..error(code, told) };
     let document = test.document.ok_or_else(|| refused(ErrorCode::BadPayload, "there is none".to_owned()))?;
     let check = Check::try_from(*document).map_err(|bad| refused(ErrorCode::BadPayload, bad.to_string()))?;
+    if let Some(Err(refusal)) = cx.looked.trust.as_ref().map(|trust| trust.judge_test(&check)) {
+        return Err(refused(ErrorCode::Refused, refusal.message));
+    }
     let mut family = Vec::new();
     if let Some(members) = check.group() {
         family = checker.family(members.to_vec()).await.map_err(unavailable)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use watchpost_bus::{Outgoing, request};
+use watchpost_bus::{Outgoing, is_inbox, request};
 use watchpost_model::{Format, HoldTasks, V1, Verb, encode};
 
 use super::{Intakes, Runner, RunnerContext};
@@ -51,7 +51,8 @@ async fn hold(cx: &RunnerContext) -> Option<String> {
     let ask = Outgoing::new(cx.subjects.control(Verb::TaskHold), encode(&ask, Format::MsgPack));
     let answer = request(&*cx.bus, ask, HOLD_LIMIT).await;
     let release = match answer {
-        Ok(answer) => answer.reply?,
+        // Whoever answers chooses it: it is to be one where nobody hears but the Checker.
+        Ok(answer) => answer.reply.filter(|release| is_inbox(release))?,
         Err(error) => {
             tracing::debug!(%error, "no Checker holds its tasks while the Runner leaves");
             return None;

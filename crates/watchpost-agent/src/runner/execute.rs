@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use watchpost_model::{Outcome, Reason, ReasonCode};
 use watchpost_probe::{Recorder, Verdict};
+use watchpost_trust::Aimed;
 
 use super::RunnerContext;
 use super::dispatcher::{Address, Event, Finished};
@@ -34,13 +35,15 @@ pub(super) async fn execute(cx: Arc<RunnerContext>, message: Execute, home: Addr
     // The deadline only shrinks: this is what waiting has left of it.
     let limit = job.deadline.since(cx.clock.tick());
     let recorder = Recorder::within(limit);
-    let attempt = attempt(&mut worker, &job, &recorder, limit, waited, cancelled);
+    let attempt = attempt(&cx, &mut worker, &job, &recorder, limit, waited, cancelled);
     let (verdict, broken) = match AssertUnwindSafe(attempt).catch_unwind().await {
         Ok(verdict) => (verdict, false),
         Err(panic) => {
             cx.stats.panics.increment();
-            let message = format!("the probe panicked: {}", panic_message(&*panic));
-            cx.stats.troubles.note(cx.clock.now(), "a probe panicked", &panic_message(&*panic));
+            // It may quote what the probe was about to send.
+            let panic = recorder.hidden(panic_message(&*panic));
+            let message = format!("the probe panicked: {panic}");
+            cx.stats.troubles.note(cx.clock.now(), "a probe panicked", &panic);
             (Verdict::error(Reason::new(ReasonCode::Panicked, message)), true)
         }
     };
@@ -55,6 +58,7 @@ pub(super) async fn execute(cx: Arc<RunnerContext>, message: Execute, home: Addr
 }
 
 async fn attempt(
+    cx: &RunnerContext,
     worker: &mut Worker,
     job: &Job,
     recorder: &Recorder,
@@ -62,7 +66,14 @@ async fn attempt(
     waited: Duration,
     cancelled: oneshot::Receiver<Reason>,
 ) -> Verdict {
-    let run = worker.probe().run(&job.task, recorder);
+    let run = async {
+        if let (Some(trust), Aimed::IfResolved { host, ip }) = (&cx.trust, &job.aimed)
+            && let Err(reason) = trust.judge_address(&job.task, host, *ip, limit).await
+        {
+            return Verdict { outcome: Outcome::Cancelled, reason: Some(reason) };
+        }
+        worker.probe().run(&job.task, recorder).await
+    };
     tokio::select! {
         biased;
         Ok(reason) = cancelled => Verdict { outcome: Outcome::Cancelled, reason: Some(reason) },

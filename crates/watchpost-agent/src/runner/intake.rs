@@ -8,14 +8,16 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use watchpost_bus::{BusError, Headers, Message, Outgoing, Subscription};
 use watchpost_core::Tick;
 use watchpost_model::{
-    CancelTasks, CheckType, ErrorCode, ErrorReply, Format, ReasonCode, Subjects, TIMEOUT_MAX, Task, TasksCancelled, V1,
-    Verb, decode, encode, header,
+    CancelTasks, CheckType, ErrorCode, ErrorReply, Format, Reason, ReasonCode, Subjects, TIMEOUT_MAX, Task,
+    TasksCancelled, V1, Verb, decode, encode, header,
 };
+use watchpost_trust::Aimed;
 
 use super::dispatcher::{Address, Event};
 use super::report;
 use super::{Intakes, RunnerContext};
 use crate::control::{format_of, send_answer, write_down};
+use crate::replies;
 
 /// How many messages are read at most before what was accepted goes to the Dispatcher: each message
 /// to an actor has its price, and the first task waits until the last one is read.
@@ -37,6 +39,8 @@ pub(super) struct Intake {
 /// A task that was accepted, on its way to a worker.
 pub(super) struct Job {
     pub(super) task: Task,
+    /// Whether a name must resolve to the task's address here before it is run.
+    pub(super) aimed: Aimed,
     /// When it must be over, and until when its outcome is waited for, on this process's own clock:
     /// translated once, so that a time of day that is set later lengthens neither.
     pub(super) deadline: Tick,
@@ -128,13 +132,28 @@ impl Intake {
             Err(error) => return Read::Refused(self.refuse(&message, format, error.to_reply())),
         };
         // Without a reply subject the result goes where those of scheduled tasks go.
-        let reply = message.reply.unwrap_or_else(|| self.cx.subjects.result(&task.check));
+        let reply = match message.reply {
+            None => self.cx.subjects.result(&task.check),
+            Some(reply) if replies::may_take_result(&self.cx.subjects, &task.check, &reply) => reply,
+            Some(reply) => {
+                replies::refused(&self.cx.stats, &*self.cx.clock, &message.subject, &reply);
+                return Read::Refused(None);
+            }
+        };
+        let aimed = match self.cx.trust.as_ref().map(|trust| trust.judge_task(&task)).transpose() {
+            Ok(aimed) => aimed.unwrap_or(Aimed::There),
+            Err(reason) => {
+                self.cx.stats.shed(&reason.code);
+                return Read::Refused(Some(report::refusal(&self.cx, &task, reply, reason)));
+            }
+        };
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             // So many results wait to be sent that the bus must be the one that is slow. Sending the
             // refusal from here slows the intake down, which is what is wanted.
             self.cx.stats.shed(&ReasonCode::Overloaded);
             let message = "too many tasks are accepted and not yet reported: the bus takes results too slowly";
-            return Read::Refused(Some(report::refusal(&self.cx, &task, reply, message)));
+            let reason = Reason::new(ReasonCode::Overloaded, message);
+            return Read::Refused(Some(report::refusal(&self.cx, &task, reply, reason)));
         };
         let clock = &self.cx.clock;
         // No check may take longer, so whoever sends a later deadline is wrong, or has a wrong clock.
@@ -142,7 +161,7 @@ impl Intake {
         let deadline = clock.tick_at(task.deadline).min(latest);
         let answer_by = clock.tick_at(task.answer_by).min(latest.after(TIMEOUT_MAX));
         let admission = self.cx.admissions.admit(&task, permit);
-        Read::Accepted(Job { task, deadline, answer_by, reply, admission })
+        Read::Accepted(Job { task, aimed, deadline, answer_by, reply, admission })
     }
 
     /// The answer to a payload that is not a task of this type. Nothing else changes.
@@ -150,6 +169,10 @@ impl Intake {
         self.cx.stats.payloads_refused.increment();
         tracing::warn!(subject = message.subject, code = %reply.code, reason = reply.message, "a payload was refused");
         let to = message.reply.clone()?;
+        if !replies::may_take_refusal(&self.cx.subjects, &to) {
+            replies::refused(&self.cx.stats, &*self.cx.clock, &message.subject, &to);
+            return None;
+        }
         let mut headers = Headers::new()
             .with(header::CONTENT_TYPE, format.content_type())
             .with(header::ERROR, reply.code.to_string());
@@ -203,6 +226,9 @@ pub(super) async fn take_cancels(
             _ = &mut gone => None,
         };
         let Some(message) = message else { return };
+        if !replies::may_answer(&cx.stats, &*cx.clock, &message) {
+            continue;
+        }
         let begun = cx.clock.tick();
         let format = format_of(&message);
         let answer = match decode::<CancelTasks>(&message.payload, format) {

@@ -34,6 +34,7 @@ use crate::control::Tally;
 use crate::helpers::Helpers;
 use crate::settings::{AgentSettings, PoolSettings};
 use crate::stats::Stats;
+use crate::trust::Trust;
 pub(crate) use admission::Admissions;
 use dispatcher::{Address, Event};
 
@@ -53,6 +54,8 @@ pub(crate) struct RunnerContext {
     /// Counts the requests to cancel, which are heard here.
     pub(crate) tally: Arc<Tally>,
     pub(crate) audit: AuditLog,
+    /// Whose checks are run, where not everybody's are.
+    pub(crate) trust: Option<Arc<Trust>>,
 }
 
 /// How one pool stands.

@@ -8,9 +8,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use watchpost_bus::{BusError, Outgoing};
 use watchpost_core::Tick;
-use watchpost_model::{
-    Format, Outcome, Reason, ReasonCode, TargetReport, Task, TaskId, TaskResult, Timestamp, V1, encode,
-};
+use watchpost_model::{Format, Outcome, Reason, TargetReport, Task, TaskId, TaskResult, Timestamp, V1, encode};
 use watchpost_probe::{Evidence, Verdict};
 
 use super::RunnerContext;
@@ -67,7 +65,7 @@ impl Report {
     }
 
     fn new(job: Job, result: &TaskResult) -> Self {
-        let Job { task, deadline, answer_by, reply, admission } = job;
+        let Job { task, deadline, answer_by, reply, admission, .. } = job;
         Self {
             task: task.task,
             outcome: result.outcome,
@@ -152,7 +150,6 @@ async fn publish(cx: &RunnerContext, report: Report) {
 }
 
 /// The result of a task that was not accepted.
-pub(super) fn refusal(cx: &RunnerContext, task: &Task, reply: String, why: &str) -> Outgoing {
-    let reason = Reason::new(ReasonCode::Overloaded, why);
+pub(super) fn refusal(cx: &RunnerContext, task: &Task, reply: String, reason: Reason) -> Outgoing {
     outgoing(reply, &bare(cx, task, Duration::ZERO, Outcome::Cancelled, Some(reason)))
 }

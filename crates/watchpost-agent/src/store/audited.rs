@@ -14,6 +14,7 @@ pub(super) fn changed(news: &News) -> AuditEvent {
         CheckEventKind::CheckRefused => "refused",
         CheckEventKind::CheckRemoved => "removed",
         CheckEventKind::CheckOrphaned => "orphaned",
+        CheckEventKind::CheckSignatureOld => "signature_old",
     };
     AuditEvent::CheckChanged {
         change: change.to_owned(),

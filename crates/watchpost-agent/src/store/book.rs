@@ -10,6 +10,7 @@ use watchpost_model::{BastionGroup, Check, CheckEventKind, CheckId, Refusal, Ref
 
 use super::entry::{Entry, Key, Written};
 use crate::checker::Change;
+use crate::trust::Trust;
 
 /// The most checks of the store that a bastion looks at, and how many bytes they may take as they are written.
 pub(super) const CHECKS_MAX: usize = 50_000;
@@ -18,7 +19,7 @@ pub(super) const BYTES_MAX: u64 = 256 * 1024 * 1024;
 const TOO_MANY: &str = "the bastion takes at most 50000 checks of 256 MiB together from its store, and has as many";
 
 /// Everything that is known.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Book {
     /// The bastion's groups, which rank in this order.
     pub(super) groups: Vec<BastionGroup>,
@@ -28,6 +29,8 @@ pub(super) struct Book {
     bytes: u64,
     /// Keys that were turned away since there is no room for more; as many as there may be checks.
     pub(super) turned_away: HashSet<Key>,
+    /// Whose checks are run, where not everybody's are.
+    pub(super) trust: Option<Arc<Trust>>,
     /// What is to be told besides what the next judgement finds.
     pub(super) untold: Vec<News>,
 }
@@ -45,6 +48,8 @@ pub(super) struct Shelf {
     pub(super) refusal: Option<Refusal>,
     /// Which revision is in force.
     pub(super) running: Option<u64>,
+    /// The signature of what is in force is older than it should be.
+    pub(super) is_old: bool,
     pub(super) told: Told,
 }
 
@@ -54,6 +59,7 @@ pub(super) struct Told {
     pub(super) running: Option<u64>,
     pub(super) refused: Option<(u64, RefusalCode)>,
     pub(super) orphaned: bool,
+    pub(super) is_old: bool,
 }
 
 /// What an earlier process left of a key.
@@ -93,8 +99,8 @@ pub(super) struct Outcome {
 
 impl Book {
     /// An empty book of a bastion of these groups, its own first.
-    pub(super) fn new(groups: Vec<BastionGroup>) -> Self {
-        Self { groups, ..Self::default() }
+    pub(super) fn new(groups: Vec<BastionGroup>, trust: Option<Arc<Trust>>) -> Self {
+        Self { groups, trust, ..Self::default() }
     }
 
     pub(super) fn groups(&self) -> &[BastionGroup] {
@@ -112,12 +118,20 @@ impl Book {
 
     /// What an earlier process had.
     pub(super) fn restore(&mut self, key: Key, kept: Kept) {
-        let Kept { latest, fallback, running, orphaned } = kept;
+        let Kept { mut latest, mut fallback, running, orphaned } = kept;
         if !self.groups.contains(&key.group) || !self.has_room(&key, &latest) {
             return;
         }
+        self.admit(&key, &mut latest);
+        if let (Some(trust), Some(written)) = (&self.trust, &mut fallback)
+            && let Ok(check) = &written.check
+            && let Err(refusal) = trust.verify(&key.group, check)
+        {
+            // Later revisions were seen: they are why this one is a fallback.
+            written.check = Err(refusal);
+        }
         self.bytes += latest.value.len() as u64;
-        let shelf = Shelf { latest, fallback, orphaned, refusal: None, running, told: Told::default() };
+        let shelf = Shelf { latest, fallback, orphaned, refusal: None, running, is_old: false, told: Told::default() };
         self.shelves.insert(key, shelf);
     }
 
@@ -153,7 +167,12 @@ impl Book {
         if !self.groups.contains(&key.group) {
             return;
         }
-        let Some(value) = value else { return self.remove(&key) };
+        let Some(value) = value else {
+            if let Some(trust) = &self.trust {
+                trust.note_deleted(&key.group, &key.check);
+            }
+            return self.remove(&key);
+        };
         if let Some(shelf) = self.shelves.get_mut(&key) {
             shelf.orphaned = false;
             if shelf.latest.revision == revision && shelf.latest.value == value {
@@ -166,6 +185,7 @@ impl Book {
             // What runs of it runs on.
             return self.turn_away(key, revision);
         }
+        self.admit(&key, &mut written);
         self.turned_away.remove(&key);
         self.bytes += written.value.len() as u64;
         let Some(shelf) = self.shelves.get_mut(&key) else {
@@ -175,6 +195,7 @@ impl Book {
                 orphaned: false,
                 refusal: None,
                 running: None,
+                is_old: false,
                 told: Told::default(),
             };
             self.shelves.insert(key, shelf);
@@ -190,6 +211,15 @@ impl Book {
         let before = std::mem::replace(&mut shelf.latest, written);
         if shelf.running == Some(before.revision) {
             shelf.fallback = Some(before);
+        }
+    }
+
+    /// Turns down what is not signed as it should be, where it should.
+    fn admit(&self, key: &Key, written: &mut Written) {
+        if let (Some(trust), Ok(check)) = (&self.trust, &written.check)
+            && let Err(refusal) = trust.admit(&key.group, check)
+        {
+            written.check = Err(refusal);
         }
     }
 

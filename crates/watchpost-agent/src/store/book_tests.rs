@@ -28,7 +28,7 @@ impl Rig {
     /// Of a bastion `own` that is in the groups `eu` and `all`.
     fn new() -> Self {
         let groups = ["own", "eu", "all"].map(|group| group.parse::<BastionGroup>().unwrap());
-        Self { book: Book::new(groups.to_vec()), revision: 0 }
+        Self { book: Book::new(groups.to_vec(), None), revision: 0 }
     }
 
     fn put(&mut self, key: &str, text: &str) -> u64 {

@@ -113,6 +113,11 @@ impl StoreHandle {
             if document.paused == paused && revision != 0 {
                 return Ok(stored(key, revision, looked.stands));
             }
+            if document.signature.is_some() {
+                let told =
+                    format!("`{key}` is signed, `paused` and all: write that in its file, and put it signed anew");
+                return Err(reply(ErrorCode::Refused, told));
+            }
             document.paused = paused;
             let written = self.write(key.clone(), Some(encode(&document, format).into()), Some(revision)).await;
             match written {
@@ -160,6 +165,7 @@ impl StoreHandle {
             paused: 0,
             refused: 0,
             orphaned: 0,
+            signatures_old: 0,
         })
     }
 

@@ -52,11 +52,19 @@ impl Book {
             })
             .collect();
         let mut news = std::mem::take(&mut self.untold);
+        let old_before = self.trust.as_ref().and_then(|trust| trust.old_before());
         for ((key, shelf), (running, refusal)) in self.shelves.iter_mut().zip(verdicts) {
             if running == Some(shelf.latest.revision) {
                 shelf.fallback = None;
             }
+            let is_another = shelf.running != running || shelf.told == Told::default();
             (shelf.running, shelf.refusal) = (running, refusal);
+            let in_force = shelf.running().and_then(|written| written.check.as_ref().ok());
+            let signed_at = in_force.and_then(|check| check.signature()).map(|signature| signature.at);
+            if let (true, Some(trust), Some(check)) = (is_another, &self.trust, in_force) {
+                trust.note_in_force(check);
+            }
+            shelf.is_old = signed_at.zip(old_before).is_some_and(|(at, before)| at < before);
             shelf.tell(key, &mut news);
         }
         let change = self.bring_into_force(next, &mut news);
@@ -260,7 +268,7 @@ impl Shelf {
     /// What is new of it since it was last told of.
     fn tell(&mut self, key: &Key, news: &mut Vec<News>) {
         let refused = self.refusal.as_ref().map(|refusal| (self.latest.revision, refusal.code));
-        let now = Told { running: self.running, refused, orphaned: self.orphaned };
+        let now = Told { running: self.running, refused, orphaned: self.orphaned, is_old: self.is_old };
         if now == self.told {
             return;
         }
@@ -276,6 +284,9 @@ impl Shelf {
         }
         if self.refusal.is_some() && told.refused != refused {
             add(CheckEventKind::CheckRefused, self.latest.revision, self.refusal.clone());
+        }
+        if let (Some(running), true, false) = (self.running, self.is_old, told.is_old) {
+            add(CheckEventKind::CheckSignatureOld, running, None);
         }
         if self.orphaned && !told.orphaned {
             add(CheckEventKind::CheckOrphaned, self.running.unwrap_or(self.latest.revision), None);

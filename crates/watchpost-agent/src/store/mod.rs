@@ -32,6 +32,7 @@ use watchpost_bus::SharedBus;
 use watchpost_model::{BastionGroup, BastionId, Check, StoreState, Subjects, validate_set};
 
 use crate::helpers::Helpers;
+use crate::trust::Trust;
 use crate::{AgentError, AgentSettings, CheckerHandle, Clock};
 use announce::Announcer;
 use book::Book;
@@ -74,11 +75,13 @@ pub(crate) struct StoreContext {
     pub(crate) checker: CheckerHandle,
     pub(crate) helpers: Helpers,
     pub(crate) audit: AuditLog,
+    /// Whose checks are run, where not everybody's are.
+    pub(crate) trust: Option<Arc<Trust>>,
 }
 
 /// Starts a store. What the file says, and what is on disk, is in force before it returns.
 pub(crate) async fn start(cx: StoreContext, store: StoreSettings) -> Result<StoreHandle, AgentError> {
-    let StoreContext { settings, subjects, bus, clock, checker, helpers, audit } = cx;
+    let StoreContext { settings, subjects, bus, clock, checker, helpers, audit, trust } = cx;
     let StoreSettings { file, bucket, groups, state_dir } = store;
     validate_set(&file).map_err(AgentError::Checks)?;
     let own = BastionGroup::from(&settings.bastion);
@@ -87,7 +90,7 @@ pub(crate) async fn start(cx: StoreContext, store: StoreSettings) -> Result<Stor
     ranked.extend(groups.into_iter().take(GROUPS_MAX));
     ranked.retain(|group| seen.insert(group.clone()));
 
-    let mut book = Book::new(ranked.clone());
+    let mut book = Book::new(ranked.clone(), trust);
     book.set_file(file);
     let mut about = About { bucket: bucket.clone(), ..About::default() };
     let disk = match (&state_dir, &bucket) {

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use watchpost_audit::AuditLog;
 use watchpost_bus::KvError;
 use watchpost_model::{
-    BastionId, Check, CheckEvent, CheckList, CheckReport, ListChecks, StoreReport, StoreState, Timestamp, V1,
+    BastionId, Check, CheckEvent, CheckEventKind, CheckList, CheckReport, ListChecks, Refusal, StoreReport, StoreState,
+    Timestamp, V1,
 };
 
 use super::announce::Announcer;
@@ -23,10 +25,12 @@ use crate::{AgentError, CheckerHandle, ChecksChanged, Clock};
 
 /// How many refusals are logged of those that come together.
 const LOGGED_MAX: usize = 20;
+/// How often it is looked whose signature has become old.
+const LOOK_AT_AGES_EVERY: Duration = Duration::from_secs(10);
 /// How large the checks of one list may become, in bytes as they are shown; what policies deny of them comes on top.
 const LIST_BYTES_MAX: usize = 512 * 1024;
 /// What a check of a list takes besides the words of its refusal: names, numbers and their fields.
-const LISTED_BYTES: usize = 320;
+const LISTED_BYTES: usize = 512;
 
 /// The store's own state.
 pub(super) struct Store {
@@ -58,6 +62,8 @@ impl Store {
     /// Runs until nobody can ask any more, or it is told to stop.
     pub(super) async fn run(mut self, mut asks: mpsc::Receiver<Ask>, mut fed: mpsc::Receiver<Fed>) {
         let mut is_fed = true;
+        let mut ages = tokio::time::interval(LOOK_AT_AGES_EVERY);
+        ages.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
@@ -77,6 +83,12 @@ impl Store {
                     Some(next) => self.take(next).await,
                     None => is_fed = false,
                 },
+                _ = ages.tick(), if self.book.trust.as_ref().is_some_and(|trust| trust.old_before().is_some()) => {
+                    self.applied().await;
+                    if self.state == StoreState::Following {
+                        self.set_followed();
+                    }
+                }
                 () = self.keeper.due() => self.keeper.step(|| image(&self.book, &self.about)),
             }
         }
@@ -153,7 +165,7 @@ impl Store {
         if orphaned == 0 {
             let full = (!self.book.turned_away.is_empty())
                 .then(|| format!("{} checks are turned away: the bastion takes no more", self.book.turned_away.len()));
-            return self.set_state(StoreState::Following, full);
+            return self.set_state(StoreState::Following, full.or_else(|| self.told_old()));
         }
         let message = format!(
             "the bucket `{}` has lost {orphaned} of the checks that run, without a deletion: they run on until each is \
@@ -161,6 +173,17 @@ impl Store {
             self.bucket()
         );
         self.set_state(StoreState::Lost, Some(message));
+    }
+
+    /// What is said of checks whose signatures are old.
+    fn told_old(&self) -> Option<String> {
+        let old = self.book.counts().signatures_old;
+        (old > 0).then(|| {
+            format!(
+                "the signatures of {old} checks that run are older than `trust.max_age`: sign them again, unless somebody \
+                 keeps newer ones away"
+            )
+        })
     }
 
     async fn failed(&mut self, error: KvError) {
@@ -244,6 +267,18 @@ impl Store {
         if self.audit.is_on() {
             news.iter().for_each(|news| self.audit.record(audited::changed(news)));
         }
+        let old = news.iter().filter(|news| news.kind == CheckEventKind::CheckSignatureOld);
+        for news in old.clone().take(LOGGED_MAX) {
+            let group = news.group.as_ref().map(ToString::to_string);
+            tracing::warn!(
+                check = %news.check, group, revision = news.revision,
+                "the signature of a check is older than `trust.max_age`; it runs on"
+            );
+        }
+        let more = old.count().saturating_sub(LOGGED_MAX);
+        if more > 0 {
+            tracing::warn!(more, "more signatures are older than `trust.max_age`");
+        }
         for News { kind, check, group, revision, refusal } in news {
             self.announcer.tell(CheckEvent {
                 v: V1,
@@ -266,8 +301,14 @@ impl Store {
             stands: self.stands(key),
             latest: shelf.map(|shelf| (shelf.latest.revision, shelf.latest.value.clone())),
             is_orphaned: shelf.is_some_and(|shelf| shelf.orphaned),
-            refusal: check.and_then(|check| self.book.refusal_of(key, check)),
+            refusal: check.and_then(|check| self.refusal_of(key, check)),
         }
+    }
+
+    /// Why a check would not come into force if it were written under `key`.
+    fn refusal_of(&self, key: &Key, check: &Arc<Check>) -> Option<Refusal> {
+        let untrusted = self.book.trust.as_ref().and_then(|trust| trust.would_admit(&key.group, check).err());
+        untrusted.or_else(|| self.book.refusal_of(key, check))
     }
 
     fn stands(&self, key: &Key) -> Stands {
@@ -315,6 +356,7 @@ impl Store {
             paused: counts.paused,
             refused: counts.refused,
             orphaned: counts.orphaned,
+            signatures_old: counts.signatures_old,
         }
     }
 

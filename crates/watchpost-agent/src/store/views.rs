@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use watchpost_model::{Check, CheckDocument, CheckId, CheckReport, CheckShown, CheckSource, Standing, V1};
+use watchpost_model::{
+    Check, CheckDocument, CheckId, CheckReport, CheckShown, CheckSource, SignedReport, Standing, V1,
+};
 
 use super::book::{Book, Shelf};
 use super::entry::Key;
@@ -15,6 +17,7 @@ pub(super) struct Counts {
     pub(super) paused: u64,
     pub(super) refused: u64,
     pub(super) orphaned: u64,
+    pub(super) signatures_old: u64,
 }
 
 impl Book {
@@ -27,6 +30,7 @@ impl Book {
             }
             counts.refused += u64::from(shelf.refusal.is_some());
             counts.orphaned += u64::from(shelf.orphaned);
+            counts.signatures_old += u64::from(shelf.is_old);
         }
         counts
     }
@@ -46,6 +50,7 @@ impl Book {
             standing: if self.is_paused(check) { Standing::Paused } else { Standing::Running },
             refusal: None,
             running_revision: None,
+            signed: None,
             denied: Vec::new(),
         });
         let of_store = self.keys_of(id).into_iter().filter_map(|key| self.report(&key));
@@ -103,6 +108,7 @@ impl Book {
             standing,
             refusal: shelf.refusal.clone(),
             running_revision: shelf.running.filter(|running| *running != shelf.latest.revision),
+            signed: self.trust.as_ref().and_then(|_| signed(running?.check.as_ref().ok()?, shelf.is_old)),
             denied: Vec::new(),
         }
     }
@@ -112,4 +118,9 @@ impl Book {
         let is_out = |id: &CheckId| self.in_force.get(id).is_some_and(|in_force| self.is_paused(&in_force.check));
         check.is_paused() || check.group().is_some_and(|members| members.iter().all(is_out))
     }
+}
+
+fn signed(check: &Check, old: bool) -> Option<SignedReport> {
+    let signature = check.signature()?;
+    Some(SignedReport { by: signature.by.clone(), revision: signature.revision, at: signature.at, old })
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::in_process::InProcessBus;
-use crate::{BoxFuture, Bus, BusError, BusStats, KeyValue, Outgoing, SharedBus, Subscription, subject_matches};
+use crate::{
+    BoxFuture, Bus, BusError, BusStats, KeyValue, Outgoing, Refusals, SharedBus, Subscription, subject_matches,
+};
 use outbox::Outbox;
 
 /// How often it is looked whether the server is back, while something waits for it.
@@ -147,6 +149,10 @@ impl Bus for LocalFallbackBus {
 
     fn new_inbox(&self) -> String {
         self.shared.outer.new_inbox()
+    }
+
+    fn refusals(&self) -> Refusals {
+        self.shared.outer.refusals()
     }
 
     fn key_value(&self, bucket: &str) -> Arc<dyn KeyValue> {

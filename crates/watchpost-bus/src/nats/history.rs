@@ -10,11 +10,10 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use super::jetstream::complained;
 use super::pump::converted;
 use super::{NatsBus, Shared};
 use crate::streams::{ReadFrom, StoredMessage, StreamError, StreamReport, StreamSettings};
-use crate::validate_filter;
+use crate::{Refusals, validate_filter};
 
 /// How long the server may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -111,6 +110,7 @@ impl NatsBus {
         Ok(StoredMessages {
             next: format!("$JS.API.CONSUMER.MSG.NEXT.{name}.{consumer}"),
             delete: format!("$JS.API.CONSUMER.DELETE.{name}.{consumer}"),
+            refusals: self.shared.watcher.refusals.listen(),
             client,
             what,
             left: pending,
@@ -130,11 +130,11 @@ impl Shared {
         let request =
             async_nats::Request::new().payload(request.to_string().into_bytes().into()).timeout(Some(ANSWER_LIMIT));
         let subject = format!("$JS.API.{api}");
-        let mut complaints = self.watcher.complaints.listen();
+        let mut refusals = self.watcher.refusals.listen();
         let answer = tokio::select! {
             biased;
             answer = client.send_request(subject.clone(), request) => answer,
-            () = complained(&mut complaints, &subject) => {
+            () = refusals.of_publish(&subject) => {
                 return Err(StreamError::Forbidden { what: format!("{what} ({subject})") });
             }
         };
@@ -163,6 +163,7 @@ impl Shared {
 #[derive(Debug)]
 pub struct StoredMessages {
     client: Client,
+    refusals: Refusals,
     next: String,
     delete: String,
     what: String,
@@ -174,6 +175,8 @@ pub struct StoredMessages {
 #[derive(Debug)]
 struct Batch {
     messages: Subscriber,
+    /// Where they come to.
+    inbox: String,
     asked: u64,
     came: u64,
 }
@@ -198,7 +201,13 @@ impl StoredMessages {
                 None => self.ask_for_more().await?,
             };
             let until = Instant::now() + ANSWER_LIMIT;
-            let answer = timeout_at(until, batch.messages.next()).await.map_err(|_| self.no_answer())?;
+            let answer = tokio::select! {
+                biased;
+                answer = timeout_at(until, batch.messages.next()) => answer.map_err(|_| self.no_answer())?,
+                () = self.refusals.of_either(&self.next, &batch.inbox) => {
+                    return Err(StreamError::Forbidden { what: format!("{} ({})", self.what, self.next) });
+                }
+            };
             let Some(answer) = answer else { return Err(self.failed("the connection was closed")) };
             match answer.status {
                 None | Some(StatusCode::OK) => {
@@ -233,10 +242,10 @@ impl StoredMessages {
         let asked = self.left.min(BATCH);
         let request = json!({"batch": asked, "max_bytes": BATCH_BYTES, "no_wait": true});
         self.client
-            .publish_with_reply(self.next.clone(), inbox, request.to_string().into_bytes().into())
+            .publish_with_reply(self.next.clone(), inbox.clone(), request.to_string().into_bytes().into())
             .await
             .map_err(|_| closed())?;
-        Ok(Batch { messages, asked, came: 0 })
+        Ok(Batch { messages, inbox, asked, came: 0 })
     }
 
     fn stored(&self, message: async_nats::Message) -> Result<StoredMessage, StreamError> {

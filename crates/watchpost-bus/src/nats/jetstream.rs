@@ -6,7 +6,6 @@ use async_nats::{HeaderMap, Message, Request, RequestErrorKind};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::broadcast;
 
 use super::kv::NatsKeyValue;
 use super::link::Link;
@@ -99,7 +98,7 @@ impl NatsKeyValue {
         if bytes > bytes_max {
             return Err(BusError::TooLarge { subject, bytes, bytes_max }.into());
         }
-        let mut complaints = self.shared.watcher.complaints.listen();
+        let mut refusals = self.shared.watcher.refusals.listen();
         let mut request = Request::new().payload(payload).timeout(Some(ANSWER_LIMIT));
         if !headers.is_empty() {
             request = request.headers(headers);
@@ -107,7 +106,7 @@ impl NatsKeyValue {
         let answer = tokio::select! {
             biased;
             answer = link.client.send_request(subject.clone(), request) => answer,
-            () = complained(&mut complaints, &subject) => {
+            () = refusals.of_publish(&subject) => {
                 return Err(KvError::Forbidden { what: format!("{} the bucket `{}` ({subject})", doing.active(), self.bucket) });
             }
         };
@@ -164,16 +163,5 @@ impl NatsKeyValue {
             return KvError::Full { bucket: self.bucket.clone(), key: String::new(), detail };
         }
         self.failed(doing, detail)
-    }
-}
-
-/// Returns once the server has complained about `subject`.
-pub(super) async fn complained(complaints: &mut broadcast::Receiver<String>, subject: &str) {
-    loop {
-        match complaints.recv().await {
-            Ok(complaint) if complaint.contains(&format!("\"{subject}\"")) => return,
-            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-        }
     }
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::Shared;
 use super::jetstream::{Doing, NAME_IN_USE, NO_MESSAGE, WRONG_LAST_SEQUENCE};
-use super::kv_watch::Follower;
+use super::kv_watch::{Follower, watch};
 use super::link::Link;
 use crate::kv::{validate_bucket, validate_filter, validate_key};
 use crate::{BoxFuture, KeyValue, KvEntry, KvError, KvIdentity, KvLimits, KvWatch};
@@ -224,7 +224,11 @@ impl KeyValue for NatsKeyValue {
         Box::pin(async move {
             filters.iter().try_for_each(|filter| validate_filter(filter))?;
             let link = self.link()?;
-            Ok(Follower::start(self, Arc::clone(&self.shared), link, filters).await?.into_watch())
+            let mut followers = Vec::new();
+            for filter in filters {
+                followers.push(Follower::start(self, Arc::clone(&self.shared), Arc::clone(&link), filter).await?);
+            }
+            Ok(watch(followers))
         })
     }
 }

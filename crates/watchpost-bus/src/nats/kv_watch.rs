@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_nats::{Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::unfold;
+use futures_util::stream::{Stream, select_all, unfold};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ use super::Shared;
 use super::jetstream::Doing;
 use super::kv::{NatsKeyValue, is_deletion};
 use super::link::Link;
-use crate::{KvEntry, KvError, KvUpdate, KvWatch};
+use crate::{KvEntry, KvError, KvUpdate, KvWatch, is_inbox};
 
 /// How often the server gives a sign of life while there is no change.
 const HEARTBEAT: Duration = Duration::from_secs(4);
@@ -63,15 +63,15 @@ impl Follower {
         kv: &NatsKeyValue,
         shared: Arc<Shared>,
         link: Arc<Link>,
-        filters: &[String],
+        filter: &str,
     ) -> Result<Self, KvError> {
         let reconnects = shared.reconnects();
         let inbox = link.client.new_inbox();
         let messages = link.client.subscribe(inbox.clone()).await.map_err(|_| shared.unavailable())?;
         let name = format!("watchpost-{}", inbox.rsplit('.').next().unwrap_or_default());
         let prefix = kv.prefix();
-        let subjects: Vec<String> = filters.iter().map(|filter| format!("{prefix}{filter}")).collect();
-        let mut config = json!({
+        let filter = format!("{prefix}{filter}");
+        let config = json!({
             "name": name,
             "deliver_subject": inbox,
             "deliver_policy": "last_per_subject",
@@ -82,16 +82,10 @@ impl Follower {
             "num_replicas": 1,
             "flow_control": true,
             "idle_heartbeat": HEARTBEAT.as_nanos() as u64,
+            "filter_subject": filter,
         });
-        let mut subject = format!("$JS.API.CONSUMER.CREATE.{}.{name}", kv.stream());
-        match subjects.as_slice() {
-            // So that permissions can say who may follow what.
-            [only] => {
-                subject = format!("{subject}.{only}");
-                config["filter_subject"] = json!(only);
-            }
-            several => config["filter_subjects"] = json!(several),
-        }
+        // Named in the subject too, so that permissions can say who may follow what.
+        let subject = format!("$JS.API.CONSUMER.CREATE.{}.{name}.{filter}", kv.stream());
         let question = json!({ "stream_name": kv.stream(), "config": config });
         let info: ConsumerInfo = kv
             .call(&link, Doing::Follow, subject, question)
@@ -111,14 +105,14 @@ impl Follower {
         })
     }
 
-    pub(super) fn into_watch(self) -> KvWatch {
-        KvWatch::new(unfold(Some(self), |follower| async move {
+    fn into_updates(self) -> impl Stream<Item = Result<KvUpdate, KvError>> + Send {
+        unfold(Some(self), |follower| async move {
             let mut follower = follower?;
             match follower.next().await {
                 Ok(update) => Some((Ok(update), Some(follower))),
                 Err(error) => Some((Err(error), None)),
             }
-        }))
+        })
     }
 
     async fn next(&mut self) -> Result<KvUpdate, KvError> {
@@ -163,7 +157,7 @@ impl Follower {
         let header = |name: &str| message.headers.as_ref()?.get(name).map(|value| value.as_str().to_owned());
         // The server asks how far we have come, before it sends more.
         let asks = message.reply.as_ref().map(ToString::to_string).or_else(|| header("Nats-Consumer-Stalled"));
-        if let Some(asks) = asks {
+        if let Some(asks) = asks.filter(|asks| asks.starts_with("$JS.FC.") || is_inbox(asks)) {
             self.link.client.publish(asks, Bytes::new()).await.map_err(|_| self.shared.unavailable())?;
         }
         match header("Nats-Last-Consumer").and_then(|last| last.parse::<u64>().ok()) {
@@ -198,6 +192,22 @@ impl Follower {
     fn missed(&self, detail: String) -> KvError {
         KvError::Failed { bucket: self.bucket.clone(), what: "be followed".to_owned(), detail }
     }
+}
+
+/// What all of them see, in one. It is current once each of them is, and ends with the first that ends.
+pub(super) fn watch(followers: Vec<Follower>) -> KvWatch {
+    let behind = followers.len();
+    let updates = select_all(followers.into_iter().map(|follower| Box::pin(follower.into_updates())));
+    KvWatch::new(unfold(Some((updates, behind)), |state| async move {
+        let (mut updates, mut behind) = state?;
+        loop {
+            match updates.next().await? {
+                Ok(KvUpdate::Current) if behind > 1 => behind -= 1,
+                Ok(update) => return Some((Ok(update), Some((updates, behind)))),
+                Err(error) => return Some((Err(error), None)),
+            }
+        }
+    }))
 }
 
 /// Where a message stands, as its reply subject says.

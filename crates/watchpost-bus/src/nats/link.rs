@@ -8,15 +8,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{Client, ClientError, ConnectOptions, Event, ServerError};
-use tokio::sync::broadcast;
+use async_nats::{Client, ClientError, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use tokio::task::AbortHandle;
 
 use super::echo::Echo;
 use super::failure;
 use super::options::{ClientFiles, NatsOptions, Servers};
+use super::refused::Refused;
 use crate::BusError;
 use crate::counters::Counters;
+use crate::refusals::{Listeners, Refusal};
 
 /// What the client library holds for a subscription before we have taken it over. We count what our own
 /// queues lose, the library what this one loses; it fills only while the runtime runs none of our tasks.
@@ -54,26 +55,10 @@ pub(super) struct Watcher {
     pub(super) counters: Counters,
     /// No use of the bus from now on.
     pub(super) is_closing: AtomicBool,
-    pub(super) complaints: Complaints,
+    /// Those who wait for what the server may refuse.
+    pub(super) refusals: Listeners,
+    refused: Refused,
     library_drops: AtomicU64,
-}
-
-/// What the server says that it does not permit. It says so beside the message that it is about, whose sender would
-/// wait for an answer in vain.
-#[derive(Debug)]
-pub(super) struct Complaints(broadcast::Sender<String>);
-
-impl Default for Complaints {
-    fn default() -> Self {
-        Self(broadcast::Sender::new(64))
-    }
-}
-
-impl Complaints {
-    /// Those that come from now on.
-    pub(super) fn listen(&self) -> broadcast::Receiver<String> {
-        self.0.subscribe()
-    }
 }
 
 impl Link {
@@ -85,7 +70,7 @@ impl Link {
         let connect = async {
             let echo = Arc::new(OnceLock::new());
             let unusable = |detail| BusError::Settings { at: servers.shown.clone(), detail };
-            let settings = settings(options, &servers, watcher, &echo).await.map_err(unusable)?;
+            let settings = settings(options, &servers, watcher, &echo).map_err(unusable)?;
             let client = settings.connect(servers.addresses.clone()).await;
             let has_credentials = options.credentials.is_some() || servers.credentials.is_some();
             let client = client.map_err(|e| error(failure::describe(&e, has_credentials, limit)))?;
@@ -110,7 +95,7 @@ impl Link {
     }
 }
 
-async fn settings(
+fn settings(
     options: &NatsOptions,
     servers: &Servers,
     watcher: &Arc<Watcher>,
@@ -118,8 +103,18 @@ async fn settings(
 ) -> Result<ConnectOptions, String> {
     // Each server gets its share, so that one that swallows packets does not use up the whole limit.
     let share = options.connect_limit / u32::try_from(servers.addresses.len()).unwrap_or(u32::MAX).max(1);
-    let mut settings = ConnectOptions::new()
+    options.validate_inbox_prefix()?;
+    let settings = match options.credentials.as_ref().or(servers.credentials.as_ref()) {
+        Some(credentials) => {
+            // The library would only say that something of the kind failed.
+            credentials.auth(b"")?;
+            ConnectOptions::with_auth_callback(credentials.clone().callback())
+        }
+        None => ConnectOptions::new(),
+    };
+    let mut settings = settings
         .name(&options.name)
+        .custom_inbox_prefix(&options.inbox_prefix)
         .connection_timeout(share.max(Duration::from_millis(500)))
         .ping_interval(PING_INTERVAL)
         .subscription_capacity(LIBRARY_CAPACITY)
@@ -160,10 +155,7 @@ async fn settings(
         readable("key of the certificate", key)?;
         settings = settings.add_client_certificate(certificate.clone(), key.clone());
     }
-    match options.credentials.as_ref().or(servers.credentials.as_ref()) {
-        Some(credentials) => credentials.add_to(settings).await,
-        None => Ok(settings),
-    }
+    Ok(settings)
 }
 
 impl Watcher {
@@ -177,16 +169,35 @@ impl Watcher {
             Event::LameDuckMode => tracing::info!(bus = at, "the bus server is about to shut down"),
             Event::SlowConsumer(_) => self.library_dropped(at),
             Event::ServerError(error) => {
-                // Fails only where nobody listens.
-                self.complaints.0.send(error.to_string()).ok();
-                on_server_error(error, echo, at);
+                self.server_error(error, echo, at);
             }
             // The reasons of failed attempts to reconnect come this way.
+            Event::ClientError(ClientError::Other(detail)) if is_about_us(detail) => {
+                tracing::warn!(bus = at, detail, "the bus server does not take our credentials; going on to try");
+            }
             Event::ClientError(ClientError::Other(detail)) => {
                 tracing::debug!(bus = at, detail, "could not connect to the bus");
             }
             Event::ClientError(error) => tracing::error!(bus = at, detail = %error, "the bus client failed"),
             Event::Draining | Event::Closed => tracing::debug!(bus = at, %event, "the bus closes"),
+        }
+    }
+
+    fn server_error(&self, error: &ServerError, echo: Option<&Echo>, at: &str) {
+        let detail = error.to_string();
+        let refusal = Refusal::parse(&detail);
+        if let Some(refusal) = refusal.clone() {
+            self.refusals.tell(refusal);
+        }
+        if echo.is_some_and(|echo| echo.forbidden(&detail)) {
+            return;
+        }
+        if refusal.is_none() {
+            return tracing::warn!(bus = at, detail, "the bus server reports an error");
+        }
+        self.counters.forbidden();
+        if let Some(times) = self.refused.is_worth_telling(&detail) {
+            tracing::error!(bus = at, detail, times, "the bus server forbids this; check the permissions of our user");
         }
     }
 
@@ -201,16 +212,11 @@ impl Watcher {
     }
 }
 
-fn on_server_error(error: &ServerError, echo: Option<&Echo>, at: &str) {
-    let detail = error.to_string();
-    if echo.is_some_and(|echo| echo.forbidden(&detail)) {
-        return;
-    }
-    if detail.to_ascii_lowercase().contains("permissions violation") {
-        tracing::error!(bus = at, detail, "the bus server forbids this; check the permissions of our user");
-    } else {
-        tracing::warn!(bus = at, detail, "the bus server reports an error");
-    }
+/// Whether an attempt to connect failed for who we are, which the library tells in words alone.
+fn is_about_us(detail: &str) -> bool {
+    [ConnectErrorKind::AuthorizationViolation, ConnectErrorKind::Authentication]
+        .iter()
+        .any(|kind| detail == kind.to_string())
 }
 
 /// Exponential, with a random half: many bastions lose one server at the same moment and must not

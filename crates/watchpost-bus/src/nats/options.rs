@@ -3,9 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use async_nats::{ConnectOptions, ServerAddr};
+use async_nats::ServerAddr;
 
+use super::credentials::{NatsCredentials, NatsSecret};
 use crate::BusError;
+
+/// What inboxes begin with unless something else is said.
+const INBOX_PREFIX: &str = "_INBOX";
 
 /// How to connect to NATS.
 #[derive(Clone)]
@@ -23,6 +27,9 @@ pub struct NatsOptions {
     pub tls_client: Option<ClientFiles>,
     /// Whether to refuse a server that does not offer TLS. Where a server asks for TLS it is used in any case.
     pub require_tls: bool,
+    /// What every inbox of ours begins with: `_INBOX`, or `_INBOX_` and more, so that a server can permit each user its
+    /// own inboxes and nobody else's.
+    pub inbox_prefix: String,
     /// How many messages each subscription holds for whoever reads it.
     pub subscription_capacity: usize,
     /// How many messages may wait to be written to the connection.
@@ -53,24 +60,6 @@ pub struct ClientFiles {
     pub key: PathBuf,
 }
 
-/// Who we are, to a NATS server.
-#[derive(Clone)]
-pub enum NatsCredentials {
-    /// A file with a JWT and an nkey seed, as `nsc` writes it.
-    File(PathBuf),
-    /// A user and a password.
-    UserPassword {
-        /// The user.
-        user: String,
-        /// The password.
-        password: String,
-    },
-    /// A token.
-    Token(String),
-    /// The seed of an nkey, `SU…`.
-    NkeySeed(String),
-}
-
 impl NatsOptions {
     /// The defaults, for these servers.
     pub fn new(servers: impl IntoIterator<Item = impl Into<String>>) -> Self {
@@ -81,11 +70,30 @@ impl NatsOptions {
             tls_ca_file: None,
             tls_client: None,
             require_tls: false,
+            inbox_prefix: INBOX_PREFIX.to_owned(),
             subscription_capacity: 65_536,
             outgoing_capacity: 8_192,
             publish_limit: Duration::from_secs(2),
             connect_limit: Duration::from_secs(5),
         }
+    }
+}
+
+impl NatsOptions {
+    /// Whether the inbox prefix is one.
+    pub(super) fn validate_inbox_prefix(&self) -> Result<(), String> {
+        let prefix = &self.inbox_prefix;
+        let token_ok = |token: &str| {
+            !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+        };
+        if prefix.starts_with(INBOX_PREFIX) && prefix.len() <= 128 && prefix.split('.').all(token_ok) {
+            return Ok(());
+        }
+        let shown: String = prefix.chars().take(80).flat_map(char::escape_debug).collect();
+        Err(format!(
+            "`{shown}` is not an inbox prefix: expected `_INBOX`, or for example `_INBOX_site-1`; whoever is asked \
+             answers on such subjects only"
+        ))
     }
 }
 
@@ -100,42 +108,12 @@ impl std::fmt::Debug for NatsOptions {
             .field("tls_ca_file", &self.tls_ca_file)
             .field("tls_client", &self.tls_client)
             .field("require_tls", &self.require_tls)
+            .field("inbox_prefix", &self.inbox_prefix)
             .field("subscription_capacity", &self.subscription_capacity)
             .field("outgoing_capacity", &self.outgoing_capacity)
             .field("publish_limit", &self.publish_limit)
             .field("connect_limit", &self.connect_limit)
             .finish()
-    }
-}
-
-/// Without any secret.
-impl std::fmt::Debug for NatsCredentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
-            Self::UserPassword { user, .. } => {
-                f.debug_struct("UserPassword").field("user", user).finish_non_exhaustive()
-            }
-            Self::Token(_) => f.write_str("Token(…)"),
-            Self::NkeySeed(_) => f.write_str("NkeySeed(…)"),
-        }
-    }
-}
-
-impl NatsCredentials {
-    pub(super) async fn add_to(&self, options: ConnectOptions) -> Result<ConnectOptions, String> {
-        Ok(match self.clone() {
-            Self::File(path) => {
-                let shown = path.display().to_string();
-                options
-                    .credentials_file(path)
-                    .await
-                    .map_err(|e| format!("the credentials file {shown} cannot be used: {e}"))?
-            }
-            Self::UserPassword { user, password } => options.user_and_password(user, password),
-            Self::Token(token) => options.token(token),
-            Self::NkeySeed(seed) => options.nkey(seed),
-        })
     }
 }
 
@@ -174,8 +152,8 @@ impl Servers {
             addresses.push(bare(address).ok_or_else(|| wrong("it has no host".to_owned()))?);
         }
         let credentials = credentials.map(|(user, password)| match password {
-            Some(password) => NatsCredentials::UserPassword { user, password },
-            None => NatsCredentials::Token(user),
+            Some(password) => NatsCredentials::UserPassword { user, password: NatsSecret::Text(password) },
+            None => NatsCredentials::Token(NatsSecret::Text(user)),
         });
         Ok(Self { addresses, shown, credentials })
     }
@@ -234,14 +212,32 @@ mod tests {
         let servers = Servers::parse(&given).unwrap();
         assert_eq!(servers.shown, "nats://host:4111, nats://other");
         let Some(NatsCredentials::UserPassword { user, password }) = &servers.credentials else { panic!() };
-        assert_eq!((user.as_str(), password.as_str()), ("ann", "s@cret"));
+        assert!(user == "ann" && matches!(password, NatsSecret::Text(text) if text == "s@cret"));
         let mut options = NatsOptions::new(given);
         options.credentials = servers.credentials.clone();
         for text in [format!("{servers:?}"), format!("{options:?}")] {
             assert!(!text.contains("cret") && !text.contains("s%40"), "{text}");
         }
         let servers = Servers::parse(&["nats://tok3n@host".to_owned()]).unwrap();
-        assert!(matches!(servers.credentials, Some(NatsCredentials::Token(t)) if t == "tok3n"));
+        assert!(matches!(servers.credentials, Some(NatsCredentials::Token(NatsSecret::Text(t))) if t == "tok3n"));
+    }
+
+    #[test]
+    fn an_inbox_prefix_is_seen_to_be_one() {
+        for (prefix, good) in [
+            ("_INBOX", true),
+            ("_INBOX_site-1", true),
+            ("_INBOX.site-1", true),
+            ("", false),
+            ("INBOX", false),
+            ("watchpost.b1", false),
+            ("_INBOX.", false),
+            ("_INBOX.*", false),
+            ("_INBOX a", false),
+        ] {
+            let options = NatsOptions { inbox_prefix: prefix.to_owned(), ..NatsOptions::new(["x"]) };
+            assert_eq!(options.validate_inbox_prefix().is_ok(), good, "{prefix}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::codec::Message;
 use crate::document::CheckDocument;
 use crate::id::{BastionGroup, BastionId, CheckId};
 use crate::message::V1;
+use crate::signature::SignerKey;
 use crate::{Invalid, Timestamp};
 
 /// Writes a check into the store.
@@ -133,9 +134,27 @@ pub struct CheckReport {
     /// The revision that runs, where it is not `revision`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_revision: Option<u64>,
+    /// By whom the revision that runs is signed; absent where the bastion does not ask for signatures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<SignedReport>,
     /// What of it the policies of Runners will deny, at most 16. It stays in force all the same: policies change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub denied: Vec<Denial>,
+}
+
+/// What a bastion tells of the signature of a check that it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SignedReport {
+    /// Who signed.
+    pub by: SignerKey,
+    /// The revision that was signed, which is not that of the store.
+    pub revision: u64,
+    /// When.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+    /// Whether that is longer ago than `trust.max_age` of the bastion: somebody may keep newer ones from it.
+    #[serde(default)]
+    pub old: bool,
 }
 
 /// Where a check comes from.
@@ -185,6 +204,12 @@ pub enum RefusalCode {
     DoesNotFit,
     /// The bastion runs as many checks as it may.
     TooMany,
+    /// The bastion runs signed checks only, and this one is not signed, or says what no signature covers.
+    NotSigned,
+    /// Its signature is not by somebody whom the bastion trusts, or not over this check of this group.
+    SignatureInvalid,
+    /// A later signature over a check of that id and group was seen before, or the check was deleted since.
+    RolledBack,
 }
 
 /// Some of a bastion's checks.
@@ -242,6 +267,9 @@ pub struct StoreReport {
     pub refused: u64,
     /// Checks in force that the store has lost.
     pub orphaned: u64,
+    /// Checks in force whose signature is older than the bastion's `trust.max_age`.
+    #[serde(default)]
+    pub signatures_old: u64,
 }
 
 /// Whether a bastion follows the store of checks.
@@ -301,6 +329,8 @@ pub enum CheckEventKind {
     CheckRemoved,
     /// The store has lost the check without deleting it; it runs on.
     CheckOrphaned,
+    /// The signature of a check that runs has become older than the bastion's `trust.max_age`; it runs on.
+    CheckSignatureOld,
 }
 
 /// What a request holds besides a check.

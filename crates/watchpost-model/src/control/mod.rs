@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use checks::{
     CheckEvent, CheckEventKind, CheckList, CheckReport, CheckShown, CheckSource, CheckStored, DeleteCheck, GetCheck,
-    ListChecks, PauseCheck, PutCheck, Refusal, RefusalCode, Standing, StoreReport, StoreState,
+    ListChecks, PauseCheck, PutCheck, Refusal, RefusalCode, SignedReport, Standing, StoreReport, StoreState,
 };
 pub use policy::{CheckDenied, Denial, PolicyTested, TestPolicy};
 pub use process::{

@@ -48,6 +48,7 @@ fn valid(mut document: CheckDocument) -> Result<Check, Invalid> {
         verdict,
         parallel,
         expect,
+        signature,
         ..
     } = document;
     let (interval, timeout) = times(interval, timeout, scheduled)?;
@@ -65,7 +66,7 @@ fn valid(mut document: CheckDocument) -> Result<Check, Invalid> {
     };
     let rules = GroupRules { policy, verdict, parallel };
     validate_rules(&rules, &body)?;
-    Ok(Check { id, interval, timeout, scheduled, paused, overlap, rules, body })
+    Ok(Check { id, interval, timeout, scheduled, paused, overlap, rules, body, signature: signature.map(Arc::new) })
 }
 
 /// The settings of the only type that is given, if one is.
@@ -150,6 +151,7 @@ fn templated(
         let message = format!("`{key}` holds `{place}`: targets are filled in, and not into where they come from");
         return Err(Invalid::new(message).at(key));
     }
+    crate::secrets::refuse(&targets, "targets", "the Checker asks for targets, and only Runners have secrets")?;
     let places = Places::find(settings, expect).map_err(Invalid::new)?;
     Ok(Some(Templated { targets: Arc::new(targets), places: Arc::new(places) }))
 }

@@ -1,9 +1,11 @@
 //! What a plugin's process does between its birth and its program: the only place with `unsafe`.
 
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use rustix::fs::Mode;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getpid, getppid, getrlimit, setrlimit, setsid, umask};
+use rustix::thread::set_no_new_privs;
 use tokio::process::Command;
 use watchpost_model::ExecLimits;
 
@@ -39,21 +41,23 @@ impl Limits {
 }
 
 /// Makes `command` a process in a session and process group of its own, with `limits`, without a
-/// descriptor of ours but its three, and gone when the thread that starts it is.
+/// descriptor of ours but its three, without a way to more rights than it has, under the rules of `ruleset`, and gone when
+/// the thread that starts it is.
 #[expect(unsafe_code, reason = "std calls what runs between fork and exec so; nothing that is safe sets limits there")]
-pub(super) fn confine(command: &mut Command, limits: Limits) {
+pub(super) fn confine(command: &mut Command, limits: Limits, ruleset: Option<OwnedFd>) {
     let parent = getpid();
     // SAFETY: what runs in the child of a process with many threads must be async-signal-safe: it must not
     // allocate, nor take a lock that another thread may have held when the process was forked. `enter` makes
     // system calls only, with values that were computed before, and errors that are mere numbers.
     unsafe {
-        command.pre_exec(move || enter(parent, &limits));
+        command.pre_exec(move || enter(parent, &limits, ruleset.as_ref().map(AsRawFd::as_raw_fd)));
     }
 }
 
-/// Runs in the child. Only system calls are permitted here.
-fn enter(parent: Pid, limits: &Limits) -> io::Result<()> {
+/// Runs in the child, which is the user already that it is to be. Only system calls are permitted here.
+fn enter(parent: Pid, limits: &Limits, ruleset: Option<RawFd>) -> io::Result<()> {
     setsid()?;
+    // Whoever becomes another user loses this, so it comes after.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // It may have died before it was listened for.
     if getppid() != Some(parent) {
@@ -64,7 +68,30 @@ fn enter(parent: Pid, limits: &Limits) -> io::Result<()> {
         setrlimit(resource, limit)?;
     }
     close_others();
-    Ok(())
+    set_no_new_privs(true)?;
+    leave_capabilities();
+    ruleset.map_or(Ok(()), restrict)
+}
+
+/// What a service was given by its manager, such as raw sockets, it does not hand on. Before Linux 4.3 there was nothing
+/// to hand on.
+#[expect(unsafe_code, reason = "rustix has it for single capabilities only")]
+fn leave_capabilities() {
+    // SAFETY: it changes rights of this process, and touches no memory.
+    unsafe {
+        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    }
+}
+
+/// Puts this process under the rules, for good.
+#[expect(unsafe_code, reason = "the library's own call allocates")]
+fn restrict(ruleset: RawFd) -> io::Result<()> {
+    const NO_FLAGS: libc::c_uint = 0;
+    // SAFETY: the descriptor is open: its owner lives in the closure that calls this. The call touches no memory.
+    match unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset, NO_FLAGS) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Every descriptor that we open is closed by exec anyway. This is for those that somebody left us with when

@@ -4,8 +4,10 @@
 //! network that hangs holds it up without end. And a plugin asks to die with the thread that started it, so
 //! that it dies with the process however that ends: a thread of the runtime's pool may end before.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -16,41 +18,42 @@ use tokio::sync::{mpsc, oneshot};
 use watchpost_model::{ExecSettings, Reason, ReasonCode};
 
 use super::confine::{Limits, confine};
-use super::policy::{self, ExecPolicy};
+use super::policy::{self, ExecPolicy, Permitted};
 use super::running::Running;
+use super::sandbox::Rules;
+use super::scratch::{self, Scratch};
+use super::{environment, user};
 use crate::Verdict;
 use crate::failure::plain;
 use crate::recorder::{Recorder, Stage};
 
 /// How many programs may wait to be started. Whoever wants another one started waits.
 const WAITING_MAX: usize = 64;
-/// Where programs look for others, unless the check says it.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Numbers and messages in the form that is the same everywhere, unless the check says it.
-const LC_ALL: &str = "C";
+/// What binary programs begin with.
+const BINARY: &[u8; 4] = b"\x7fELF";
 
 /// Starts programs. Clones share the thread, which begins with the first program and ends with the last clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Launcher {
     policy: Arc<ExecPolicy>,
-    thread: Arc<Mutex<Option<mpsc::Sender<Launch>>>>,
+    thread: Arc<Mutex<Option<mpsc::Sender<Work>>>>,
+}
+
+/// What the thread does.
+pub(super) enum Work {
+    /// Starts a program.
+    Launch(Box<Launch>),
+    /// Removes what one left behind.
+    Remove(PathBuf),
 }
 
 /// A program that is to be started.
-struct Launch {
-    plan: Plan,
+pub(super) struct Launch {
+    settings: ExecSettings,
+    thread: mpsc::Sender<Work>,
     runtime: Handle,
     recorder: Recorder,
     started: oneshot::Sender<Result<Running, Verdict>>,
-}
-
-/// What is to be started.
-struct Plan {
-    command: PathBuf,
-    arguments: Vec<OsString>,
-    environment: Vec<(OsString, OsString)>,
-    directory: PathBuf,
-    limits: Limits,
 }
 
 impl Launcher {
@@ -67,74 +70,107 @@ impl Launcher {
     /// A program that is started after the future was dropped is killed at once.
     pub(super) async fn start(&self, settings: &ExecSettings, recorder: &Recorder) -> Result<Running, Verdict> {
         let (started, answer) = oneshot::channel();
-        let (plan, runtime) = (Plan::new(settings), Handle::current());
-        let launch = Launch { plan, runtime, recorder: recorder.clone(), started };
+        let thread = self.thread()?;
+        let launch = Launch {
+            settings: settings.clone(),
+            thread: thread.clone(),
+            runtime: Handle::current(),
+            recorder: recorder.clone(),
+            started,
+        };
         let gone = || defect("the thread that starts programs is gone");
-        self.thread()?.send(launch).await.map_err(|_| gone())?;
+        thread.send(Work::Launch(Box::new(launch))).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
-    fn thread(&self) -> Result<mpsc::Sender<Launch>, Verdict> {
+    fn thread(&self) -> Result<mpsc::Sender<Work>, Verdict> {
         let mut thread = self.thread.lock();
         if let Some(sender) = thread.as_ref().filter(|sender| !sender.is_closed()) {
             return Ok(sender.clone());
         }
-        let (sender, launches) = mpsc::channel(WAITING_MAX);
+        let (sender, work) = mpsc::channel(WAITING_MAX);
         let policy = Arc::clone(&self.policy);
-        std::thread::Builder::new().name("exec-launch".into()).spawn(move || launch_all(&policy, launches)).map_err(
-            |e| {
-                let message = format!("this machine could not start another thread: {}", plain(&e));
-                Verdict::cancelled(Reason::new(ReasonCode::Overloaded, message))
-            },
-        )?;
+        std::thread::Builder::new().name("exec-launch".into()).spawn(move || do_all(&policy, work)).map_err(|e| {
+            let message = format!("this machine could not start another thread: {}", plain(&e));
+            Verdict::cancelled(Reason::new(ReasonCode::Overloaded, message))
+        })?;
         *thread = Some(sender.clone());
         Ok(sender)
     }
 }
 
-fn launch_all(policy: &ExecPolicy, mut launches: mpsc::Receiver<Launch>) {
-    while let Some(Launch { plan, runtime, recorder, started }) = launches.blocking_recv() {
-        // Nobody waits for it any more.
-        if started.is_closed() {
-            continue;
+fn do_all(policy: &ExecPolicy, mut work: mpsc::Receiver<Work>) {
+    while let Some(work) = work.blocking_recv() {
+        match work {
+            // Nobody waits for it any more.
+            Work::Launch(launch) if launch.started.is_closed() => {}
+            Work::Launch(launch) => {
+                let running = launch.start(policy);
+                // Where the probe was dropped meanwhile, what comes back is dropped here, which ends the program.
+                let _dropped = launch.started.send(running);
+            }
+            Work::Remove(path) => scratch::remove(&path),
         }
-        // Where the probe was dropped meanwhile, what comes back is dropped here, which ends the program.
-        let _dropped = started.send(plan.start(policy, &runtime, &recorder));
     }
 }
 
-impl Plan {
-    fn new(settings: &ExecSettings) -> Self {
-        let own = settings.environment.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
-        let given = [("PATH", PATH), ("LC_ALL", LC_ALL)].map(|(name, value)| (name.into(), value.into()));
-        Self {
-            command: settings.command.as_str().into(),
-            arguments: settings.arguments.iter().map(|argument| argument.as_str().into()).collect(),
-            environment: given.into_iter().chain(own).collect(),
-            directory: settings.working_directory.as_ref().map_or("/", |directory| directory.as_str()).into(),
-            limits: Limits::new(&settings.limits),
-        }
-    }
+impl Launch {
+    fn start(&self, policy: &ExecPolicy) -> Result<Running, Verdict> {
+        let settings = &self.settings;
+        let asked = Path::new(settings.command.as_str());
+        let directory = Path::new(settings.working_directory.as_ref().map_or("/", |directory| directory.as_str()));
+        let permitted = policy.permit(asked)?;
+        policy::permit_directory(directory)?;
+        let not_here = |why: String| policy::not_here(asked, &why);
+        let user = policy.user.as_deref().map(user::to_become).transpose().map_err(not_here)?.flatten();
+        let scratch = Scratch::make(user, &self.thread)
+            .inspect_err(|error| tracing::debug!(%error, "a plugin has no temporary directory"))
+            .ok();
+        let place = scratch.as_ref().map(Scratch::path);
+        let Rules { ruleset, applied } = Rules::new(policy, &permitted.programs, place).map_err(not_here)?;
+        let mut confined = vec!["limits", "no_new_privs"];
+        confined.extend(user.map(|_| "user"));
+        confined.extend(applied);
 
-    fn start(self, policy: &ExecPolicy, runtime: &Handle, recorder: &Recorder) -> Result<Running, Verdict> {
-        let path = policy.permit(&self.command)?;
-        policy::permit_directory(&self.directory)?;
-        let mut command = Command::new(path);
+        let mut command = permitted.command();
         command
-            .args(self.arguments)
+            .args(settings.arguments.iter().map(|argument| argument.as_str()))
             .env_clear()
-            .envs(self.environment)
-            .current_dir(self.directory)
+            .envs(environment::of(settings, policy, place)?)
+            .current_dir(directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        confine(&mut command, self.limits);
+        if let Some(user) = user {
+            // Where we are root this leaves our groups as well.
+            command.uid(user.uid).gid(user.gid);
+        }
+        confine(&mut command, Limits::new(&settings.limits), ruleset);
         // Its pipes are watched by the runtime of the probe.
-        let _runtime = runtime.enter();
-        recorder.enter(Stage::Run);
-        let child = command.spawn().map_err(|error| policy::not_started(&self.command, &error))?;
-        Running::new(child).ok_or_else(|| defect("a program was started without its pipes"))
+        let _runtime = self.runtime.enter();
+        self.recorder.enter(Stage::Run);
+        let child = command.spawn().map_err(|error| policy::not_started(asked, &error))?;
+        Running::new(child, scratch, confined).ok_or_else(|| defect("a program was started without its pipes"))
+    }
+}
+
+impl Permitted {
+    /// A binary program is run by its descriptor, so that it is the very file that was looked at. A script cannot be:
+    /// its interpreter opens it by a name, and many look for their like beside themselves. That its name leads to
+    /// another file by then, only the superuser and we could have brought about.
+    fn command(&self) -> Command {
+        let by_descriptor = format!("/proc/self/fd/{}", self.program.file.as_raw_fd());
+        let mut beginning = [0; BINARY.len()];
+        let read = File::open(&by_descriptor).and_then(|mut file| file.read_exact(&mut beginning));
+        match read {
+            Ok(()) if beginning == *BINARY => {
+                let mut command = Command::new(by_descriptor);
+                command.arg0(&self.name);
+                command
+            }
+            _ => Command::new(&self.name),
+        }
     }
 }
 

@@ -6,11 +6,16 @@
 //! Whatever the plugin started is in its group, unless it has left that on its own account.
 
 mod confine;
+mod environment;
 mod launch;
 mod output;
 mod perfdata;
 mod policy;
 mod running;
+mod sandbox;
+mod scratch;
+mod trusted;
+mod user;
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -22,8 +27,9 @@ use watchpost_model::{
 
 pub(crate) use self::launch::Launcher;
 use self::output::Spoken;
-pub use self::policy::ExecPolicy;
+pub use self::policy::{ExecPolicy, Sandbox};
 use self::running::{Ended, Output, PRINTED_BYTES_MAX, Printed};
+pub use self::sandbox::landlock_version;
 use crate::assertions::{Findings, conclude};
 use crate::context::ProbeContext;
 use crate::recorder::Recorder;
@@ -55,7 +61,8 @@ impl ExecProbe {
             Ok(running) => running,
             Err(verdict) => return verdict,
         };
-        let mut told = Told { output: Output::default(), ended: None, passed: false, settings, recorder };
+        let confined = running.confined().iter().map(|what| (*what).to_owned()).collect();
+        let mut told = Told { output: Output::default(), ended: None, passed: false, confined, settings, recorder };
         let heard = |output: &Output| recorder.received(output.stdout.bytes + output.stderr.bytes);
         match running.finish(&mut told.output, heard).await {
             Ok(Ended::With(status)) => {
@@ -92,6 +99,7 @@ struct Told<'a> {
     output: Output,
     ended: Option<ExitStatus>,
     passed: bool,
+    confined: Vec<String>,
     settings: &'a ExecSettings,
     recorder: &'a Recorder,
 }
@@ -194,6 +202,7 @@ impl Told<'_> {
             stderr_bytes: stderr.bytes,
             truncated: stdout.is_cut() || stderr.is_cut(),
             output_held_open: *held_open,
+            confined: self.confined.clone(),
             perfdata: perfdata.data,
             perfdata_passed_over: perfdata.passed_over,
         }
@@ -204,6 +213,11 @@ impl Drop for Told<'_> {
     fn drop(&mut self) {
         self.recorder.of_type(TypeEvidence::Exec(self.evidence()));
     }
+}
+
+/// The performance data in what a plugin printed.
+pub(crate) fn read_output(text: &str) -> Vec<watchpost_model::PerfDatum> {
+    Spoken::read(text).perfdata.data
 }
 
 impl Spoken {

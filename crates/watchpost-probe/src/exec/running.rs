@@ -9,6 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio::time::Instant;
 
+use super::scratch::Scratch;
+
 /// How much of what is printed to stdout, and to stderr, is looked at, in bytes.
 pub(super) const KEPT_BYTES_MAX: usize = 64 * 1024;
 /// How much may be printed to both before the plugin is killed, in bytes. What lies between is read and dropped.
@@ -27,6 +29,10 @@ pub(super) struct Running {
     group: Group,
     stdout: ChildStdout,
     stderr: ChildStderr,
+    /// What the system does to keep it in its place.
+    confined: Vec<&'static str>,
+    /// Goes after the group.
+    _scratch: Option<Scratch>,
 }
 
 /// A process group, whose number is that of its first process. It is killed when this is dropped.
@@ -80,10 +86,14 @@ pub(super) enum Ended {
 
 impl Running {
     /// `None` where the child has no number or no pipes.
-    pub(super) fn new(mut child: Child) -> Option<Self> {
+    pub(super) fn new(mut child: Child, scratch: Option<Scratch>, confined: Vec<&'static str>) -> Option<Self> {
         let group = Group(Pid::from_raw(i32::try_from(child.id()?).ok()?));
         let (stdout, stderr) = (child.stdout.take()?, child.stderr.take()?);
-        Some(Self { child, group, stdout, stderr })
+        Some(Self { child, group, stdout, stderr, confined, _scratch: scratch })
+    }
+
+    pub(super) fn confined(&self) -> &[&'static str] {
+        &self.confined
     }
 
     /// Reads what it prints until it ends. Then whatever it left behind in its group is killed: a plugin's end
@@ -95,7 +105,7 @@ impl Running {
     /// # Cancel safety
     /// Dropping the future loses nothing that was read, and dropping `self` ends the plugin.
     pub(super) async fn finish(&mut self, output: &mut Output, heard: impl Fn(&Output)) -> io::Result<Ended> {
-        let Self { child, group, stdout, stderr } = self;
+        let Self { child, group, stdout, stderr, .. } = self;
         let (mut ended, mut linger) = (None, None);
         let (mut out_open, mut err_open) = (true, true);
         loop {

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use watchpost_model::{BastionGroup, BastionId, CheckId};
 
 use super::connect::{ConnectArgs, ListFormat};
+use super::sign::{KeygenArgs, SignArgs, VerifyArgs};
 use super::{OutputFormat, duration, timeout};
 
 #[derive(Debug, Args)]
@@ -80,6 +81,12 @@ pub enum ChecksCommand {
     },
     /// Run a check once, now, on a bastion, and see what comes of it as it comes
     Test(TestArgs),
+    /// Sign checks, and print them with their signatures; `checks apply` takes them as they are printed
+    Sign(SignArgs),
+    /// Say whose signatures in files are good, over what they say now
+    Verify(VerifyArgs),
+    /// Make a key to sign with: write its seed to a file, and print what bastions list in `trust.signers`
+    Keygen(KeygenArgs),
     /// Show what a check came to, from the stream of results
     History {
         /// Its id
@@ -112,6 +119,9 @@ pub struct ApplyArgs {
     /// [default: the context's]
     #[arg(short, long, value_name = "GROUP", env = "WATCHPOST_GROUP")]
     pub group: Option<BastionGroup>,
+    /// Sign what is new or has changed, with the seed in this file
+    #[arg(long, value_name = "SEEDFILE")]
+    pub sign: Option<PathBuf>,
     /// Delete the checks of the group that the files do not have
     #[arg(long)]
     pub prune: bool,
@@ -153,6 +163,12 @@ pub struct TestArgs {
     /// A check that need not be stored: a file with exactly one; `-` for standard input
     #[arg(short, long, value_name = "FILE", conflicts_with = "id")]
     pub file: Option<PathBuf>,
+    /// Sign the file's check with the seed in this file, for bastions that ask for signatures
+    #[arg(long, value_name = "SEEDFILE", requires = "file")]
+    pub sign: Option<PathBuf>,
+    /// The bastion group to sign it for [default: the bastion alone]
+    #[arg(short, long, value_name = "GROUP", requires = "sign")]
+    pub group: Option<BastionGroup>,
     /// Where to run it [default: the only bastion that runs it]
     #[arg(short, long, value_name = "BASTION")]
     pub bastion: Option<BastionId>,

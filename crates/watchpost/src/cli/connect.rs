@@ -25,21 +25,41 @@ pub struct ServerArgs {
     /// NATS servers, for example nats://127.0.0.1:4222; without --context, no context is looked at
     #[arg(long, global = true, value_name = "URL", env = "WATCHPOST_BUS", value_delimiter = ',')]
     pub bus: Vec<String>,
+    #[command(flatten)]
+    pub auth: AuthArgs,
+    /// The first part of every subject on the bus [default: watchpost]
+    #[arg(long, global = true, value_name = "PREFIX", env = "WATCHPOST_PREFIX")]
+    pub prefix: Option<SubjectPrefix>,
+    /// The bucket of checks, as the bastions' `store.bucket` names it [default: WATCHPOST_CHECKS]
+    #[arg(long, global = true, value_name = "NAME", env = "WATCHPOST_BUCKET")]
+    pub bucket: Option<String>,
+}
+
+/// Who we are to a bus, and whom we take for one.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct AuthArgs {
     /// A file with a JWT and an nkey seed, as `nsc` writes it
     #[arg(long, global = true, value_name = "FILE", env = "WATCHPOST_CREDS")]
     pub creds: Option<PathBuf>,
     /// A file with the seed of an nkey
     #[arg(long, global = true, value_name = "FILE", env = "WATCHPOST_NKEY")]
     pub nkey: Option<PathBuf>,
-    /// A user, with its --password
+    /// A user, with its --password or --password-file
     #[arg(long, global = true, value_name = "NAME", env = "WATCHPOST_USER")]
     pub user: Option<String>,
     /// The user's password; the environment shows it to fewer eyes than the command line does
     #[arg(long, global = true, value_name = "TEXT", env = "WATCHPOST_PASSWORD", hide_env_values = true)]
     pub password: Option<String>,
+    /// A file with the user's password; read anew for each connection, as all files of this kind are
+    #[arg(long, global = true, value_name = "FILE", env = "WATCHPOST_PASSWORD_FILE")]
+    pub password_file: Option<PathBuf>,
     /// A token; the environment shows it to fewer eyes than the command line does
     #[arg(long, global = true, value_name = "TEXT", env = "WATCHPOST_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+    /// A file with a token
+    #[arg(long, global = true, value_name = "FILE", env = "WATCHPOST_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
     /// A PEM file of certificate authorities to trust in place of those of the system
     #[arg(long, global = true, value_name = "FILE", env = "WATCHPOST_TLS_CA")]
     pub tls_ca: Option<PathBuf>,
@@ -49,12 +69,9 @@ pub struct ServerArgs {
     /// A PEM file with the key of --tls-cert
     #[arg(long, global = true, value_name = "FILE", env = "WATCHPOST_TLS_KEY")]
     pub tls_key: Option<PathBuf>,
-    /// The first part of every subject on the bus [default: watchpost]
-    #[arg(long, global = true, value_name = "PREFIX", env = "WATCHPOST_PREFIX")]
-    pub prefix: Option<SubjectPrefix>,
-    /// The bucket of checks, as the bastions' `store.bucket` names it [default: WATCHPOST_CHECKS]
-    #[arg(long, global = true, value_name = "NAME", env = "WATCHPOST_BUCKET")]
-    pub bucket: Option<String>,
+    /// What our inboxes begin with, where the server permits each user its own: _INBOX_NAME [default: _INBOX]
+    #[arg(long, global = true, value_name = "PREFIX", env = "WATCHPOST_INBOX_PREFIX")]
+    pub inbox_prefix: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

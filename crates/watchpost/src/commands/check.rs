@@ -56,6 +56,7 @@ fn asked(args: &CheckArgs) -> Result<Asked, Failure> {
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         probes = loaded.settings.probes(&loaded.settings.resolver());
         policy = policy.or_else(|| loaded.settings.policy.clone());
+        crate::logging::keep_out(&probes.secrets);
         // What never runs by itself runs as a part of what does.
         let parts: HashSet<&CheckId> = loaded.checks.iter().filter_map(Check::group).flatten().collect();
         let whole = loaded.checks.iter().filter(|check| check.is_scheduled() || !parts.contains(check.id()));
@@ -69,7 +70,9 @@ fn asked(args: &CheckArgs) -> Result<Asked, Failure> {
         known = loaded.checks.into_iter().map(unscheduled).collect::<Result<_, _>>()?;
     }
     probes.exec.directories.extend(args.exec_dirs.iter().cloned());
-    probes.guard = choose(policy.as_deref(), BuiltIn::Local)?.guard();
+    let mut policy = choose(policy.as_deref(), BuiltIn::Local)?;
+    probes.exec = policy.exec(probes.exec);
+    probes.guard = policy.guard();
     let mut targets = args.targets.clone();
     if let Some(file) = &args.from {
         targets.extend(read_targets(file)?);

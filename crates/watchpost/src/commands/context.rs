@@ -70,6 +70,8 @@ fn absolute(context: &mut Context) -> Result<(), Failure> {
     let files = [
         &mut context.credentials_file,
         &mut context.nkey_file,
+        &mut context.password_file,
+        &mut context.token_file,
         &mut context.tls_ca_file,
         &mut context.tls_certificate_file,
         &mut context.tls_key_file,
@@ -118,6 +120,7 @@ fn object(contexts: &Contexts, name: &ContextName, context: &Context) -> Value {
         nkey_file,
         user,
         token,
+        token_file,
         tls_ca_file,
         tls_certificate_file,
         prefix,
@@ -125,11 +128,12 @@ fn object(contexts: &Contexts, name: &ContextName, context: &Context) -> Value {
         ..
     } = context;
     let servers: Vec<_> = servers.iter().map(|server| watchpost_bus::without_secrets(server)).collect();
-    let who = match (credentials_file, nkey_file, user, token) {
+    let has_token = token.is_some() || token_file.is_some();
+    let who = match (credentials_file, nkey_file, user, has_token) {
         (Some(file), ..) => Some(format!("credentials {}", file.display())),
         (_, Some(file), ..) => Some(format!("nkey {}", file.display())),
         (_, _, Some(user), _) => Some(format!("user {user}")),
-        (_, _, _, Some(_)) => Some("token".to_owned()),
+        (_, _, _, true) => Some("token".to_owned()),
         _ => None,
     };
     let tls: Vec<_> = [("CA", tls_ca_file), ("certificate", tls_certificate_file)]

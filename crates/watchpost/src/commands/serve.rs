@@ -16,13 +16,14 @@ use watchpost_model::{BastionId, Check, RunnerId, Subjects};
 use watchpost_probe::{ProbeSet, TargetFinder};
 
 use super::printing::Printing;
-use crate::cli::{AgentArgs, BusArgs, ConsoleArg, StreamFormat, UpArgs};
+use crate::cli::{AgentArgs, AuthArgs, BusArgs, ConsoleArg, StreamFormat, UpArgs};
 use crate::config::{self, FileConfig, FileSource, Loaded};
 use crate::failure::{Exit, Failure};
 use crate::health::AgentHealth;
 use crate::managed::Managed;
 use crate::output::{Clock, Format, Lead, Printer};
 use crate::policy::{BuiltIn, OwnPlaces, choose};
+use crate::remote::{self, overlay_auth};
 use crate::signals::{StopSignals, reloads};
 
 /// Where the console of `up` listens unless told otherwise.
@@ -49,6 +50,7 @@ struct Plan {
     args: AgentArgs,
     runner: Option<RunnerId>,
     bus: BusChoice,
+    auth: AuthArgs,
     console_default: Option<SocketAddr>,
     print: Option<Printer>,
 }
@@ -78,6 +80,7 @@ pub fn up(args: UpArgs) -> Result<Exit, Failure> {
         args: args.agent,
         runner: None,
         bus,
+        auth: args.auth,
         console_default: Some(CONSOLE_DEFAULT),
         print: Some(Printer {
             format,
@@ -93,7 +96,8 @@ pub fn up(args: UpArgs) -> Result<Exit, Failure> {
 /// One or both roles on NATS.
 pub fn on_bus(roles: Roles, args: BusArgs) -> Result<Exit, Failure> {
     let bus = BusChoice::Nats(args.bus);
-    let plan = Plan { roles, args: args.agent, runner: args.runner, bus, console_default: None, print: None };
+    let plan =
+        Plan { roles, args: args.agent, runner: args.runner, bus, auth: args.auth, console_default: None, print: None };
     super::in_system(serve(plan))
 }
 
@@ -107,7 +111,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     let fingerprint = source.as_ref().and_then(|source| source.fingerprint());
     let Loaded { settings: file, checks, warnings } = load(plan.args.config.as_ref())?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let policy = choose(plan.args.policy.as_deref().or(file.policy.as_deref()), built_in(&plan.bus))?;
+    let mut policy = choose(plan.args.policy.as_deref().or(file.policy.as_deref()), built_in(&plan.bus))?;
     let grace = plan.args.grace.unwrap_or_else(|| file.grace());
     let (bastion, runner) = identity(&plan, &file)?;
     let mut settings = file.agent(bastion, runner);
@@ -160,9 +164,11 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     let audit = audit_log(&plan, &file, &settings)?;
     let resolver = file.resolver();
     let bus_hosts = options.as_ref().map(NatsOptions::hosts).transpose()?.unwrap_or_default();
-    let policy = policy.begin(OwnPlaces::new(bus_hosts, console.as_ref().map(Console::address))).await;
     let mut probes = file.probes(&resolver);
+    probes.exec = policy.exec(probes.exec);
+    let policy = policy.begin(OwnPlaces::new(bus_hosts, console.as_ref().map(Console::address))).await;
     probes.guard = policy.guard();
+    crate::logging::keep_out(&probes.secrets);
     let deps = Deps {
         bus: Arc::clone(&bus),
         clock: Arc::new(SystemClock::default()),
@@ -333,13 +339,19 @@ fn nats_options(
         ));
     }
     let name = format!("watchpost {} {}/{}", plan.roles.name(), settings.bastion, settings.runner);
-    let mut options = file.nats(servers, name);
+    let mut context = file.bus.context();
+    if !servers.is_empty() {
+        context.servers = servers;
+    }
     if let Some(managed) = managed {
         let (user, password) = managed.user_and_password();
-        options.credentials =
-            Some(NatsCredentials::UserPassword { user: user.to_owned(), password: password.to_owned() });
+        let mut options = NatsOptions::new(context.servers);
+        options.name = name;
+        options.credentials = Some(NatsCredentials::UserPassword { user: user.to_owned(), password: password.into() });
+        return Ok(Some(options));
     }
-    Ok(Some(options))
+    overlay_auth(&mut context, &plan.auth)?;
+    Ok(Some(remote::nats_options(context, name)))
 }
 
 async fn connect(options: Option<&NatsOptions>, stored: usize) -> Result<SharedBus, Failure> {

@@ -61,9 +61,15 @@ pub struct Context {
     /// The user's password.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Password>,
+    /// A file with the user's password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
     /// A token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Token>,
+    /// A file with a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
     /// A PEM file of certificate authorities.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_ca_file: Option<PathBuf>,
@@ -73,6 +79,12 @@ pub struct Context {
     /// A PEM file with its key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_key_file: Option<PathBuf>,
+    /// Whether to refuse a server that does not offer TLS.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub require_tls: bool,
+    /// What our inboxes begin with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inbox_prefix: Option<String>,
     /// The first part of every subject.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "prefix")]
     pub prefix: Option<SubjectPrefix>,
@@ -82,6 +94,44 @@ pub struct Context {
     /// The bastion group whose checks are meant where none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<BastionGroup>,
+}
+
+impl Context {
+    /// Whether what it says of who we are fits together.
+    ///
+    /// # Errors
+    /// What does not, by its keys.
+    pub fn validate(&self) -> Result<(), String> {
+        let ways = [
+            ("credentials_file", self.credentials_file.is_some()),
+            ("nkey_file", self.nkey_file.is_some()),
+            ("user", self.user.is_some()),
+            ("token", self.token.is_some()),
+            ("token_file", self.token_file.is_some()),
+        ];
+        let ways: Vec<_> = ways.into_iter().filter(|way| way.1).map(|way| format!("`{}`", way.0)).collect();
+        if ways.len() > 1 {
+            return Err(format!("{} say different things of who we are: expected one", ways.join(" and ")));
+        }
+        if self.password.is_some() && self.password_file.is_some() {
+            return Err("`password` and `password_file` both say the password: expected one".to_owned());
+        }
+        if self.user.is_none() && (self.password.is_some() || self.password_file.is_some()) {
+            return Err("there is a password and no user: expected both".to_owned());
+        }
+        match (&self.tls_certificate_file, &self.tls_key_file) {
+            (Some(_), None) => Err("there is a certificate of ours and no key to it: expected both".to_owned()),
+            (None, Some(_)) => Err("there is a key of ours and no certificate to it: expected both".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    /// As if nothing had been said of who we are.
+    pub fn forget_who_we_are(&mut self) {
+        (self.credentials_file, self.nkey_file) = (None, None);
+        (self.user, self.password, self.password_file) = (None, None, None);
+        (self.token, self.token_file) = (None, None);
+    }
 }
 
 impl Contexts {

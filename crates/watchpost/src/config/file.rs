@@ -8,14 +8,16 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use watchpost_agent::{AgentSettings, GROUPS_MAX, PoolSettings};
-use watchpost_bus::{NatsCredentials, NatsOptions};
 use watchpost_model::{
-    BastionGroup, BastionId, Check, CheckDocument, CheckType, HeaderName, Invalid, Pattern, RunnerId, SubjectPrefix,
-    Timeout,
+    BastionGroup, BastionId, Check, CheckDocument, CheckType, HeaderName, Invalid, Password, Pattern, RunnerId,
+    SubjectPrefix, Timeout, Token,
 };
 use watchpost_probe::{ExecPolicy, ProbeOptions, Redaction, Resolver};
 
 use super::audit::AuditFile;
+use super::contexts::Context;
+use super::secrets::SecretsFile;
+use super::trust::TrustFile;
 
 /// How long a stop may take where nothing else is said.
 const GRACE_DEFAULT: Duration = Duration::from_secs(5);
@@ -54,6 +56,8 @@ pub struct FileConfig {
     pub evidence: EvidenceFile,
     /// Which programs `exec` checks may run on this machine.
     pub exec: ExecFile,
+    /// Where the secrets are that checks refer to by `${secret:name}`.
+    pub secrets: SecretsFile,
     /// The console.
     pub console: ConsoleFile,
     /// The bastion groups whose checks the bastion runs besides its own, in the order of their rank: at most 64.
@@ -62,13 +66,15 @@ pub struct FileConfig {
     pub groups: Vec<BastionGroup>,
     /// Where the bastion keeps its checks of the store, so that it can begin without the bus: a directory.
     pub state_dir: Option<PathBuf>,
-    /// The audit log: what was asked of this process, and what it did.
-    pub audit: AuditFile,
     /// The file of the policy that says what checks may do here; `--policy` outranks it. Without one, what comes over a
     /// bus may not reach this machine itself, link-local and metadata addresses and the like.
     pub policy: Option<PathBuf>,
+    /// The audit log: what was asked of this process, and what it did.
+    pub audit: AuditFile,
     /// The checks on the bus.
     pub store: StoreFile,
+    /// Whose checks of the store are run, where not everybody's are that can write to it.
+    pub trust: Option<TrustFile>,
     /// The checks.
     #[schemars(with = "Vec<CheckDocument>")]
     pub checks: Vec<Spanned<ReadCheck>>,
@@ -91,10 +97,29 @@ impl<'de> Deserialize<'de> for ReadCheck {
 pub struct BusFile {
     /// Servers, for example `nats://127.0.0.1:4222`.
     pub servers: Vec<String>,
-    /// A file with a JWT and an nkey seed, as `nsc` writes it.
+    /// A file with a JWT and an nkey seed, as `nsc` writes it. It is read anew for each connection, like all files that
+    /// say who we are.
     pub credentials_file: Option<PathBuf>,
+    /// A file with the seed of an nkey.
+    pub nkey_file: Option<PathBuf>,
+    /// A user, with its password.
+    pub user: Option<String>,
+    /// The user's password.
+    pub password: Option<Password>,
+    /// A file with the user's password.
+    pub password_file: Option<PathBuf>,
+    /// A token.
+    pub token: Option<Token>,
+    /// A file with a token.
+    pub token_file: Option<PathBuf>,
     /// A PEM file of certificate authorities to trust in place of those of the system.
     pub tls_ca_file: Option<PathBuf>,
+    /// A PEM file with our certificate, for a server that asks for one.
+    pub tls_certificate_file: Option<PathBuf>,
+    /// A PEM file with its key.
+    pub tls_key_file: Option<PathBuf>,
+    /// What our inboxes begin with, `_INBOX` if left out: `_INBOX_site-1` where the server permits each user its own.
+    pub inbox_prefix: Option<String>,
     /// Whether to refuse a server that does not offer TLS.
     pub require_tls: bool,
 }
@@ -217,7 +242,8 @@ impl FileConfig {
         let mut options = ProbeOptions::new(resolver);
         options.redaction = Redaction::new(redact.headers.clone(), &redact.patterns);
         options.excerpt_bytes = excerpt_bytes.unwrap_or(ProbeOptions::EXCERPT_BYTES_DEFAULT);
-        options.exec = ExecPolicy { directories: self.exec.directories.clone() };
+        options.exec = ExecPolicy { directories: self.exec.directories.clone(), ..ExecPolicy::default() };
+        options.secrets = self.secrets.store();
         options
     }
 
@@ -239,6 +265,7 @@ impl FileConfig {
             settings.answer_grace = grace.get();
         }
         settings.pools = self.pools();
+        settings.trust = self.trust.as_ref().map(TrustFile::settings);
         settings
     }
 
@@ -255,16 +282,29 @@ impl FileConfig {
     pub fn pools(&self) -> BTreeMap<CheckType, PoolSettings> {
         self.pools.iter().map(|(check_type, pool)| (*check_type, pool.settings())).collect()
     }
+}
 
-    /// How to reach NATS at these servers, or at the file's where none are given.
-    pub fn nats(&self, servers: Vec<String>, name: String) -> NatsOptions {
-        let servers = if servers.is_empty() { self.bus.servers.clone() } else { servers };
-        let mut options = NatsOptions::new(servers);
-        options.name = name;
-        options.credentials = self.bus.credentials_file.clone().map(NatsCredentials::File);
-        options.tls_ca_file = self.bus.tls_ca_file.clone();
-        options.require_tls = self.bus.require_tls;
-        options
+impl BusFile {
+    /// The same, as contexts have it.
+    pub fn context(&self) -> Context {
+        Context {
+            servers: self.servers.clone(),
+            credentials_file: self.credentials_file.clone(),
+            nkey_file: self.nkey_file.clone(),
+            user: self.user.clone(),
+            password: self.password.clone(),
+            password_file: self.password_file.clone(),
+            token: self.token.clone(),
+            token_file: self.token_file.clone(),
+            tls_ca_file: self.tls_ca_file.clone(),
+            tls_certificate_file: self.tls_certificate_file.clone(),
+            tls_key_file: self.tls_key_file.clone(),
+            require_tls: self.require_tls,
+            inbox_prefix: self.inbox_prefix.clone(),
+            prefix: None,
+            bucket: None,
+            group: None,
+        }
     }
 }
 

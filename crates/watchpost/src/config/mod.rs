@@ -11,7 +11,10 @@ mod file;
 mod places;
 mod policy;
 mod read;
+mod secrets;
+mod shield;
 mod source;
+mod trust;
 mod wording;
 
 pub use checks::{WrittenCheck, read_checks};

@@ -75,6 +75,7 @@ pub fn write_event(row: &mut String, event: &CheckEvent, colour: bool, lead: Lea
         CheckEventKind::CheckRefused => ("refused", Tone::Bad),
         CheckEventKind::CheckRemoved => ("removed", Tone::Doubtful),
         CheckEventKind::CheckOrphaned => ("orphaned", Tone::Bad),
+        CheckEventKind::CheckSignatureOld => ("old sig", Tone::Bad),
     };
     row.push_str(&tone.paint(&format!("{word:<EVENT_WIDTH$}"), colour));
     row.push(' ');

@@ -9,7 +9,7 @@ mod streams;
 
 pub use answers::{Limits, Unanswered, told};
 pub use bastions::{Bastion, Process};
-pub use connection::{Connection, effective, overlay};
+pub use connection::{Connection, effective, nats_options, overlay, overlay_auth};
 pub use past::{Filter, PastQuery, payload};
 pub use store::{StoredCheck, find, key, snapshot};
 pub use streams::{EVENTS, HEARTBEATS, RESULTS, wanted};

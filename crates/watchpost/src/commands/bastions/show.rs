@@ -63,6 +63,12 @@ impl Page {
         if heartbeat.draining {
             self.item("drain", "it begins nothing new");
         }
+        if let Some(PolicyReport { source, broken, .. }) = &heartbeat.policy {
+            self.item("policy", source);
+            if let Some(why) = broken {
+                self.item("", &format!("as its file is now it is broken, the last good one is in force: {why}"));
+            }
+        }
         self.checker(heartbeat);
         self.runner(heartbeat);
         self.bus(heartbeat);
@@ -84,10 +90,24 @@ impl Page {
             self.item("checks", &format!("{checks}, generation {generation}; {outstanding} tasks under way"));
         }
         if let Some(store) = &heartbeat.store {
-            let StoreReport { state, message, revision, synced_at, running, paused, refused, orphaned, .. } = store;
+            let StoreReport {
+                state,
+                message,
+                revision,
+                synced_at,
+                running,
+                paused,
+                refused,
+                orphaned,
+                signatures_old,
+                ..
+            } = store;
             let synced = synced_at.map(|at| format!(", agreed at {}", second(at))).unwrap_or_default();
             self.item("store", &format!("{}, revision {revision}{synced}", word(state)));
-            self.item("", &format!("{running} running ({paused} paused), {refused} refused, {orphaned} orphaned"));
+            let old =
+                if *signatures_old > 0 { format!(", {signatures_old} with an old signature") } else { String::new() };
+            let counts = format!("{running} running ({paused} paused), {refused} refused, {orphaned} orphaned{old}");
+            self.item("", &counts);
             if let Some(message) = message {
                 self.item("", message);
             }
@@ -160,9 +180,9 @@ impl Page {
     }
 
     fn bus(&mut self, heartbeat: &Heartbeat) {
-        let BusReport { published, received, dropped_slow_consumer, refused, reconnects } = heartbeat.bus;
+        let BusReport { published, received, dropped_slow_consumer, refused, forbidden, reconnects } = heartbeat.bus;
         let mut text = format!("{published} published, {received} received, {reconnects} reconnects");
-        for (n, what) in [(dropped_slow_consumer, "dropped"), (refused, "refused")] {
+        for (n, what) in [(dropped_slow_consumer, "dropped"), (refused, "refused"), (forbidden, "forbidden")] {
             if n > 0 {
                 text.push_str(&format!(", {n} {what}"));
             }

@@ -10,10 +10,11 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use watchpost_bus::KvError;
 use watchpost_model::{BastionGroup, BastionId, CheckId, Format, encode};
+use watchpost_trust::Signer;
 
 use super::plan::{Change, Kind, plan, validate};
 use super::rollout::{Goal, Told, Why, acknowledged, would_refuse};
-use super::{diff, group_of, stdout};
+use super::{diff, group_of, sign, stdout};
 use crate::cli::{ApplyArgs, ListFormat, SetupArgs};
 use crate::commands::{bus, confirm};
 use crate::config::{WrittenCheck, read_checks};
@@ -42,7 +43,12 @@ pub fn read(files: &[PathBuf]) -> Result<Vec<WrittenCheck>, Failure> {
 }
 
 /// Makes the store hold what was read.
-pub async fn run(remote: &Arc<Remote>, args: ApplyArgs, written: Vec<WrittenCheck>) -> Result<Exit, Failure> {
+pub async fn run(
+    remote: &Arc<Remote>,
+    args: ApplyArgs,
+    signer: Option<Signer>,
+    mut written: Vec<WrittenCheck>,
+) -> Result<Exit, Failure> {
     let group = group_of(remote, args.group.clone())?;
     if !args.dry_run {
         bus::ensure(remote, &SetupArgs::default()).await?;
@@ -51,6 +57,9 @@ pub async fn run(remote: &Arc<Remote>, args: ApplyArgs, written: Vec<WrittenChec
         Err(KvError::NoBucket { .. }) if args.dry_run => Vec::new(),
         stored => stored?,
     };
+    if let Some(signer) = signer {
+        sign::sign_changed(&signer, &group, remote.now(), &stored, &mut written)?;
+    }
     let changes = plan(written, &stored, args.prune);
     validate(&changes, &stored, &group)?;
     let out = Out { group: &group, format: args.output, diff: !args.no_diff, dry_run: args.dry_run };

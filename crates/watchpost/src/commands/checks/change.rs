@@ -76,6 +76,13 @@ async fn pause_one(
         if document.paused == paused {
             return Ok(format!("{group}/{check} unchanged (revision {revision})"));
         }
+        if document.signature.is_some() {
+            let message = format!(
+                "`{group}/{check}` is signed, `paused` and all: write `paused: {paused}` in its file, and apply it signed \
+                 anew (`checks apply --sign`)"
+            );
+            return Err(Failure::of(Exit::NotPassed, message));
+        }
         document.paused = paused;
         let value = Bytes::from(encode(&document, Format::Json));
         match remote.checks.put(&key(&group, &check), value, Some(revision)).await {

@@ -6,6 +6,7 @@ mod diff;
 mod list;
 mod plan;
 mod rollout;
+mod sign;
 mod status;
 mod test;
 mod yaml;
@@ -16,12 +17,18 @@ use watchpost_bus::KvError;
 use watchpost_model::BastionGroup;
 
 use super::results;
-use crate::cli::{ChecksArgs, ChecksCommand};
+use crate::cli::{ApplyArgs, ChecksArgs, ChecksCommand, TestArgs};
 use crate::failure::{Exit, Failure};
 use crate::remote::{Filter, PastQuery, Remote};
 
 /// Runs one of its commands.
 pub fn run(args: ChecksArgs) -> Result<Exit, Failure> {
+    match &args.command {
+        ChecksCommand::Sign(args) => return sign::sign(args),
+        ChecksCommand::Verify(args) => return sign::verify_files(args),
+        ChecksCommand::Keygen(args) => return sign::keygen(args),
+        _ => {}
+    }
     super::in_system(async move {
         // What is wrong with files is told before anything is asked of anybody.
         let written = match &args.command {
@@ -31,9 +38,15 @@ pub fn run(args: ChecksArgs) -> Result<Exit, Failure> {
             }
             _ => None,
         };
+        let signer = match &args.command {
+            ChecksCommand::Apply(ApplyArgs { sign, .. }) | ChecksCommand::Test(TestArgs { sign, .. }) => {
+                sign.as_deref().map(sign::signer).transpose()?
+            }
+            _ => None,
+        };
         let remote = Arc::new(Remote::connect(&args.connect).await?);
         let done = match args.command {
-            ChecksCommand::Apply(args) => apply::run(&remote, args, written.unwrap_or_default()).await,
+            ChecksCommand::Apply(args) => apply::run(&remote, args, signer, written.unwrap_or_default()).await,
             ChecksCommand::List { group, bastion, output } => list::list(&remote, group, bastion, output).await,
             ChecksCommand::Get { id, group, output } => list::get(&remote, group.as_ref(), &id, output).await,
             ChecksCommand::Delete { ids, group, yes } => change::delete(&remote, &ids, group.as_ref(), yes).await,
@@ -42,7 +55,9 @@ pub fn run(args: ChecksArgs) -> Result<Exit, Failure> {
             ChecksCommand::Status { ids, group, bastion, quiet, output } => {
                 status::run(&remote, status::Asked { ids, group, bastion, quiet, output }).await
             }
-            ChecksCommand::Test(args) => test::run(&remote, args, written.unwrap_or_default()).await,
+            ChecksCommand::Test(args) => test::run(&remote, args, signer, written.unwrap_or_default()).await,
+            // These need no bus.
+            ChecksCommand::Sign(_) | ChecksCommand::Verify(_) | ChecksCommand::Keygen(_) => Ok(Exit::Ok),
             ChecksCommand::History { id, bastion, since, limit, output, verbose } => {
                 let filter = Filter { bastion, check: Some(id), outcomes: Vec::new() };
                 let query = PastQuery { filter, since, limit: limit as usize };

@@ -182,8 +182,10 @@ pub fn reason(report: &CheckReport) -> String {
     let refused = report.refusal.as_ref().map(|refusal| format!("{}: {}", word(&refusal.code), refusal.message));
     let before = report.running_revision.filter(|running| Some(*running) != report.revision);
     let before = before.map(|running| format!("revision {running} runs on"));
+    let old = report.signed.as_ref().filter(|signed| signed.old);
+    let old = old.map(|signed| format!("its signature is old, of {}", signed.at));
     let denied = Some(rollout::denials(&report.denied)).filter(|denied| !denied.is_empty());
-    [refused, before, denied].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    [refused, before, old, denied].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn table(lines: &[Line]) -> Table {
@@ -229,6 +231,7 @@ mod tests {
             standing,
             refusal: None,
             running_revision: None,
+            signed: None,
             denied: Vec::new(),
         }
     }

@@ -7,9 +7,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use watchpost_bus::{Outgoing, Status, Subscription};
 use watchpost_model::{
-    BastionId, CheckId, CheckShown, GetCheck, TestCheck, TestCutOff, TestEnd, TestReport, TestReportKind, V1, Verb,
+    BastionGroup, BastionId, CheckId, CheckShown, GetCheck, TestCheck, TestCutOff, TestEnd, TestReport, TestReportKind,
+    V1, Verb,
 };
+use watchpost_trust::Signer;
 
+use super::sign;
 use crate::cli::{OutputFormat, TestArgs};
 use crate::config::WrittenCheck;
 use crate::failure::{Exit, Failure};
@@ -25,7 +28,12 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(3);
 const PRINT_QUEUE: usize = 1024;
 
 /// Runs a check.
-pub async fn run(remote: &Arc<Remote>, args: TestArgs, mut written: Vec<WrittenCheck>) -> Result<Exit, Failure> {
+pub async fn run(
+    remote: &Arc<Remote>,
+    args: TestArgs,
+    signer: Option<Signer>,
+    mut written: Vec<WrittenCheck>,
+) -> Result<Exit, Failure> {
     let document = match (&args.file, written.len()) {
         (None, _) => None,
         (Some(_), 1) => Some(Box::new(written.remove(0).document)),
@@ -38,6 +46,14 @@ pub async fn run(remote: &Arc<Remote>, args: TestArgs, mut written: Vec<WrittenC
     let bastion = tokio::select! {
         bastion = place(remote, &args) => bastion?,
         _ = signals.next() => return Ok(Exit::NotPassed),
+    };
+    let document = match (document, signer) {
+        (Some(document), Some(signer)) => {
+            let (group, at) = (args.group.clone().unwrap_or_else(|| BastionGroup::from(&bastion)), remote.now());
+            let signed = signer.sign(*document, &group, sign::revision_at(at), at);
+            Some(Box::new(signed.map_err(|e| Failure::usage(e.to_string()))?))
+        }
+        (document, _) => document,
     };
     let question = TestCheck {
         v: V1,

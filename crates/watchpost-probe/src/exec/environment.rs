@@ -1,0 +1,153 @@
+//! What a plugin finds in its environment.
+//!
+//! A check comes from somebody who may run the programs that the policy lists, and no others. Some variables would undo
+//! that: by them loaders load, and interpreters run, whatever they name. These are refused.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use watchpost_model::{ExecSettings, shorten};
+
+use super::policy::{self, ExecPolicy};
+use crate::Verdict;
+
+/// Where programs look for others.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Numbers and messages in the form that is the same everywhere, unless the check says it.
+const LC_ALL: &str = "C";
+
+/// Variables that tell loaders, interpreters or libraries what to load or run, or where to look for it. A `*` at the
+/// end stands for anything.
+const DANGEROUS: &[&str] = &[
+    "BASHOPTS",
+    "BASH_*",
+    "CDPATH",
+    "CLASSPATH",
+    "COMSPEC",
+    "CURL_HOME",
+    "DOTNET_*",
+    "EDITOR",
+    "ENV",
+    "GCONV_PATH",
+    "GIT_*",
+    "GLIBC_TUNABLES",
+    "GUILE_*",
+    "HOME",
+    "HOSTALIASES",
+    "IFS",
+    "JAVA_*",
+    "JDK_*",
+    "KRB5_CONFIG",
+    "LD_*",
+    "LESSOPEN",
+    "LESSCLOSE",
+    "LOCPATH",
+    "LUA_*",
+    "MALLOC_*",
+    "MANPAGER",
+    "MIBDIRS",
+    "MIBS",
+    "NLSPATH",
+    "NODE_*",
+    "ODBCINI",
+    "ODBCSYSINI",
+    "OPENSSL_*",
+    "PAGER",
+    "PATH",
+    "PERL*",
+    "PGSERVICEFILE",
+    "PGSYSCONFDIR",
+    "PHP*",
+    "PS4",
+    "PYTHON*",
+    "RESOLV_*",
+    "RES_OPTIONS",
+    "LOCALDOMAIN",
+    "RUBY*",
+    "SHELL",
+    "SHELLOPTS",
+    "SNMPCONFPATH",
+    "SNMP_PERSISTENT_*",
+    "SSLKEYLOGFILE",
+    "TCLLIBPATH",
+    "TERMINFO*",
+    "TMPDIR",
+    "TZDIR",
+    "VISUAL",
+    "XDG_*",
+    "ZDOTDIR",
+    "_JAVA_OPTIONS",
+];
+
+/// The environment of what `settings` ask for.
+///
+/// # Errors
+/// The verdict, where a variable could make the program run something else, and `policy` does not name it.
+pub(super) fn of(
+    settings: &ExecSettings,
+    policy: &ExecPolicy,
+    scratch: Option<&Path>,
+) -> Result<Vec<(OsString, OsString)>, Verdict> {
+    let names = settings.environment.keys().map(|name| name.as_str());
+    if let Some(refused) = names.into_iter().find(|name| is_dangerous(name) && !is_permitted(name, policy)) {
+        return Err(policy::not_allowed(format!(
+            "the check sets the environment variable {}, by which a program can be made to run others: list it under \
+             `exec.environment` in the machine's policy to permit that",
+            shorten(refused, 80)
+        )));
+    }
+    let own = settings.environment.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
+    let given = [("PATH", PATH), ("LC_ALL", LC_ALL)].map(|(name, value)| (name.into(), value.into()));
+    let scratch = scratch.map(|path| ("TMPDIR".into(), path.as_os_str().to_owned()));
+    Ok(given.into_iter().chain(scratch).chain(own).collect())
+}
+
+fn is_dangerous(name: &str) -> bool {
+    DANGEROUS.iter().any(|pattern| fits(pattern, name))
+}
+
+fn is_permitted(name: &str, policy: &ExecPolicy) -> bool {
+    policy.environment.iter().any(|pattern| fits(pattern, name))
+}
+
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == pattern,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(names: &[&str], policy: &ExecPolicy) -> Result<Vec<String>, String> {
+        let environment: serde_json::Map<_, _> = names.iter().map(|name| ((*name).to_owned(), "x".into())).collect();
+        let settings =
+            serde_json::from_value(serde_json::json!({ "command": "/p", "environment": environment })).unwrap();
+        match of(&settings, policy, Some(Path::new("/tmp/own"))) {
+            Ok(all) => {
+                Ok(all.into_iter().map(|(name, value)| format!("{}={}", name.display(), value.display())).collect())
+            }
+            Err(verdict) => Err(verdict.reason.unwrap().message),
+        }
+    }
+
+    #[test]
+    fn what_makes_programs_run_others_is_refused_unless_the_policy_names_it() {
+        let policy = ExecPolicy { environment: vec!["PERL5LIB".into(), "JAVA_*".into()], ..ExecPolicy::default() };
+        for name in
+            ["LD_PRELOAD", "LD_LIBRARY_PATH", "PERL5OPT", "PYTHONPATH", "BASH_ENV", "ENV", "PATH", "HOME", "TMPDIR"]
+        {
+            let error = given(&["PGPASSWORD", name], &policy).unwrap_err();
+            assert!(error.contains(&format!("the environment variable {name}, ")), "{error}");
+        }
+        let all = given(&["PERL5LIB", "JAVA_HOME", "PGPASSWORD", "LDAP_URI", "LC_ALL"], &policy).unwrap();
+        let paths = format!("PATH={PATH}");
+        assert_eq!(all[..3], [paths.as_str(), "LC_ALL=C", "TMPDIR=/tmp/own"]);
+        assert_eq!(all[3..], ["JAVA_HOME=x", "LC_ALL=x", "LDAP_URI=x", "PERL5LIB=x", "PGPASSWORD=x"]);
+        // What the policy names, it permits: the greatest trust is in what stands there.
+        let path = ExecPolicy { environment: vec!["PATH".into()], ..ExecPolicy::default() };
+        assert!(given(&["PATH"], &path).unwrap().ends_with(&["PATH=x".to_owned()]));
+    }
+}
