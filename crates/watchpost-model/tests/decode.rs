@@ -180,6 +180,7 @@ fn store() -> StoreReport {
         paused: 1,
         refused: 0,
         orphaned: 0,
+        signatures_old: 0,
     }
 }
 

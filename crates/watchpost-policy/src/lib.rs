@@ -54,7 +54,9 @@ mod text;
 pub use denied::Denied;
 pub use dial::{Dial, Lookup, Purpose, Transport};
 pub use disguise::Faces;
-pub use file::{ExecRules, FileRules, PolicyFile, ProxyRules, RULES_MAX, Sandbox, UnixRules, UserName};
+pub use file::{
+    ExecRules, FileRules, PolicyFile, ProxyRules, RULES_MAX, Sandbox, UnixRules, UserName, VariablePattern,
+};
 pub use guard::{Entering, Guard, Permit, Standing};
 pub use host::{HostPattern, literal};
 pub use limits::{Limits, Rate};

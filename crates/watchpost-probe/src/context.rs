@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use watchpost_policy::Guard;
 
-use crate::exec::{ExecPolicy, Launcher};
+use crate::exec::Launcher;
 use crate::files::Files;
 use crate::governed::Governed;
 use crate::network::Network;
@@ -27,8 +27,6 @@ pub struct ProbeOptions {
     /// How much of an answer a result shows where a check did not pass, in bytes: at most
     /// [`EXCERPT_BYTES_MAX`](Self::EXCERPT_BYTES_MAX).
     pub excerpt_bytes: usize,
-    /// Which programs may be run.
-    pub exec: ExecPolicy,
     /// What checks may refer to by `${secret:name}`.
     pub secrets: SecretStore,
     /// What the customer permits.
@@ -49,7 +47,6 @@ impl ProbeOptions {
             roots: TlsRoots::system(),
             redaction: Redaction::default(),
             excerpt_bytes: Self::EXCERPT_BYTES_DEFAULT,
-            exec: ExecPolicy::default(),
             secrets: SecretStore::default(),
             guard: Guard::local(),
         }
@@ -80,7 +77,7 @@ impl ProbeContext {
             patterns: Patterns::default(),
             redaction: options.redaction.clone(),
             excerpt_bytes: options.excerpt_bytes.min(ProbeOptions::EXCERPT_BYTES_MAX),
-            launcher: Launcher::new(options.exec.clone()),
+            launcher: Launcher::new(options.guard.clone()),
             secrets: options.secrets.clone(),
             guard: options.guard.clone(),
         }

@@ -55,6 +55,7 @@ mod handshake;
 mod http;
 mod icmp;
 mod lazy;
+pub mod machine;
 mod mail;
 mod mysql;
 mod network;
@@ -88,7 +89,6 @@ use watchpost_policy::Denied;
 use self::context::ProbeContext;
 
 pub use context::ProbeOptions;
-pub use exec::{ExecPolicy, Sandbox, landlock_version};
 pub use recorder::{Evidence, Recorder, Stage};
 pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};

@@ -3,6 +3,7 @@
 mod audit;
 mod checks;
 mod connect;
+mod doctor;
 mod monitor;
 mod policy;
 mod sign;
@@ -17,6 +18,7 @@ use watchpost_model::{BastionGroup, BastionId};
 pub use audit::AuditCommand;
 pub use checks::{ApplyArgs, ChangeArgs, ChecksArgs, ChecksCommand, DocumentFormat, TestArgs};
 pub use connect::{AuthArgs, ConnectArgs, ContextCommand, ListFormat, ServerArgs};
+pub use doctor::DoctorArgs;
 pub use monitor::{
     BastionsArgs, BastionsCommand, BusCommand, BusCommandArgs, DrainArgs, EventsArgs, EventsCommand, ResultFilter,
     ResultsArgs, ResultsCommand, SetupArgs,
@@ -69,6 +71,12 @@ pub enum Command {
     /// Look at audit logs: what was asked of a bastion, and what it did
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Say what a role can and cannot do on this machine and on its bus, and what to do about it
+    ///
+    /// Looks at the user and its capabilities, sockets, limits, clock, certificate authorities, name servers, directories,
+    /// secrets, the policy, and tries on the bus what the role has to be permitted there. Nothing is begun and nothing is
+    /// changed. Exit codes: 0 nothing is in the way, 1 something is, 2 the settings cannot be used.
+    Doctor(DoctorArgs),
     /// Look at configuration files
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -65,6 +65,7 @@ fn main() -> ExitCode {
         Command::Bus(args) => commands::bus::run(args),
         Command::Context(command) => commands::context::run(command),
         Command::Audit(command) => commands::audit::run(command),
+        Command::Doctor(args) => commands::doctor::run(args),
         Command::Config(command) => commands::config::run(command),
         Command::Policy(command) => commands::policy::run(command),
         Command::Completions { shell } => commands::help::completions(shell),

@@ -168,7 +168,8 @@ async fn request(stream: &mut (impl AsyncRead + Unpin), received: &Received) -> 
     loop {
         if let Some(end) = request.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&request[..end]).to_ascii_lowercase();
-            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.trim().parse().ok());
+            let length =
+                head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.trim().parse().ok());
             if request.len() >= end + 4 + length.unwrap_or(0) {
                 received.note(&request);
                 return Some(request);
@@ -190,11 +191,15 @@ async fn answer(mut stream: impl AsyncWrite + Unpin, request: &[u8]) {
     let percent = |bytes: &[u8]| bytes.iter().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
     let key = header("x-key");
     let body: Bytes = match path.as_str() {
-        "/base64" => ["", "a", "ab"].map(|before| BASE64.encode(&[before.as_bytes(), request].concat())).join("\n").into(),
+        "/base64" => {
+            ["", "a", "ab"].map(|before| BASE64.encode(&[before.as_bytes(), request].concat())).join("\n").into()
+        }
         "/hex" => HEXLOWER.encode(request).into(),
         "/percent" => form(&text).into(),
         "/every-byte" => percent(request).replace("%20", "+").into(),
-        "/json" => serde_json::json!({ "said": text, "again": serde_json::Value::from(&*text).to_string() }).to_string().into(),
+        "/json" => {
+            serde_json::json!({ "said": text, "again": serde_json::Value::from(&*text).to_string() }).to_string().into()
+        }
         "/html" => text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;").replace('\'', "&#39;").into(),
         // The excerpt ends in the middle of what is said back.
         "/cut" => format!("{}{key}", "x".repeat(65_536 - 12)).into(),

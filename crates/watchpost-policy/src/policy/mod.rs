@@ -168,8 +168,16 @@ impl Policy {
     pub fn judge_type(&self, check_type: CheckType) -> Result<(), Denied> {
         match check_type {
             CheckType::Heartbeat => Ok(()),
-            // Which programs, whoever runs them knows.
-            CheckType::Exec => self.judge_without_address(check_type),
+            CheckType::Exec => {
+                self.judge_without_address(check_type)?;
+                match self.file.exec.is_none() {
+                    true => Err(Denied::new(
+                        "exec",
+                        "the policy permits no programs: `exec.directories` would have to list where they are",
+                    )),
+                    false => Ok(()),
+                }
+            }
             CheckType::Unix => {
                 self.judge_without_address(check_type)?;
                 match self.file.unix.paths.is_empty() {
@@ -197,18 +205,19 @@ impl Policy {
     pub fn judge_exec(&self, command: &Path) -> Result<(), Denied> {
         self.judge_type(CheckType::Exec)?;
         let rules = &self.file.exec;
-        if rules.directories.is_empty() {
-            let message = "the policy permits no programs: `exec.directories` would have to list where they are";
-            return Err(Denied::new("exec", message));
-        }
         match paths::straight(command) {
-            Some(path) if rules.directories.iter().any(|directory| path.starts_with(directory)) => Ok(()),
+            Some(path)
+                if rules.directories.iter().any(|directory| path.starts_with(directory))
+                    || rules.programs.contains(&path) =>
+            {
+                Ok(())
+            }
             _ => Err(Denied::new(
                 "exec",
                 format!(
-                    "the policy does not permit the program {}: `exec.directories` has {}",
+                    "the policy does not permit the program {}: `exec.directories` and `exec.programs` have {}",
                     shorten(&command.display().to_string(), 200),
-                    words::list(&rules.directories)
+                    words::list(&[rules.directories.as_slice(), &rules.programs].concat())
                 ),
             )),
         }

@@ -69,10 +69,11 @@ fn asked(args: &CheckArgs) -> Result<Asked, Failure> {
         items.extend(whole.into_iter().map(|check| RunItem::Check(Box::new(check.clone()))));
         known = loaded.checks.into_iter().map(unscheduled).collect::<Result<_, _>>()?;
     }
-    probes.exec.directories.extend(args.exec_dirs.iter().cloned());
-    let mut policy = choose(policy.as_deref(), BuiltIn::Local)?;
-    probes.exec = policy.exec(probes.exec);
-    probes.guard = policy.guard();
+    probes.guard = choose(policy.as_deref(), BuiltIn::Local)?.guard();
+    if !args.exec_dirs.is_empty() {
+        let policy = (*probes.guard.policy()).clone().with_exec_directories(args.exec_dirs.iter().cloned());
+        probes.guard.replace(policy, probes.guard.standing());
+    }
     let mut targets = args.targets.clone();
     if let Some(file) = &args.from {
         targets.extend(read_targets(file)?);

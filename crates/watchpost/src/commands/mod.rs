@@ -7,6 +7,7 @@ pub mod check;
 pub mod checks;
 pub mod config;
 pub mod context;
+pub mod doctor;
 pub mod events;
 pub mod help;
 pub mod import;

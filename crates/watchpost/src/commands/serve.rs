@@ -1,5 +1,7 @@
 //! The long-running roles: `up`, `bastion`, `checker`, `runner`.
 
+mod prospect;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use watchpost_console::Console;
 use watchpost_model::{BastionId, Check, RunnerId, Subjects};
 use watchpost_probe::{ProbeSet, TargetFinder};
 
+pub use self::prospect::{Prospect, prospect};
 use super::printing::Printing;
 use crate::cli::{AgentArgs, AuthArgs, BusArgs, ConsoleArg, StreamFormat, UpArgs};
 use crate::config::{self, FileConfig, FileSource, Loaded};
@@ -111,7 +114,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     let fingerprint = source.as_ref().and_then(|source| source.fingerprint());
     let Loaded { settings: file, checks, warnings } = load(plan.args.config.as_ref())?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let mut policy = choose(plan.args.policy.as_deref().or(file.policy.as_deref()), built_in(&plan.bus))?;
+    let policy = choose(plan.args.policy.as_deref().or(file.policy.as_deref()), built_in(&plan.bus))?;
     let grace = plan.args.grace.unwrap_or_else(|| file.grace());
     let (bastion, runner) = identity(&plan, &file)?;
     let mut settings = file.agent(bastion, runner);
@@ -165,7 +168,6 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     let resolver = file.resolver();
     let bus_hosts = options.as_ref().map(NatsOptions::hosts).transpose()?.unwrap_or_default();
     let mut probes = file.probes(&resolver);
-    probes.exec = policy.exec(probes.exec);
     let policy = policy.begin(OwnPlaces::new(bus_hosts, console.as_ref().map(Console::address))).await;
     probes.guard = policy.guard();
     crate::logging::keep_out(&probes.secrets);

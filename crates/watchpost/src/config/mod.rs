@@ -22,5 +22,5 @@ pub use contexts::{Context, ContextName, Contexts};
 pub use file::{BUCKET_DEFAULT, FileConfig};
 pub use policy::{LoadedPolicy, load_policy};
 use read::environment;
-pub use read::{Loaded, load, search_path, sender, state_home};
+pub use read::{Loaded, is_set, load, search_path, sender, state_home};
 pub use source::{FileSource, fingerprint};

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use watchpost_policy::{Policy, PolicyFile};
 
 use super::error::ConfigError;
-use super::{places, read};
+use super::read;
 
 /// The largest policy file, in bytes.
 const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -45,8 +45,8 @@ fn parse(file: &Path, text: &str) -> Result<LoadedPolicy, ConfigError> {
     let written: PolicyFile = read::document(file, text)?;
     let policy = Policy::try_from(written).map_err(|error| {
         let key = error.key().map(str::to_owned);
-        let options = read::options(&std::collections::HashMap::new());
-        let place = key.as_deref().and_then(|key| places::find(text, options, key, 0)).unwrap_or_default();
+        let nothing = std::collections::HashMap::new();
+        let place = key.as_deref().and_then(|key| read::find(text, &nothing, key, 0)).unwrap_or_default();
         ConfigError::at(file, text, place, key, error.to_string())
     })?;
     let warnings = policy.oddities().into_iter().map(|oddity| format!("{}: {oddity}", file.display())).collect();

@@ -72,6 +72,11 @@ pub(super) fn environment() -> HashMap<String, String> {
         .collect()
 }
 
+/// Whether this variable is set. What it holds is nobody's business.
+pub fn is_set(variable: &str) -> bool {
+    environment().contains_key(variable)
+}
+
 /// Where programs of this user keep what is to outlive them (XDG Base Directory Specification).
 pub fn state_home() -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

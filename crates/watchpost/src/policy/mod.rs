@@ -10,7 +10,6 @@ use tokio::sync::Notify;
 use watchpost_agent::Fingerprint;
 use watchpost_audit::{AuditEvent, AuditLog};
 use watchpost_policy::{Guard, Own, Policy, Standing};
-use watchpost_probe::{ExecPolicy, Sandbox};
 
 pub use own::OwnPlaces;
 
@@ -80,31 +79,6 @@ fn read(file: &Path) -> Result<(Policy, Standing), String> {
 }
 
 impl Chosen {
-    /// Which programs may be run, where the configuration says `configured`: that stands where there is no policy file, and
-    /// is outranked by one.
-    pub fn exec(&mut self, configured: ExecPolicy) -> ExecPolicy {
-        if self.policy.is_built_in() {
-            self.policy = self.policy.clone().with_exec_directories(configured.directories.clone());
-            return configured;
-        }
-        let rules = self.policy.exec();
-        if configured.directories.iter().any(|directory| !rules.directories.contains(directory)) {
-            let policy = &self.standing.source;
-            tracing::warn!(policy, "the policy says which programs may be run: what else is configured does not count");
-        }
-        ExecPolicy {
-            directories: rules.directories.clone(),
-            user: rules.user.as_ref().map(ToString::to_string),
-            sandbox: match rules.sandbox {
-                watchpost_policy::Sandbox::Require => Sandbox::Require,
-                watchpost_policy::Sandbox::Prefer => Sandbox::Prefer,
-                watchpost_policy::Sandbox::Off => Sandbox::Off,
-            },
-            programs: Vec::new(),
-            ..configured
-        }
-    }
-
     /// Puts it in force.
     pub fn guard(&self) -> Guard {
         let guard = Guard::new(self.policy.clone(), Own::default(), &self.standing.source);

@@ -66,7 +66,7 @@ pub fn run(args: PolicyTestArgs) -> Result<Exit, Failure> {
 fn own_places(settings: &FileConfig) -> Result<OwnPlaces, Failure> {
     let bus = match settings.bus.servers.is_empty() {
         true => Vec::new(),
-        false => settings.nats(Vec::new(), String::new()).hosts()?,
+        false => crate::remote::nats_options(settings.bus.context(), String::new()).hosts()?,
     };
     Ok(OwnPlaces::new(bus, settings.console.listen))
 }
