@@ -58,7 +58,9 @@ impl NatsServer {
         const CONFIG: &str = "nats-server.conf";
         let mut server = Self::new(&["-c", CONFIG]);
         for (name, content) in files.iter().chain([&(CONFIG, config)]) {
-            fs::write(server.folder.join(name), content).expect("a file for nats-server");
+            let file = server.folder.join(name);
+            fs::create_dir_all(file.parent().expect("a folder")).expect("a folder for nats-server");
+            fs::write(file, content).expect("a file for nats-server");
         }
         server.spawn();
         server

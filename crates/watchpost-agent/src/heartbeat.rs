@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
+use watchpost_audit::AuditStatus;
 use watchpost_bus::{Headers, Outgoing};
 use watchpost_model::{
-    BusReport, CheckType, Format, Heartbeat, OutboxReport, Outcome, PolicyReport, PoolReport, ReasonCode, Role,
-    StoreReport, StoreState, Subjects, V1, encode, header, shorten,
+    AuditReport, BusReport, CheckType, Format, Heartbeat, OutboxReport, Outcome, PolicyReport, PoolReport, ReasonCode,
+    Role, StoreReport, StoreState, Subjects, V1, encode, header, shorten,
 };
 use watchpost_policy::Standing;
 
@@ -31,6 +32,8 @@ struct News {
     /// Whether there are any checks.
     idles: bool,
     policy: Standing,
+    /// Whether the audit log can be written, and whether anything is missing from it.
+    audit: Option<(bool, bool)>,
 }
 
 /// Publishes a heartbeat at once and then regularly, and when there is news, until it is dropped or an actor is gone.
@@ -76,6 +79,7 @@ impl News {
             targets: status.pools.iter().flatten().map(|pool| (pool.check_type, pool.target)).collect(),
             idles: status.checker.is_some_and(|checker| checker.checks == 0),
             policy: looked.guard.standing(),
+            audit: looked.audit.status().map(|audit| (audit.failing.is_some(), audit.dropped > 0)),
         }
     }
 }
@@ -138,6 +142,7 @@ fn heartbeat_with(
         last_errors: looked.stats.troubles.latest(),
         clock_offset_us: looked.clock_offset.get(),
         policy: Some(policy_report(looked.guard.standing())),
+        audit: looked.audit.status().map(audit_report),
     }
 }
 
@@ -157,7 +162,12 @@ fn message(looked: &Looked, status: &AgentStatus, store: Option<&StoreReport>) -
     })
 }
 
-fn policy_report(Standing { source, sha256, broken }: Standing) -> PolicyReport {
+fn audit_report(AuditStatus { head, dropped, failing }: AuditStatus) -> AuditReport {
+    let failing = failing.map(|why| shorten(&why, PolicyReport::BROKEN_CHARS_MAX).into_owned());
+    AuditReport { seq: head.seq, hash: head.hash_text(), dropped, failing }
+}
+
+pub(crate) fn policy_report(Standing { source, sha256, broken }: Standing) -> PolicyReport {
     let broken = broken.map(|why| shorten(&why, PolicyReport::BROKEN_CHARS_MAX).into_owned());
     PolicyReport { source, sha256, broken }
 }

@@ -2,7 +2,7 @@
 //! can send a task or a request could make this process publish anywhere that its own user may.
 
 use watchpost_bus::{Message, is_inbox};
-use watchpost_model::{CheckId, Subjects};
+use watchpost_model::{CheckId, ErrorCode, ErrorReply, Subjects, V1};
 
 use crate::Clock;
 use crate::stats::Stats;
@@ -18,23 +18,22 @@ pub(crate) fn may_take_refusal(subjects: &Subjects, reply: &str) -> bool {
 }
 
 /// Whether a request may be carried out: its answer, if it wants one, may go to an inbox and nowhere else. Counts and
-/// tells where it may not.
-pub(crate) fn may_answer(stats: &Stats, clock: &dyn Clock, message: &Message) -> bool {
+/// tells where it may not, and returns what it would be answered with, were there anybody to answer.
+pub(crate) fn may_answer(stats: &Stats, clock: &dyn Clock, message: &Message) -> Result<(), ErrorReply> {
     match message.reply.as_deref() {
-        Some(reply) if !is_inbox(reply) => {
-            refused(stats, clock, &message.subject, reply);
-            false
-        }
-        _ => true,
+        Some(reply) if !is_inbox(reply) => Err(refused(stats, clock, &message.subject, reply)),
+        _ => Ok(()),
     }
 }
 
 /// A message was not acted on since its answer would go where none may go.
-pub(crate) fn refused(stats: &Stats, clock: &dyn Clock, subject: &str, reply: &str) {
+pub(crate) fn refused(stats: &Stats, clock: &dyn Clock, subject: &str, reply: &str) -> ErrorReply {
     stats.replies_refused.increment();
     let reply = watchpost_model::shorten(reply, 200);
     stats.troubles.note(clock.now(), "a message wants its answer where none may go", &reply);
     tracing::warn!(subject, %reply, "a message was not acted on: its answer would go where none may go");
+    let message = format!("its answer would go to {reply}: expected an inbox");
+    ErrorReply { v: V1, code: ErrorCode::NotAllowed, message, field: None }
 }
 
 #[cfg(test)]

@@ -100,6 +100,25 @@ pub struct Heartbeat {
     /// The policy that it keeps to. Absent from versions that do not tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyReport>,
+    /// How its audit log stands; absent where it writes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditReport>,
+}
+
+/// How the audit log of a process stands. Whoever keeps it can tell later whether the log was cut off or written anew:
+/// `watchpost audit verify --head`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AuditReport {
+    /// The number of its last entry that is on the disk; 0 where there is none.
+    pub seq: u64,
+    /// The hash of that entry, in hexadecimal, which stands for all before it as well.
+    pub hash: String,
+    /// How many events could not be written down since the process began.
+    #[serde(default)]
+    pub dropped: u64,
+    /// Why nothing can be written at present; shortened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<String>,
 }
 
 /// Which policy a process keeps to.

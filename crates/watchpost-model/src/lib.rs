@@ -78,11 +78,11 @@ pub use beat::{Beat, BeatMessage, BeatStatus, BeatTaken, HeartbeatSettings};
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
 pub use control::{
-    AnsweredBy, AskLast, AskStatus, CheckEvent, CheckEventKind, CheckList, CheckReport, CheckShown, CheckSource,
-    CheckStored, DeleteCheck, Drain, Drained, GetCheck, HoldTasks, LAST_RESULTS_MAX, LastResults, ListChecks,
-    LogFilter, LogLevelSet, PauseCheck, PoolResized, PutCheck, Refusal, RefusalCode, RequestId, ResizePool,
-    SetLogLevel, SignedReport, Standing, StoreReport, StoreState, TasksCancelled, TasksHeld, TestCheck, TestCutOff,
-    TestEnd, TestReport, TestReportKind, Verb,
+    AnsweredBy, AskLast, AskStatus, CheckDenied, CheckEvent, CheckEventKind, CheckList, CheckReport, CheckShown,
+    CheckSource, CheckStored, DeleteCheck, Denial, Drain, Drained, GetCheck, HoldTasks, LAST_RESULTS_MAX, LastResults,
+    ListChecks, LogFilter, LogLevelSet, PauseCheck, PolicyTested, PoolResized, PutCheck, Refusal, RefusalCode,
+    RequestId, ResizePool, SetLogLevel, SignedReport, Standing, StoreReport, StoreState, TasksCancelled, TasksHeld,
+    TestCheck, TestCutOff, TestEnd, TestPolicy, TestReport, TestReportKind, Verb,
 };
 pub use credentials::{Password, Token};
 pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX};
@@ -99,7 +99,7 @@ pub use expect::{
 };
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
 pub use grpc::{GrpcSettings, ServiceName};
-pub use heartbeat::{BusReport, ErrorSeen, Heartbeat, OutboxReport, PolicyReport, PoolReport, Role};
+pub use heartbeat::{AuditReport, BusReport, ErrorSeen, Heartbeat, OutboxReport, PolicyReport, PoolReport, Role};
 pub use http::{
     BasicAuth, BasicUser, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl, HttpVersion, Proxy, ProxyKind,
     ProxyUrl, REDIRECTS_MAX,

@@ -160,6 +160,12 @@ fn heartbeat() -> Heartbeat {
             sha256: Some("0f".repeat(32)),
             broken: Some("default: expected `allow` or `deny`".to_owned()),
         }),
+        audit: Some(watchpost_model::AuditReport {
+            seq: 7,
+            hash: "0f".repeat(32),
+            dropped: 2,
+            failing: Some("No space left on device".to_owned()),
+        }),
     }
 }
 
@@ -174,6 +180,7 @@ fn store() -> StoreReport {
         paused: 1,
         refused: 0,
         orphaned: 0,
+        signatures_old: 0,
     }
 }
 

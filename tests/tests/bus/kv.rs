@@ -288,7 +288,7 @@ async fn what_the_server_does_not_permit_is_told_at_once() {
         let connect = async |user: &str, password: &str| {
             let mut options = NatsOptions::new([server.url()]);
             options.credentials =
-                Some(NatsCredentials::UserPassword { user: user.to_owned(), password: password.to_owned() });
+                Some(NatsCredentials::UserPassword { user: user.to_owned(), password: password.into() });
             NatsBus::connect(options).await.unwrap()
         };
         let (admin, bastion) = (connect("admin", "a").await, connect("bastion", "b").await);

@@ -244,12 +244,12 @@ async fn no_secret_is_found_anywhere_whatever_servers_do_with_it() {
     let checks = checks(&mut servers, &tls, runner.folder()).await;
     let settings = format!(
         "bastion: b1\nsecrets: {{directory: '{}'}}\nevidence: {{excerpt_bytes: 65536}}\nexec: {{directories: ['{}']}}\n\
-         state_dir: state\n",
+         state_dir: state\ngrace: 60s\n",
         directory.path().display(),
         runner.folder().display(),
     );
     let mut runner = runner.config(&settings).start_ready().await;
-    let yaml = format!("bastion: b1\nstate_dir: state\nchecks:\n{}", checks.yaml());
+    let yaml = format!("bastion: b1\nstate_dir: state\ngrace: 60s\nchecks:\n{}", checks.yaml());
     let mut checker = args("checker").config(&yaml).start_ready().await;
     let all = checks.0.len();
     let ended = || {
@@ -259,7 +259,10 @@ async fn no_secret_is_found_anywhere_whatever_servers_do_with_it() {
     };
     until("two results of each check", ALL, ended).await;
     let health = [checker.health().await, runner.health().await].map(|health| health.to_string());
-    assert_eq!((checker.stop().await, runner.stop().await), (0, 0));
+    for role in [&mut checker, &mut runner] {
+        role.signal("TERM");
+        assert_eq!(role.ended(ALL).await, 0);
+    }
     observer.catch_up().await;
 
     // The same once more without a bus, as people see it.

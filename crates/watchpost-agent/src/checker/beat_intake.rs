@@ -25,7 +25,7 @@ pub(super) async fn take_beats(
             _ = &mut gone => None,
         };
         let Some(message) = next else { return };
-        if !replies::may_answer(&cx.stats, &*cx.clock, &message) {
+        if replies::may_answer(&cx.stats, &*cx.clock, &message).is_err() {
             continue;
         }
         let format = Format::detect(message.headers.get(header::CONTENT_TYPE), &message.payload);

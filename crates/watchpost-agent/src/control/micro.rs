@@ -98,7 +98,7 @@ pub(super) async fn serve(cx: Arc<ControlContext>, filter: String, subscription:
             message = requests.next() => message,
         };
         let Some(message) = message else { return };
-        if !replies::may_answer(&cx.looked.stats, &*cx.looked.clock, &message) {
+        if replies::may_answer(&cx.looked.stats, &*cx.looked.clock, &message).is_err() {
             continue;
         }
         let (Some(to), Some(asked)) = (message.reply, message.subject.split('.').nth(1)) else { continue };

@@ -101,8 +101,9 @@ pub(super) async fn serve(cx: Arc<ControlContext>, filter: String, subscription:
 
 /// Begins to carry out a request, unless it can be answered at once.
 async fn take(cx: &Arc<ControlContext>, message: Message, in_hand: &mut JoinSet<()>) {
-    if !replies::may_answer(&cx.looked.stats, &*cx.looked.clock, &message) {
-        return;
+    if let Err(refused) = replies::may_answer(&cx.looked.stats, &*cx.looked.clock, &message) {
+        let verb = cx.subjects.verb_of_control(&message.subject).unwrap_or_default();
+        return write_down(&cx.looked.audit, verb, &message, Some(&refused));
     }
     let format = format_of(&message);
     let verb = match cx.subjects.verb_of_control(&message.subject).unwrap_or_default().parse::<Verb>() {

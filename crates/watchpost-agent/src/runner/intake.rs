@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{Semaphore, oneshot, watch};
+use watchpost_audit::AuditEvent;
 use watchpost_bus::{BusError, Headers, Message, Outgoing, Subscription};
 use watchpost_core::Tick;
 use watchpost_model::{
@@ -136,7 +137,13 @@ impl Intake {
             None => self.cx.subjects.result(&task.check),
             Some(reply) if replies::may_take_result(&self.cx.subjects, &task.check, &reply) => reply,
             Some(reply) => {
-                replies::refused(&self.cx.stats, &*self.cx.clock, &message.subject, &reply);
+                let refused = replies::refused(&self.cx.stats, &*self.cx.clock, &message.subject, &reply);
+                self.cx.audit.record(AuditEvent::TaskRefused {
+                    check: task.check,
+                    task: task.task,
+                    code: refused.code.to_string(),
+                    why: refused.message,
+                });
                 return Read::Refused(None);
             }
         };
@@ -226,7 +233,8 @@ pub(super) async fn take_cancels(
             _ = &mut gone => None,
         };
         let Some(message) = message else { return };
-        if !replies::may_answer(&cx.stats, &*cx.clock, &message) {
+        if let Err(refused) = replies::may_answer(&cx.stats, &*cx.clock, &message) {
+            write_down(&cx.audit, Verb::TaskCancel.as_str(), &message, Some(&refused));
             continue;
         }
         let begun = cx.clock.tick();

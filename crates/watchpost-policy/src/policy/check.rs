@@ -6,6 +6,7 @@ use super::Policy;
 use super::errands::{Errands, Visit};
 use crate::denied::Denied;
 use crate::dial::Dial;
+use crate::host::literal;
 use crate::own::Own;
 
 /// The most refusals that are told of one check.
@@ -41,8 +42,9 @@ impl Policy {
         if visit.given.is_empty() {
             return vec![self.judge_name(&lookup, own)];
         }
-        // The check says the addresses itself, so its host stands for nothing.
-        let dial = |address: &std::net::SocketAddr| Dial { host: None, address: *address, ..lookup.at(address.ip()) };
+        // The check says the addresses itself. Its name counts only where it has them, which is not known here.
+        let host = literal(&visit.host).is_none().then_some(visit.host.as_str());
+        let dial = |address: &std::net::SocketAddr| Dial { host, address: *address, ..lookup.at(address.ip()) };
         visit.given.iter().map(|address| self.judge_dial(&dial(address), own)).collect()
     }
 }

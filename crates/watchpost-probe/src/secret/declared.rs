@@ -78,21 +78,25 @@ impl Declared {
 
     /// How many bytes at the end of `lowered` are the beginning of a form that goes on beyond it.
     fn begun(&self, lowered: &[u8]) -> usize {
-        let begun = |form: &[u8]| {
-            let longest = lowered.len().min(form.len().saturating_sub(1));
-            (FRAGMENT_BYTES_MIN..=longest).rev().find(|n| form.get(..*n).is_some_and(|part| lowered.ends_with(part)))
+        let begun = |form: &Zeroizing<Vec<u8>>| {
+            let start = form.get(..FRAGMENT_BYTES_MIN)?;
+            let from = lowered.len().saturating_sub(form.len().saturating_sub(1));
+            let tail = lowered.get(from..)?;
+            let is_begun = |at: &usize| tail.get(*at..).is_some_and(|rest| form.starts_with(rest));
+            memmem::find_iter(tail, start).find(is_begun).map(|at| tail.len() - at)
         };
-        self.forms.iter().filter_map(|form| begun(form)).max().unwrap_or(0)
+        self.forms.iter().filter_map(begun).max().unwrap_or(0)
     }
 
     /// How many bytes at the beginning of `lowered` are the end of a form that begins before it.
     fn ended(&self, lowered: &[u8]) -> usize {
-        let ended = |form: &[u8]| {
-            let longest = lowered.len().min(form.len().saturating_sub(1));
-            let is_end = |n: &usize| form.get(form.len() - n..).is_some_and(|part| lowered.starts_with(part));
-            (FRAGMENT_BYTES_MIN..=longest).rev().find(is_end)
+        let ended = |form: &Zeroizing<Vec<u8>>| {
+            let end = form.get(form.len().checked_sub(FRAGMENT_BYTES_MIN)?..)?;
+            let head = lowered.get(..lowered.len().min(form.len() - 1))?;
+            let ends = memmem::find_iter(head, end).map(|at| at + end.len());
+            ends.filter(|until| head.get(..*until).is_some_and(|part| form.ends_with(part))).max()
         };
-        self.forms.iter().filter_map(|form| ended(form)).max().unwrap_or(0)
+        self.forms.iter().filter_map(ended).max().unwrap_or(0)
     }
 }
 

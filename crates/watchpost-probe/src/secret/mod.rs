@@ -287,11 +287,16 @@ impl Secrets {
 
     /// `text` with every secret in it hidden, and what is left of one where the text was cut.
     pub(crate) fn hide_in(&self, text: String) -> String {
-        let text = match self.hide(text.as_bytes(), 0..text.len()) {
+        let text = self.hide_whole_in(text);
+        if self.declared.is_empty() { text } else { declared::hide_fragments(&self.declared, text) }
+    }
+
+    /// `text` with every secret in it hidden that is there as a whole.
+    pub(crate) fn hide_whole_in(&self, text: String) -> String {
+        match self.hide(text.as_bytes(), 0..text.len()) {
             Cow::Borrowed(_) => text,
             Cow::Owned(hidden) => String::from_utf8_lossy(&hidden).into_owned(),
-        };
-        if self.declared.is_empty() { text } else { declared::hide_fragments(&self.declared, text) }
+        }
     }
 }
 

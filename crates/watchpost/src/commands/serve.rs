@@ -167,8 +167,8 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     let audit = audit_log(&plan, &file, &settings)?;
     let resolver = file.resolver();
     let bus_hosts = options.as_ref().map(NatsOptions::hosts).transpose()?.unwrap_or_default();
-    let policy = policy.begin(OwnPlaces::new(bus_hosts, console.as_ref().map(Console::address))).await;
     let mut probes = file.probes(&resolver);
+    let policy = policy.begin(OwnPlaces::new(bus_hosts, console.as_ref().map(Console::address))).await;
     probes.guard = policy.guard();
     crate::logging::keep_out(&probes.secrets);
     let deps = Deps {

@@ -117,11 +117,19 @@ impl Context {
             return Err("`password` and `password_file` both say the password: expected one".to_owned());
         }
         if self.user.is_none() && (self.password.is_some() || self.password_file.is_some()) {
-            return Err("there is a password and no user: expected both".to_owned());
+            return Err("there is a password and no user (--user, `user`): expected both".to_owned());
         }
         match (&self.tls_certificate_file, &self.tls_key_file) {
-            (Some(_), None) => Err("there is a certificate of ours and no key to it: expected both".to_owned()),
-            (None, Some(_)) => Err("there is a key of ours and no certificate to it: expected both".to_owned()),
+            (Some(_), None) => {
+                Err("there is a certificate of ours (--tls-cert, `tls_certificate_file`) and no key to it (--tls-key, \
+                 `tls_key_file`): expected both"
+                    .to_owned())
+            }
+            (None, Some(_)) => {
+                Err("there is a key of ours (--tls-key, `tls_key_file`) and no certificate to it (--tls-cert, \
+                 `tls_certificate_file`): expected both"
+                    .to_owned())
+            }
             _ => Ok(()),
         }
     }

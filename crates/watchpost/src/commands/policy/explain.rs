@@ -97,20 +97,11 @@ impl Judge<'_> {
     }
 
     async fn visit(&self, visit: Visit) -> Step {
-        let named = visit.given.is_empty() && literal(&visit.host).is_none();
-        let (addresses, unknown, denied) = match self.addresses(&visit, named).await {
-            Ok(addresses) => (addresses, None, None),
+        let (judged, unknown, denied) = match self.judged(&visit).await {
+            Ok(judged) => (judged, None, None),
             Err(Unjudged::Denied(denied)) => (Vec::new(), None, Some(denied)),
             Err(Unjudged::Unknown(why)) => (Vec::new(), Some(why), None),
         };
-        let lookup = visit.lookup();
-        let judged = addresses.into_iter().map(|address| {
-            let host = named.then_some(visit.host.as_str());
-            let dial = Dial { host, address, ..lookup.at(address.ip()) };
-            let judged = self.policy.explain(&dial, &self.own);
-            Judged { address, permitted: judged.iter().all(|one| one.effect == Effect::Allow), judged }
-        });
-        let judged: Vec<Judged> = judged.collect();
         let permitted = match visit.each {
             true => !judged.is_empty() && judged.iter().all(|one| one.permitted),
             false => judged.iter().any(|one| one.permitted),
@@ -124,20 +115,51 @@ impl Judge<'_> {
         }
     }
 
-    /// Where a host is.
-    async fn addresses(&self, visit: &Visit, named: bool) -> Result<Vec<SocketAddr>, Unjudged> {
+    /// Each address of a host, judged.
+    async fn judged(&self, visit: &Visit) -> Result<Vec<Judged>, Unjudged> {
+        let name = literal(&visit.host).is_none().then_some(visit.host.as_str());
         if !visit.given.is_empty() {
-            return Ok(visit.given.clone());
+            return self.judged_as_given(visit, name).await;
         }
-        let at = |ip: IpAddr| SocketAddr::new(ip, visit.port);
-        if let (false, Some(ip)) = (named, literal(&visit.host)) {
-            return Ok(vec![at(ip)]);
+        let ips = match literal(&visit.host) {
+            Some(ip) => vec![ip],
+            None => {
+                self.policy.judge_name(&visit.lookup(), &self.own).map_err(Unjudged::Denied)?;
+                self.find(&visit.host).await?
+            }
+        };
+        Ok(ips.into_iter().map(|ip| self.judge(visit, name, SocketAddr::new(ip, visit.port))).collect())
+    }
+
+    /// Addresses that the check gives. A name beside them opens those alone that it has.
+    async fn judged_as_given(&self, visit: &Visit, name: Option<&str>) -> Result<Vec<Judged>, Unjudged> {
+        let (mut judged, mut found) = (Vec::with_capacity(visit.given.len()), None);
+        for address in &visit.given {
+            let (by_name, alone) = (self.judge(visit, name, *address), self.judge(visit, None, *address));
+            let Some(name) = name.filter(|_| by_name.permitted && !alone.permitted) else {
+                judged.push(by_name);
+                continue;
+            };
+            let ips = match &found {
+                Some(ips) => ips,
+                None => found.insert(self.find(name).await?),
+            };
+            judged.push(if ips.contains(&address.ip()) { by_name } else { alone });
         }
-        self.policy.judge_name(&visit.lookup(), &self.own).map_err(Unjudged::Denied)?;
-        match tokio::time::timeout(self.limit, self.resolver.lookup(&visit.host)).await {
-            Ok(Ok(ips)) => Ok(ips.into_iter().map(at).collect()),
+        Ok(judged)
+    }
+
+    fn judge(&self, visit: &Visit, host: Option<&str>, address: SocketAddr) -> Judged {
+        let dial = Dial { host, address, ..visit.lookup().at(address.ip()) };
+        let judged = self.policy.explain(&dial, &self.own);
+        Judged { address, permitted: judged.iter().all(|one| one.effect == Effect::Allow), judged }
+    }
+
+    async fn find(&self, name: &str) -> Result<Vec<IpAddr>, Unjudged> {
+        match tokio::time::timeout(self.limit, self.resolver.lookup(name)).await {
+            Ok(Ok(ips)) => Ok(ips),
             Ok(Err(error)) => Err(Unjudged::Unknown(error.to_string())),
-            Err(_) => Err(Unjudged::Unknown(format!("{} was not resolved within {:?}", visit.host, self.limit))),
+            Err(_) => Err(Unjudged::Unknown(format!("{name} was not resolved within {:?}", self.limit))),
         }
     }
 }
