@@ -55,8 +55,8 @@ impl StoreHandle {
         let key = Key { check: check.id().clone(), group: group.unwrap_or_else(|| self.own.clone()) };
         let looked = self.look(&key, Some(Arc::new(check))).await?;
         self.changeable(&key, &looked)?;
-        if let Some(refusal) = looked.refusal.filter(|_| self.groups.contains(&key.group)) {
-            return Err(reply(ErrorCode::Refused, refusal.message));
+        if let Some(refusal) = looked.refusal.as_ref().filter(|_| self.groups.contains(&key.group)) {
+            return Err(reply(ErrorCode::Refused, refusal.message.clone()));
         }
         if dry_run {
             let is_there = self.revision_for_dry_run(&key, expected, &looked).await?;
