@@ -21,7 +21,7 @@ setup:
     bash deploy/fetch-test-servers.sh
 
 # Figures for docs/benchmarks.md. `just bench quick` to see that it works; or name sections:
-# throughput dispatch lateness group memory start. Never part of CI.
+# throughput dispatch lateness group policy memory start. Never part of CI.
 bench *ARGS: setup
     cargo build --release --locked -p watchpost
     cargo bench --locked -p watchpost-tests --bench bench -- {{ARGS}}
@@ -48,3 +48,12 @@ soak TASKS="100000":
 # Simulates the whole agent in a network that fails: so many seeds, each a run of its own (docs/testing.md).
 simulate SEEDS="300":
     WATCHPOST_SEEDS={{SEEDS}} cargo test --locked -p watchpost-tests --test simulation guarantee -- --nocapture
+
+# Looks for inputs that break what reads them (fuzz/targets), so many seconds for each; or name targets. Needs
+# `cargo install cargo-fuzz --locked`; what was found so far is in docs/security.md. Never part of CI.
+fuzz SECONDS="60" *TARGETS:
+    bash fuzz/run.sh {{SECONDS}} {{TARGETS}}
+
+# Whether a dependency has a known vulnerability, wherever the network lets cargo-deny fetch the list.
+advisories:
+    cargo deny check advisories

@@ -16,6 +16,7 @@ use watchpost_agent::{
 use watchpost_audit::AuditLog;
 use watchpost_bus::{Bus, InProcessBus, NatsBus, NatsOptions};
 use watchpost_model::{CheckType, ProbeSettings, Task};
+use watchpost_policy::Guard;
 use watchpost_probe::{BoxFuture, Probe, ProbeFactory, ProbeSet, Recorder, Resolver, TargetFinder, Verdict};
 use watchpost_tests::http_fixture::HttpFixture;
 use watchpost_tests::nats_server::NatsServer;
@@ -68,6 +69,7 @@ async fn start(bus: Arc<dyn Bus>, roles: Roles) -> Agent {
         finder,
         probes: frail(),
         audit: AuditLog::off(),
+        guard: Guard::local(),
     };
     Agent::start(settings, roles, deps).await.unwrap()
 }

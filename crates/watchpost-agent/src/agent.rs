@@ -11,6 +11,7 @@ use watchpost_audit::{AuditEvent, AuditLog};
 use watchpost_bus::{BusStats, SharedBus};
 use watchpost_core::Tick;
 use watchpost_model::{BastionGroup, CheckType, InstanceId, Subjects, Timestamp};
+use watchpost_policy::Guard;
 use watchpost_probe::{ProbeSet, Resolver, TargetFinder};
 
 use crate::abandoned::RoleStop;
@@ -74,6 +75,8 @@ pub struct Deps {
     pub probes: ProbeSet,
     /// Writes down what is asked of it, and what it does.
     pub audit: AuditLog,
+    /// What the customer's policy permits; the probes and the finder ask the same one.
+    pub guard: Guard,
 }
 
 /// The roles that run in this process. Lives inside of [`run_system`](crate::run_system).
@@ -105,6 +108,7 @@ pub(crate) struct Looked {
     /// The last results of each check.
     pub(crate) lasts: Arc<Lasts>,
     pub(crate) audit: AuditLog,
+    pub(crate) guard: Guard,
     /// Held by whoever wants no task to be published for a moment.
     pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
     pub(crate) aiming: Aiming,
@@ -267,6 +271,7 @@ impl Agent {
             draining: AtomicBool::new(false),
             lasts,
             audit: deps.audit,
+            guard: deps.guard,
             gate,
             aiming: Aiming { resolver: deps.resolver, discovery },
             clock_offset: ClockOffset::default(),

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use watchpost_audit::AuditLog;
 use watchpost_bus::InProcessBus;
 use watchpost_model::{CheckType, Outcome, ReasonCode, Task, TaskResult};
+use watchpost_policy::Guard;
 use watchpost_probe::{BoxFuture, Probe, Recorder, TargetFinder, Verdict};
 
 use super::*;
@@ -68,8 +69,15 @@ impl Rig {
             settings.pools.insert(*check_type, pool);
         }
         let resolver = Resolver::system();
-        let deps =
-            Deps { bus, clock, finder: TargetFinder::standard(&resolver), resolver, probes, audit: AuditLog::off() };
+        let deps = Deps {
+            bus,
+            clock,
+            finder: TargetFinder::standard(&resolver),
+            resolver,
+            probes,
+            audit: AuditLog::off(),
+            guard: Guard::local(),
+        };
         let Gated { gate, started, poison } = gated;
         Self { agent: Agent::start(settings, roles, deps).await.unwrap(), gate, started, poison }
     }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
+use watchpost_audit::AuditStatus;
 use watchpost_bus::{Headers, Outgoing};
 use watchpost_model::{
-    BusReport, CheckType, Format, Heartbeat, OutboxReport, Outcome, PoolReport, ReasonCode, Role, StoreReport,
-    StoreState, Subjects, V1, encode, header,
+    AuditReport, BusReport, CheckType, Format, Heartbeat, OutboxReport, Outcome, PolicyReport, PoolReport, ReasonCode,
+    Role, StoreReport, StoreState, Subjects, V1, encode, header, shorten,
 };
+use watchpost_policy::Standing;
 
 use crate::agent::Looked;
 use crate::lag::LagReport;
@@ -29,6 +31,9 @@ struct News {
     targets: Vec<(CheckType, usize)>,
     /// Whether there are any checks.
     idles: bool,
+    policy: Standing,
+    /// Whether the audit log can be written, and whether anything is missing from it.
+    audit: Option<(bool, bool)>,
 }
 
 /// Publishes a heartbeat at once and then regularly, and when there is news, until it is dropped or an actor is gone.
@@ -41,7 +46,7 @@ pub(crate) async fn beat(looked: Arc<Looked>) {
         looks.tick().await;
         let Ok(status) = looked.status().await else { return };
         let store = looked.store_report().await;
-        let news = Some(News::of(&status, store.as_ref(), looked.is_draining()));
+        let news = Some(News::of(&looked, &status, store.as_ref()));
         // At the look that is nearest to its time.
         let now = Instant::now();
         let is_due = now + LOOK_EVERY / 2 >= due;
@@ -66,13 +71,15 @@ pub(crate) async fn beat(looked: Arc<Looked>) {
 }
 
 impl News {
-    fn of(status: &AgentStatus, store: Option<&StoreReport>, draining: bool) -> Self {
+    fn of(looked: &Looked, status: &AgentStatus, store: Option<&StoreReport>) -> Self {
         Self {
             generation: status.checker.map(|checker| checker.config_generation),
             store: store.map(|store| store.state),
-            draining,
+            draining: looked.is_draining(),
             targets: status.pools.iter().flatten().map(|pool| (pool.check_type, pool.target)).collect(),
             idles: status.checker.is_some_and(|checker| checker.checks == 0),
+            policy: looked.guard.standing(),
+            audit: looked.audit.status().map(|audit| (audit.failing.is_some(), audit.dropped > 0)),
         }
     }
 }
@@ -134,6 +141,8 @@ fn heartbeat_with(
         },
         last_errors: looked.stats.troubles.latest(),
         clock_offset_us: looked.clock_offset.get(),
+        policy: Some(policy_report(looked.guard.standing())),
+        audit: looked.audit.status().map(audit_report),
     }
 }
 
@@ -151,6 +160,16 @@ fn message(looked: &Looked, status: &AgentStatus, store: Option<&StoreReport>) -
         1 => "its only check is paused: nothing is checked".to_owned(),
         several => format!("all of its {several} checks are paused: nothing is checked"),
     })
+}
+
+fn audit_report(AuditStatus { head, dropped, failing }: AuditStatus) -> AuditReport {
+    let failing = failing.map(|why| shorten(&why, PolicyReport::BROKEN_CHARS_MAX).into_owned());
+    AuditReport { seq: head.seq, hash: head.hash_text(), dropped, failing }
+}
+
+pub(crate) fn policy_report(Standing { source, sha256, broken }: Standing) -> PolicyReport {
+    let broken = broken.map(|why| shorten(&why, PolicyReport::BROKEN_CHARS_MAX).into_owned());
+    PolicyReport { source, sha256, broken }
 }
 
 pub(crate) fn pool_report(pool: &PoolStatus) -> PoolReport {

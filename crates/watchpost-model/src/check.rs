@@ -191,7 +191,9 @@ impl Check {
         let Some(probe) = self.probe() else { return Vec::new() };
         let source = probe.targets().map(|targets| TargetsDocument::from(Targets::clone(targets)));
         let of_source = source.iter().flat_map(|source| texts_of_type(source, "FilePath"));
-        let texts = texts_of_type(&*probe.settings, "FilePath").into_iter().chain(of_source);
+        // A secret in the place of a PEM file is no path.
+        let of_settings = ["FilePath", "PemText"].into_iter().flat_map(|of| texts_of_type(&*probe.settings, of));
+        let texts = of_settings.chain(of_source);
         texts.filter_map(|text| text.parse().ok()).collect()
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::text_type;
 
-text_type!(PasswordText, "the password", 1024, |text| match text {
+text_type!(zeroized PasswordText, "the password", 1024, |text| match text {
     "" => Err("the password is empty: leave it out where there is none".into()),
     text if text.contains('\0') => Err("the password holds a NUL".into()),
     _ => Ok(()),
@@ -38,7 +38,7 @@ impl fmt::Debug for Password {
     }
 }
 
-text_type!(TokenText, "the token", 8192, |text| match text {
+text_type!(zeroized TokenText, "the token", 8192, |text| match text {
     "" => Err("the token is empty".into()),
     text if !text.bytes().all(|b| b.is_ascii_graphic()) => {
         Err("the token holds a character that no token has: expected visible ASCII without spaces".into())

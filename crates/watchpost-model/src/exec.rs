@@ -59,10 +59,22 @@ text_type!(
 );
 
 /// The value of an environment variable, at most 8 KiB. It may be a password, so it shows in no log.
-#[derive(Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-#[serde(transparent)]
-#[schemars(extend("maxLength" = VariableValue::BYTES_MAX))]
+#[derive(Clone, PartialEq, Eq, schemars::JsonSchema)]
+#[schemars(transparent, extend("maxLength" = VariableValue::BYTES_MAX))]
 pub struct VariableValue(Box<str>);
+
+/// As a newtype, as texts of other types: it may refer to secrets.
+impl Serialize for VariableValue {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_newtype_struct("VariableValue", &*self.0)
+    }
+}
+
+impl Drop for VariableValue {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
 
 impl VariableValue {
     const BYTES_MAX: usize = 8 * 1024;
@@ -85,6 +97,7 @@ impl<'de> Deserialize<'de> for VariableValue {
         if text.contains('\0') {
             return Err(D::Error::custom("the value of an environment variable holds a NUL"));
         }
+        crate::secrets::sampled("VariableValue", &text).map_err(D::Error::custom)?;
         Ok(Self(text.into()))
     }
 }

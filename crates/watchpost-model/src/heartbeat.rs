@@ -97,6 +97,46 @@ pub struct Heartbeat {
     /// where the server does not tell the time (without JetStream, or without a stream of ours).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset_us: Option<i64>,
+    /// The policy that it keeps to. Absent from versions that do not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyReport>,
+    /// How its audit log stands; absent where it writes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditReport>,
+}
+
+/// How the audit log of a process stands. Whoever keeps it can tell later whether the log was cut off or written anew:
+/// `watchpost audit verify --head`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AuditReport {
+    /// The number of its last entry that is on the disk; 0 where there is none.
+    pub seq: u64,
+    /// The hash of that entry, in hexadecimal, which stands for all before it as well.
+    pub hash: String,
+    /// How many events could not be written down since the process began.
+    #[serde(default)]
+    pub dropped: u64,
+    /// Why nothing can be written at present; shortened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<String>,
+}
+
+/// Which policy a process keeps to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PolicyReport {
+    /// The file, or what is built in where there is none: `built in: strict` or `built in: local`.
+    pub source: String,
+    /// The SHA-256 of the file, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Why the file as it is now is not in force, but the last good one; shortened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
+}
+
+impl PolicyReport {
+    /// How much is told of what is wrong with the file, in characters.
+    pub const BROKEN_CHARS_MAX: usize = 500;
 }
 
 /// What a process does for its bastion.

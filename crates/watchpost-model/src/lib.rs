@@ -51,6 +51,7 @@ mod probe;
 mod redis;
 mod references;
 mod result;
+mod secrets;
 mod server;
 mod set;
 mod signature;
@@ -77,11 +78,11 @@ pub use beat::{Beat, BeatMessage, BeatStatus, BeatTaken, HeartbeatSettings};
 pub use check::{CHECK_BYTES_MAX, Check, CheckBody, ProbeBody};
 pub use codec::{DecodeError, DecodeErrorKind, Format, Message, decode, encode};
 pub use control::{
-    AnsweredBy, AskLast, AskStatus, CheckEvent, CheckEventKind, CheckList, CheckReport, CheckShown, CheckSource,
-    CheckStored, DeleteCheck, Drain, Drained, GetCheck, HoldTasks, LAST_RESULTS_MAX, LastResults, ListChecks,
-    LogFilter, LogLevelSet, PauseCheck, PoolResized, PutCheck, Refusal, RefusalCode, RequestId, ResizePool,
-    SetLogLevel, SignedReport, Standing, StoreReport, StoreState, TasksCancelled, TasksHeld, TestCheck, TestCutOff,
-    TestEnd, TestReport, TestReportKind, Verb,
+    AnsweredBy, AskLast, AskStatus, CheckDenied, CheckEvent, CheckEventKind, CheckList, CheckReport, CheckShown,
+    CheckSource, CheckStored, DeleteCheck, Denial, Drain, Drained, GetCheck, HoldTasks, LAST_RESULTS_MAX, LastResults,
+    ListChecks, LogFilter, LogLevelSet, PauseCheck, PolicyTested, PoolResized, PutCheck, Refusal, RefusalCode,
+    RequestId, ResizePool, SetLogLevel, SignedReport, Standing, StoreReport, StoreState, TasksCancelled, TasksHeld,
+    TestCheck, TestCutOff, TestEnd, TestPolicy, TestReport, TestReportKind, Verb,
 };
 pub use credentials::{Password, Token};
 pub use dialogue::{ANSWER_BYTES_MAX, DialogueStep, LinePattern, STEPS_MAX};
@@ -98,7 +99,7 @@ pub use expect::{
 };
 pub use group::{GroupRules, GroupSettings, MEMBERS_MAX, Overlap, PARALLEL_MAX, RunPolicy, VerdictRule};
 pub use grpc::{GrpcSettings, ServiceName};
-pub use heartbeat::{BusReport, ErrorSeen, Heartbeat, OutboxReport, PoolReport, Role};
+pub use heartbeat::{AuditReport, BusReport, ErrorSeen, Heartbeat, OutboxReport, PolicyReport, PoolReport, Role};
 pub use http::{
     BasicAuth, BasicUser, HeaderValue, HttpAuth, HttpMethod, HttpSettings, HttpUrl, HttpVersion, Proxy, ProxyKind,
     ProxyUrl, REDIRECTS_MAX,
@@ -110,7 +111,7 @@ pub use json_path::{JsonExpect, JsonPath, compile_json_path};
 pub use mail::{HeloName, ImapSettings, MailLogin, MailUser, Pop3Settings, SmtpSettings, StartTls};
 pub use message::{CancelCause, CancelTasks, ErrorCode, ErrorReply, PROTOCOL_VERSION, V1};
 pub use mysql::MysqlSettings;
-pub use network::{ClientCertificate, FilePath, IpPreference, RouteSettings, ServerNameText, TlsSettings};
+pub use network::{ClientCertificate, FilePath, IpPreference, PemSource, RouteSettings, ServerNameText, TlsSettings};
 pub use ntp::NtpSettings;
 pub use outcome::{Outcome, REASON_CODES, Reason, ReasonCode};
 pub use payload::{Base64, Hex, Payload, PayloadText};
@@ -119,6 +120,7 @@ pub use probe::{CheckType, ProbeSettings, compile_expression};
 pub use redis::{CommandWord, RedisSettings, RespVersion};
 pub use references::TextPart;
 pub use result::{AssertionReport, HttpEvidence, IssuerReport, PhasesUs, TargetReport, TaskResult, TlsEvidence};
+pub use secrets::{HostRule, SecretAllowance, SecretName, SecretPlaces, SecretUse};
 pub use server::{Host, ServerAddress};
 pub use set::{GROUP_DEPTH_MAX, GROUP_RUNS_MAX, SetError, SetErrorKind, validate_set};
 pub use signature::{CheckSignature, SignatureBytes, SignerKey};

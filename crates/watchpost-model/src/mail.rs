@@ -32,6 +32,7 @@ impl StartTls {
 }
 
 text_type!(
+    zeroized
     /// The name of a user of a mail server, 1 to 255 bytes without control characters.
     MailUser,
     "the name of a user",

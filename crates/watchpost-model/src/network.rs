@@ -113,14 +113,62 @@ impl TlsSettings {
     }
 }
 
-/// A certificate and its key, both on the machine that runs the check.
+/// A certificate and its key, both on the machine that runs the check. `${secret:name}` in the place of a file stands
+/// for the PEM text itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientCertificate {
     /// A PEM file with the certificate, followed by those that it was signed with.
-    pub certificate_file: FilePath,
+    pub certificate_file: PemSource,
     /// A PEM file with its key.
-    pub key_file: FilePath,
+    pub key_file: PemSource,
+}
+
+/// What a text in PEM form has in it, and no path.
+pub(crate) const PEM_BEGIN: &str = "-----BEGIN ";
+/// The longest path of a file, in bytes.
+const PATH_BYTES_MAX: usize = 1024;
+
+text_type!(
+    zeroized
+    /// The path of a PEM file on the machine that runs the check. Once secrets are filled in it may be the PEM text.
+    PemText,
+    "the path of a PEM file",
+    64 * 1024,
+    |text| match text {
+        text if text.contains(PEM_BEGIN) => Ok(()),
+        text if text.len() > PATH_BYTES_MAX => Err(format!("the path of a PEM file has {} bytes: expected at most {PATH_BYTES_MAX}", text.len())),
+        text => text.parse::<FilePath>().map(drop).map_err(|why| why.to_string()),
+    }
+);
+
+/// Where a PEM text is: in a file, or in a secret that is filled in. Its `Debug` does not show the text.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct PemSource(PemText);
+
+impl PemSource {
+    /// The text, where a secret is filled in.
+    pub fn text(&self) -> Option<&str> {
+        Some(self.0.as_str()).filter(|text| text.contains(PEM_BEGIN))
+    }
+
+    /// The file that has the text; `None` where a secret has it.
+    pub fn file(&self) -> Option<FilePath> {
+        match self.text() {
+            Some(_) => None,
+            None => self.0.as_str().parse().ok(),
+        }
+    }
+}
+
+impl std::fmt::Debug for PemSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.text() {
+            Some(_) => f.write_str("[redacted]"),
+            None => std::fmt::Debug::fmt(&self.0, f),
+        }
+    }
 }
 
 fn is_default<T: Default + PartialEq>(given: &T) -> bool {

@@ -15,6 +15,7 @@ use crate::text::text_type;
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 
 text_type!(
+    zeroized
     /// A text to send, at most 64 KiB.
     PayloadText,
     "the text to send",

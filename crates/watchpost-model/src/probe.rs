@@ -272,7 +272,13 @@ impl ProbeSettings {
     pub(crate) fn validate(&self, expect: &Expect) -> Result<(), Invalid> {
         let check_type = self.check_type();
         self.of_type().validate().map_err(|why| why.within(check_type.as_str()))?;
-        validate_expect(expect, check_type).map_err(|why| why.within("expect"))
+        validate_expect(expect, check_type).map_err(|why| why.within("expect"))?;
+        crate::secrets::validate(self, expect)
+    }
+
+    /// The same of settings in which secrets stand in the place of the references to them.
+    pub(crate) fn validate_filled(&self) -> Result<(), Invalid> {
+        self.of_type().validate()
     }
 }
 

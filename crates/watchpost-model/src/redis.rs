@@ -14,6 +14,7 @@ use crate::value::{LoginName, ValueExpect};
 const WORDS_MAX: usize = 64;
 
 text_type!(
+    zeroized
     /// One word of a command, at most 4 KiB.
     CommandWord,
     "a word of the command",

@@ -24,6 +24,13 @@ pub(crate) fn parts(text: &str) -> Result<Vec<TextPart<'_>>, String> {
             continue;
         }
         parts.push(TextPart::Text(before));
+        // It is the Runner's to fill in, before captures are.
+        if let Some(end) = reference.strip_prefix(crate::secrets::OPEN).and_then(|_| reference.find('}')) {
+            let (secret, after) = reference.split_at(end + 1);
+            parts.push(TextPart::Text(secret));
+            rest = after;
+            continue;
+        }
         let wrong = || {
             let shown = crate::shorten(reference, 20);
             format!("`{shown}` is no reference to a capture: expected `${{name}}`, or `$${{` for the characters")
@@ -57,6 +64,8 @@ mod tests {
             ("", vec![]),
             ("${a}${b_1}", vec![Captured("a"), Captured("b_1")]),
             ("x ${a}\r\n", vec![Text("x "), Captured("a"), Text("\r\n")]),
+            ("${secret:s-1}${a}", vec![Text("${secret:s-1}"), Captured("a")]),
+            ("$${secret:s}", vec![Text("${"), Text("secret:s}")]),
             ("x $${a} ${b}", vec![Text("x "), Text("${"), Text("a} "), Captured("b")]),
         ] {
             assert_eq!(parts(text), Ok(told), "{text}");

@@ -83,6 +83,30 @@ impl Task {
         }
     }
 
+    /// The same task with these settings, in which secrets stand in the place of the references to them. It is for the
+    /// probe only: nothing may show it or send it anywhere.
+    #[must_use]
+    pub fn filled(&self, probe: Arc<ProbeSettings>) -> Self {
+        Self {
+            v: self.v,
+            task: self.task,
+            run: self.run,
+            check: self.check.clone(),
+            bastion: self.bastion.clone(),
+            scheduled_at: self.scheduled_at,
+            deadline: self.deadline,
+            answer_by: self.answer_by,
+            attempt: self.attempt,
+            class: self.class,
+            endpoint: self.endpoint.clone(),
+            probe,
+            expect: Arc::clone(&self.expect),
+            config_generation: self.config_generation,
+            // It is over the references, and was judged before.
+            proof: None,
+        }
+    }
+
     /// The type of check, which decides the pool.
     pub fn check_type(&self) -> CheckType {
         self.probe.check_type()

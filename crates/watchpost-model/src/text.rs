@@ -112,7 +112,18 @@ pub fn shorten(text: &str, chars_max: usize) -> Cow<'_, str> {
 
 /// A string type that is valid by construction: `$check` tells why a text is not one. If the type is listed in
 /// [`Context::of`](crate::template), it may be a template too, whose places are filled in before anybody uses it.
+///
+/// With `zeroized` before it, a text is overwritten when it is dropped: those that may have held a secret.
 macro_rules! text_type {
+    (zeroized $(#[$doc:meta])* $type:ident, $($rule:tt)*) => {
+        $crate::text::text_type!($(#[$doc])* $type, $($rule)*);
+
+        impl Drop for $type {
+            fn drop(&mut self) {
+                zeroize::Zeroize::zeroize(&mut self.0);
+            }
+        }
+    };
     ($(#[$doc:meta])* $type:ident, $what:literal, $bytes_max:expr, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

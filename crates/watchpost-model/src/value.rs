@@ -15,6 +15,7 @@ text_type!(
 );
 
 text_type!(
+    zeroized
     /// A user's name for a server, 1 to 256 bytes.
     LoginName,
     "the user's name",

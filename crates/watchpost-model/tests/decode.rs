@@ -155,6 +155,17 @@ fn heartbeat() -> Heartbeat {
         outbox: OutboxReport { waiting: 3, dropped: 1 },
         last_errors: vec![ErrorSeen { at: task.deadline, message: "the bus is away".to_owned(), count: 4 }],
         clock_offset_us: Some(-1_500),
+        policy: Some(watchpost_model::PolicyReport {
+            source: "/etc/watchpost/policy.yaml".to_owned(),
+            sha256: Some("0f".repeat(32)),
+            broken: Some("default: expected `allow` or `deny`".to_owned()),
+        }),
+        audit: Some(watchpost_model::AuditReport {
+            seq: 7,
+            hash: "0f".repeat(32),
+            dropped: 2,
+            failing: Some("No space left on device".to_owned()),
+        }),
     }
 }
 
@@ -169,6 +180,7 @@ fn store() -> StoreReport {
         paused: 1,
         refused: 0,
         orphaned: 0,
+        signatures_old: 0,
     }
 }
 

@@ -49,6 +49,8 @@ fn messages() -> (Map<String, Value>, Vec<Sent>) {
     one::<LastResults>(g, s, "the reply to `result.last`");
     one::<CancelTasks>(g, s, "`task.cancel`");
     one::<TasksCancelled>(g, s, "the reply to `task.cancel`, where one is asked for");
+    one::<TestPolicy>(g, s, "`policy.test`");
+    one::<PolicyTested>(g, s, "the reply to `policy.test`");
     one::<ResizePool>(g, s, "`pool.resize`");
     one::<PoolResized>(g, s, "the reply to `pool.resize`");
     one::<AskStatus>(g, s, "`bastion.status`");

@@ -48,9 +48,9 @@ pub enum Purpose {
 pub struct Dial<'a> {
     /// The type of the check.
     pub check_type: CheckType,
-    /// The name that the check, or a redirect, gives, where this process itself has found the address for it. `None` where
-    /// the address is given: by the check in place of a name, beside one (`addresses`), or by the task that came over the
-    /// bus. A name that somebody else says an address belongs to must not open a rule for `hosts`.
+    /// The name that the check, or a redirect, gives; `None` where it gives an address in place of one. Where the address is
+    /// given beside the name, by the check (`addresses`) or by whoever made the task, it must be permitted without the name
+    /// as well, unless this process itself has found the name to have it: nobody opens a rule for `hosts` by saying a name.
     pub host: Option<&'a str>,
     /// The very address that is connected to; port 0 where the protocol has none.
     pub address: SocketAddr,

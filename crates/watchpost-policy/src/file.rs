@@ -19,6 +19,8 @@ pub const RULES_MAX: usize = 1_000;
 pub(crate) const PATHS_MAX: usize = 64;
 /// The most prefixes of translators.
 const PREFIXES_MAX: usize = 16;
+/// The most ports that programs may connect to.
+const CONNECT_PORTS_MAX: usize = 1_024;
 
 /// A policy file: what checks may do in this network, whoever sends them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -74,6 +76,10 @@ pub struct ExecRules {
     #[serde(deserialize_with = "directories")]
     #[schemars(length(max = 64))]
     pub directories: Vec<PathBuf>,
+    /// Programs that may be run, wherever they lie: at most 64, each absolute.
+    #[serde(deserialize_with = "programs", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub programs: Vec<PathBuf>,
     /// The user to run them as, by name or number; the one that Watchpost runs as if left out. Needs Watchpost to run as
     /// root.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,7 +87,75 @@ pub struct ExecRules {
     /// Whether they are confined by what the kernel has for it (Landlock): `prefer` (default), `require`, which runs
     /// none where it cannot be, or `off`.
     pub sandbox: Sandbox,
+    /// Files and directories that a confined program may read besides those of the system: at most 64, each absolute.
+    #[serde(deserialize_with = "places", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub readable: Vec<PathBuf>,
+    /// Files and directories that a confined program may write besides its own temporary directory: at most 64, each
+    /// absolute.
+    #[serde(deserialize_with = "places", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub writable: Vec<PathBuf>,
+    /// The TCP ports that a confined program may connect to: at most 1 024; any if left out. UDP is not concerned.
+    #[serde(deserialize_with = "connect_ports", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1_024))]
+    pub connect_ports: Option<Vec<u16>>,
+    /// Environment variables that checks may set although loaders and interpreters take them for more than data, such as
+    /// `PERL5LIB`: at most 64. A `*` at the end stands for anything.
+    #[serde(deserialize_with = "text::list::<_, _, PATHS_MAX>", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub environment: Vec<VariablePattern>,
 }
+
+impl ExecRules {
+    /// Whether there is anything that may be run.
+    pub fn is_none(&self) -> bool {
+        self.directories.is_empty() && self.programs.is_empty()
+    }
+}
+
+/// The name of an environment variable; with a `*` at the end, of all that begin so.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct VariablePattern(Box<str>);
+
+impl VariablePattern {
+    /// Whether it stands for `name`.
+    pub fn matches(&self, name: &str) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => name == &*self.0,
+        }
+    }
+}
+
+impl FromStr for VariablePattern {
+    type Err = PolicyError;
+
+    fn from_str(given: &str) -> Result<Self, PolicyError> {
+        let name = given.strip_suffix('*').unwrap_or(given);
+        let permitted = |(at, b): (usize, u8)| b == b'_' || b.is_ascii_alphabetic() || (at > 0 && b.is_ascii_digit());
+        match !name.is_empty() && name.bytes().enumerate().all(permitted) {
+            true => Ok(Self(given.into())),
+            false => Err(PolicyError::new(format!(
+                "`{}` is not the name of an environment variable: expected for example `PERL5LIB`, or `JAVA_*`",
+                watchpost_model::shorten(given, 80)
+            ))),
+        }
+    }
+}
+
+impl fmt::Display for VariablePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+text::by_text!(
+    VariablePattern,
+    "the name of an environment variable such as PERL5LIB, or JAVA_*",
+    128,
+    "^[A-Za-z_][A-Za-z0-9_]*[*]?$"
+);
 
 /// Whether programs are confined by the kernel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -210,17 +284,33 @@ impl schemars::JsonSchema for UserName {
 }
 
 fn directories<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    paths(deserializer, "a directory")
+}
+
+fn programs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    paths(deserializer, "a program")
+}
+
+fn places<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    paths(deserializer, "a file or directory")
+}
+
+fn paths<'de, D: Deserializer<'de>>(deserializer: D, of: &str) -> Result<Vec<PathBuf>, D::Error> {
     let given: Vec<String> = text::list::<_, _, PATHS_MAX>(deserializer)?;
     given
         .into_iter()
         .map(|path| match path.starts_with('/') && !path.contains('\0') && !path.split('/').any(|name| name == "..") {
             true => Ok(PathBuf::from(path)),
             false => Err(serde::de::Error::custom(format_args!(
-                "`{}` is not the whole path of a directory: expected one that begins with `/` and has no `..`",
+                "`{}` is not the whole path of {of}: expected one that begins with `/` and has no `..`",
                 watchpost_model::shorten(&path, 80)
             ))),
         })
         .collect()
+}
+
+fn connect_ports<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u16>>, D::Error> {
+    text::list::<_, _, CONNECT_PORTS_MAX>(deserializer).map(Some)
 }
 
 fn translators<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Network>, D::Error> {

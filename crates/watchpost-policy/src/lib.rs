@@ -7,6 +7,34 @@
 //! - What is judged is the address that is dialled. What an address stands for (IPv4 within IPv6 in each of
 //!   its disguises) is judged as well.
 //! - What no rule speaks of is decided by the policy's own default, and a refusal names the rule.
+//! - Whatever a task, a check or a name server says, the judgement of an address never becomes wider by it: names open
+//!   rules only where this process itself has found the address.
+//!
+//! ```
+//! use watchpost_model::CheckType;
+//! use watchpost_policy::{Dial, Own, Policy, PolicyFile, Purpose, Transport};
+//!
+//! let written = r#"{"rules": [
+//!     {"name": "no-payroll", "deny": {"networks": ["10.9.0.0/16"]}},
+//!     {"name": "web", "allow": {"types": ["http"], "networks": ["10.0.0.0/8"], "ports": [443]}}
+//! ]}"#;
+//! let policy = Policy::try_from(serde_json::from_str::<PolicyFile>(written)?)?;
+//! let judge = |address: &str| -> Result<Option<String>, std::net::AddrParseError> {
+//!     let dial = Dial {
+//!         check_type: CheckType::Http,
+//!         host: None,
+//!         address: address.parse()?,
+//!         transport: Transport::Tcp,
+//!         purpose: Purpose::Target,
+//!         method: Some("GET"),
+//!     };
+//!     Ok(policy.judge_dial(&dial, &Own::default()).err().map(|denied| denied.rule))
+//! };
+//! assert_eq!(judge("10.1.2.3:443")?, None);
+//! assert_eq!(judge("[::ffff:10.9.2.3]:443")?.as_deref(), Some("no-payroll"));
+//! assert_eq!(judge("10.1.2.3:22")?.as_deref(), Some("default"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod denied;
 mod dial;
@@ -26,14 +54,16 @@ mod text;
 pub use denied::Denied;
 pub use dial::{Dial, Lookup, Purpose, Transport};
 pub use disguise::Faces;
-pub use file::{ExecRules, FileRules, PolicyFile, ProxyRules, RULES_MAX, Sandbox, UnixRules, UserName};
+pub use file::{
+    ExecRules, FileRules, PolicyFile, ProxyRules, RULES_MAX, Sandbox, UnixRules, UserName, VariablePattern,
+};
 pub use guard::{Entering, Guard, Permit, Standing};
 pub use host::{HostPattern, literal};
 pub use limits::{Limits, Rate};
 pub use network::Network;
 pub use own::Own;
 pub use paths::PathPattern;
-pub use policy::{Explanation, PassedOver, Policy};
+pub use policy::{Errands, Explanation, PassedOver, Policy, Visit};
 pub use rule::{Matcher, MethodName, Ports, Rule, RuleName};
 pub use special::{Effect, Special};
 

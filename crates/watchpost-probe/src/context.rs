@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use watchpost_policy::Guard;
 
-use crate::exec::{ExecPolicy, Launcher};
+use crate::exec::Launcher;
 use crate::files::Files;
 use crate::governed::Governed;
 use crate::network::Network;
 use crate::patterns::Patterns;
 use crate::redaction::{Redacting, Redaction};
 use crate::resolver::Resolver;
+use crate::secrets::{Resolving, SecretStore};
 use crate::tls::{Tls, TlsRoots};
 use crate::{Probe, ProbeFactory};
 
@@ -26,8 +27,8 @@ pub struct ProbeOptions {
     /// How much of an answer a result shows where a check did not pass, in bytes: at most
     /// [`EXCERPT_BYTES_MAX`](Self::EXCERPT_BYTES_MAX).
     pub excerpt_bytes: usize,
-    /// Which programs may be run.
-    pub exec: ExecPolicy,
+    /// What checks may refer to by `${secret:name}`.
+    pub secrets: SecretStore,
     /// What the customer permits.
     pub guard: Guard,
 }
@@ -46,7 +47,7 @@ impl ProbeOptions {
             roots: TlsRoots::system(),
             redaction: Redaction::default(),
             excerpt_bytes: Self::EXCERPT_BYTES_DEFAULT,
-            exec: ExecPolicy::default(),
+            secrets: SecretStore::default(),
             guard: Guard::local(),
         }
     }
@@ -62,6 +63,7 @@ pub(crate) struct ProbeContext {
     pub(crate) redaction: Redaction,
     pub(crate) excerpt_bytes: usize,
     pub(crate) launcher: Launcher,
+    secrets: SecretStore,
     guard: Guard,
 }
 
@@ -75,7 +77,8 @@ impl ProbeContext {
             patterns: Patterns::default(),
             redaction: options.redaction.clone(),
             excerpt_bytes: options.excerpt_bytes.min(ProbeOptions::EXCERPT_BYTES_MAX),
-            launcher: Launcher::new(options.exec.clone()),
+            launcher: Launcher::new(options.guard.clone()),
+            secrets: options.secrets.clone(),
             guard: options.guard.clone(),
         }
     }
@@ -83,7 +86,10 @@ impl ProbeContext {
     /// Makes probes by `make`, one for each worker.
     pub(crate) fn factory<P: Probe + 'static>(&self, make: fn(ProbeContext) -> P) -> ProbeFactory {
         let context = self.clone();
-        let governed = move |context: &Self| Governed { probe: make(context.clone()), guard: context.guard.clone() };
+        let governed = move |context: &Self| {
+            let resolving = Resolving { probe: make(context.clone()), secrets: context.secrets.clone() };
+            Governed { probe: resolving, guard: context.guard.clone() }
+        };
         if context.redaction.is_empty() {
             return Arc::new(move || Box::new(governed(&context)));
         }

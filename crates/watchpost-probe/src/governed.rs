@@ -1,10 +1,15 @@
 //! What the customer's policy says of a check as a whole: whether there may be one of its type, and one more.
 
+use futures_util::FutureExt;
 use watchpost_model::Task;
 use watchpost_policy::Guard;
 
 use crate::recorder::Recorder;
 use crate::{BoxFuture, Probe, Verdict};
+
+/// What is told of a check that waited for as long as it had.
+const NOT_ITS_TURN: &str =
+    "`limits.concurrency` of the policy permits no more checks at a time: it was not this one's turn";
 
 /// A probe that the policy is asked about before it does anything. It holds one of the places for checks at the same
 /// time for as long as it runs.
@@ -20,10 +25,16 @@ impl<P: Probe> Probe for Governed<P> {
             if let Err(denied) = self.guard.judge_type(task.check_type()) {
                 return Verdict::denied(denied);
             }
-            recorder
-                .hold("`limits.concurrency` of the policy has too many checks under way: it was not this one's turn");
-            let _permit = self.guard.enter().await;
-            recorder.go_on();
+            let mut entering = self.guard.enter();
+            let _permit = match (&mut entering).now_or_never() {
+                Some(permit) => permit,
+                None => {
+                    recorder.hold(NOT_ITS_TURN);
+                    let permit = entering.await;
+                    recorder.go_on();
+                    permit
+                }
+            };
             self.probe.run(task, recorder).await
         })
     }

@@ -55,6 +55,7 @@ mod handshake;
 mod http;
 mod icmp;
 mod lazy;
+pub mod machine;
 mod mail;
 mod mysql;
 mod network;
@@ -66,6 +67,7 @@ mod redaction;
 mod redis;
 mod resolver;
 mod secret;
+mod secrets;
 mod ssh;
 mod steps;
 mod targets;
@@ -87,10 +89,10 @@ use watchpost_policy::Denied;
 use self::context::ProbeContext;
 
 pub use context::ProbeOptions;
-pub use exec::{ExecPolicy, Sandbox, landlock_version};
 pub use recorder::{Evidence, Recorder, Stage};
 pub use redaction::Redaction;
 pub use resolver::{ResolveError, Resolver};
+pub use secrets::{NamedSecret, SecretFrom, SecretOptions, SecretStore};
 pub use targets::{Lookout, TargetFinder};
 pub use tls::TlsRoots;
 

@@ -64,30 +64,12 @@ impl Redaction {
             return;
         }
         let Evidence { assertions, http, hops, tls, of_type, .. } = evidence;
-        self.walk(assertions);
-        self.walk(http);
-        self.walk(hops);
-        self.walk(tls);
-        self.walk(of_type);
-    }
-
-    /// Goes through every text of a message part. One that cannot be taken apart is taken out whole: that
-    /// would be a defect, and must not show what was to be hidden.
-    fn walk<T: Serialize + DeserializeOwned + Default>(&self, part: &mut T) {
-        let walked = serde_json::to_value(&*part).and_then(|mut json| {
-            self.walk_json(&mut json);
-            serde_json::from_value(json)
-        });
-        *part = walked.unwrap_or_default();
-    }
-
-    fn walk_json(&self, json: &mut Json) {
-        match json {
-            Json::String(text) => self.hide_in(text),
-            Json::Array(items) => items.iter_mut().for_each(|item| self.walk_json(item)),
-            Json::Object(fields) => fields.values_mut().for_each(|value| self.walk_json(value)),
-            _ => {}
-        }
+        let hide = |text: &mut String| self.hide_in(text);
+        walk(assertions, &hide);
+        walk(http, &hide);
+        walk(hops, &hide);
+        walk(tls, &hide);
+        walk(of_type, &hide);
     }
 
     /// Hides what is to be hidden in what a source said of a target.
@@ -115,6 +97,25 @@ impl Redaction {
         if let Some(reason) = reason {
             self.hide_in(&mut reason.message);
         }
+    }
+}
+
+/// Shows `hide` every text of a message part. A part that cannot be taken apart is taken out whole: that would be a
+/// defect, and must not show what was to be hidden.
+pub(crate) fn walk<T: Serialize + DeserializeOwned + Default>(part: &mut T, hide: &impl Fn(&mut String)) {
+    let walked = serde_json::to_value(&*part).and_then(|mut json| {
+        walk_json(&mut json, hide);
+        serde_json::from_value(json)
+    });
+    *part = walked.unwrap_or_default();
+}
+
+fn walk_json(json: &mut Json, hide: &impl Fn(&mut String)) {
+    match json {
+        Json::String(text) => hide(text),
+        Json::Array(items) => items.iter_mut().for_each(|item| walk_json(item, hide)),
+        Json::Object(fields) => fields.values_mut().for_each(|value| walk_json(value, hide)),
+        _ => {}
     }
 }
 

@@ -156,6 +156,14 @@ pub enum SignerError {
         /// The one that was to be written.
         given: u64,
     },
+    /// What is signed is not what others would read.
+    #[error(
+        "check `{check}` holds a number with more digits than are sure to be read as they were written: expected at most 15"
+    )]
+    TooManyDigits {
+        /// The check.
+        check: CheckId,
+    },
     /// The key could not sign.
     #[error("the key could not sign; this is a defect of Watchpost")]
     CannotSign,

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use nkeys::{KeyPair, KeyPairType};
-use watchpost_model::{BastionGroup, Check, CheckDocument, CheckSignature, SignatureBytes, SignerKey, Timestamp};
+use watchpost_model::{
+    BastionGroup, Check, CheckDocument, CheckSignature, Format, SignatureBytes, SignerKey, Timestamp, decode, encode,
+};
 
 use crate::canonical::{Said, canonical};
 use crate::fault::SignerError;
@@ -73,6 +75,11 @@ impl Signer {
             return Err(SignerError::NotLater { check, there, given: revision });
         }
         let meant = Check::try_from(CheckDocument { signature: None, ..document.clone() })?;
+        // Who reads it back must come to the same number.
+        let read = decode::<Check>(&encode(&meant, Format::Json), Format::Json);
+        if read.ok().as_ref() != Some(&meant) {
+            return Err(SignerError::TooManyDigits { check: document.id });
+        }
         let said = Said { by: &self.key, group, revision, at };
         let signed = self.pair.sign(&canonical(meant.into(), &said)).map_err(|_| SignerError::CannotSign)?;
         let sig = SignatureBytes::new(&signed).ok_or(SignerError::CannotSign)?;

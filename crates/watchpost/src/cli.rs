@@ -3,7 +3,9 @@
 mod audit;
 mod checks;
 mod connect;
+mod doctor;
 mod monitor;
+mod policy;
 mod sign;
 
 use std::net::SocketAddr;
@@ -16,10 +18,12 @@ use watchpost_model::{BastionGroup, BastionId};
 pub use audit::AuditCommand;
 pub use checks::{ApplyArgs, ChangeArgs, ChecksArgs, ChecksCommand, DocumentFormat, TestArgs};
 pub use connect::{AuthArgs, ConnectArgs, ContextCommand, ListFormat, ServerArgs};
+pub use doctor::DoctorArgs;
 pub use monitor::{
     BastionsArgs, BastionsCommand, BusCommand, BusCommandArgs, DrainArgs, EventsArgs, EventsCommand, ResultFilter,
     ResultsArgs, ResultsCommand, SetupArgs,
 };
+pub use policy::{BuiltInArg, PolicyChoice, PolicyCommand, PolicyFormat, PolicyShowArgs, PolicyTestArgs};
 pub use sign::{KeygenArgs, SignArgs, VerifyArgs};
 
 /// Runs health checks from inside networks that cannot be reached from outside.
@@ -32,6 +36,9 @@ pub use sign::{KeygenArgs, SignArgs, VerifyArgs};
 pub struct Cli {
     #[command(flatten)]
     pub log: LogArgs,
+    /// Let the process be dumped and debugged, although its memory holds secrets: `true` or `false`
+    #[arg(long, global = true, env = "WATCHPOST_DUMPABLE", hide = true)]
+    pub dumpable: bool,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -64,9 +71,18 @@ pub enum Command {
     /// Look at audit logs: what was asked of a bastion, and what it did
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Say what a role can and cannot do on this machine and on its bus, and what to do about it
+    ///
+    /// Looks at the user and its capabilities, sockets, limits, clock, certificate authorities, name servers, directories,
+    /// secrets, the policy, and tries on the bus what the role has to be permitted there. Nothing is begun and nothing is
+    /// changed. Exit codes: 0 nothing is in the way, 1 something is, 2 the settings cannot be used.
+    Doctor(DoctorArgs),
     /// Look at configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// The policy that says what checks may do here
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -136,6 +152,10 @@ pub struct CheckArgs {
     /// Check every A and AAAA address of each name, not just one
     #[arg(long)]
     pub all_addresses: bool,
+    /// The policy that says what may be checked [default: the file's `policy`, else everything but link-local, metadata,
+    /// multicast and broadcast addresses]
+    #[arg(long, value_name = "FILE", env = "WATCHPOST_POLICY")]
+    pub policy: Option<PathBuf>,
     /// Permit programs of this directory as `exec:` targets; may be given several times
     #[arg(long = "exec-dir", value_name = "DIRECTORY", value_parser = absolute)]
     pub exec_dirs: Vec<PathBuf>,
@@ -173,6 +193,10 @@ pub struct AgentArgs {
     /// file's `state_dir`]
     #[arg(long, value_name = "DIRECTORY", env = "WATCHPOST_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
+    /// The policy that says what checks may do here; it outranks whatever comes over the bus [default: the file's
+    /// `policy`, else a cautious one]
+    #[arg(long, value_name = "FILE", env = "WATCHPOST_POLICY")]
+    pub policy: Option<PathBuf>,
     /// How long a stop may take [default: the file's `grace`, else 5s]
     #[arg(long, value_name = "DURATION", env = "WATCHPOST_GRACE", value_parser = duration)]
     pub grace: Option<Duration>,

@@ -1,6 +1,6 @@
 //! Logs to stderr, for people or as JSON.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::{Arc, OnceLock};
 
 use tracing_subscriber::EnvFilter;
@@ -8,6 +8,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload::{Handle, Layer};
 use tracing_subscriber::util::SubscriberInitExt;
 use watchpost_agent::LogControl;
+use watchpost_probe::SecretStore;
 
 use crate::cli::{LogArgs, LogFormat};
 use crate::failure::Failure;
@@ -34,7 +35,7 @@ pub fn start(args: &LogArgs, serves: bool) -> Result<(), Failure> {
     })?;
     let (filter, handle) = Layer::new(filter);
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| Discreet);
     let colour = std::io::stderr().is_terminal();
     match args.log_format {
         LogFormat::Text if serves => registry.with(lines.with_ansi(colour).with_target(false)).init(),
@@ -46,6 +47,36 @@ pub fn start(args: &LogArgs, serves: bool) -> Result<(), Failure> {
     let _set = CONTROL.set(Arc::new(Filter { at_start: directives.to_owned(), handle }));
     log_panics();
     Ok(())
+}
+
+/// The secrets of this process, which no line shows whoever wrote it.
+static SECRETS: OnceLock<SecretStore> = OnceLock::new();
+
+/// Keeps `secrets` out of the log from now on. A process has one store of them.
+pub fn keep_out(secrets: &SecretStore) {
+    let _known = SECRETS.set(secrets.clone());
+}
+
+/// Standard error without secrets.
+struct Discreet;
+
+impl Write for Discreet {
+    /// Of each line, which comes whole.
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let mut stderr = std::io::stderr();
+        match SECRETS.get() {
+            Some(secrets) => {
+                let shown = secrets.hide_in(String::from_utf8_lossy(line).into_owned());
+                stderr.write_all(shown.as_bytes())?;
+            }
+            None => stderr.write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
 }
 
 /// What changes what is logged, if logging has begun.

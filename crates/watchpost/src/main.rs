@@ -12,6 +12,7 @@ mod health;
 mod logging;
 mod managed;
 mod output;
+mod policy;
 mod remote;
 mod signals;
 mod target;
@@ -27,10 +28,25 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command};
 
+/// Whatever happens, the memory of this process, which holds secrets, is not written to a file, and nobody but the
+/// superuser may look into it.
+fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "other processes of this user may look into the memory of this one");
+    }
+    if let Err(error) = rlimit::setrlimit(rlimit::Resource::CORE, 0, 0) {
+        tracing::warn!(%error, "core files could not be turned off");
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Err(failure) = logging::start(&cli.log, cli.command.serves()) {
         return failure.print();
+    }
+    if !cli.dumpable {
+        keep_memory_private();
     }
     // Each task in flight holds a socket, and the usual soft limit of 1 024 is below a busy pool.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
@@ -49,7 +65,9 @@ fn main() -> ExitCode {
         Command::Bus(args) => commands::bus::run(args),
         Command::Context(command) => commands::context::run(command),
         Command::Audit(command) => commands::audit::run(command),
+        Command::Doctor(args) => commands::doctor::run(args),
         Command::Config(command) => commands::config::run(command),
+        Command::Policy(command) => commands::policy::run(command),
         Command::Completions { shell } => commands::help::completions(shell),
         Command::Man => commands::help::man(),
     };

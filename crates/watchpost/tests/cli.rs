@@ -71,6 +71,8 @@ fn help_reads_well() {
         ("help_events_tail", &["events", "tail", "-h"]),
         ("help_bus_setup", &["bus", "setup", "-h"]),
         ("help_context_add", &["context", "add", "-h"]),
+        ("help_policy", &["policy", "--help"]),
+        ("help_policy_test", &["policy", "test", "--help"]),
     ] {
         let ran = watchpost(args);
         assert_eq!(ran.code, Some(0));
@@ -121,6 +123,70 @@ fn the_examples_are_valid() {
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         assert!(ran.stdout.ends_with(&format!("valid, {checks} checks\n")), "{}", ran.stdout);
     }
+}
+
+#[test]
+fn the_example_policy_is_valid_and_so_is_what_is_shown_of_it() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/examples/policy.yaml");
+    let example = example.to_str().unwrap();
+    let ran = watchpost(&["policy", "validate", example]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains(": valid, 5 rules, sha256 "), "{}", ran.stdout);
+    for args in
+        [&["policy", "show", "--policy", example][..], &["policy", "show"], &["policy", "show", "--built-in", "local"]]
+    {
+        let shown = watchpost(args);
+        assert_eq!(shown.code, Some(0), "{}", shown.stderr);
+        let again = Scratch::new(&format!("shown-{}", args.len()), &shown.stdout);
+        assert_eq!(watchpost(&["policy", "validate", again.path()]).code, Some(0), "{}", shown.stdout);
+        let json = watchpost(&[args, &["-o", "json"]].concat());
+        let written: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+        assert_eq!(written["special"]["metadata"], "deny");
+    }
+}
+
+#[test]
+fn a_policy_explains_what_it_decides() {
+    let policy = Scratch::new(
+        "policy",
+        "special: {loopback: allow}\nnat64: ['2001:db8:64::/96']\nrules:\n\
+         - {name: no-payroll, deny: {networks: [10.9.0.0/16]}}\n\
+         - {name: web, allow: {types: [http], networks: [10.0.0.0/8, '2001:db8:64::/96'], ports: [80, 8000-8999], methods: [GET]}}\n",
+    );
+    let test = |args: &[&str]| watchpost(&[&["policy", "test", "--policy", policy.path()], args].concat());
+    let ran = test(&[
+        "http://10.1.1.1/",
+        "http://0x0a090101:8080/",
+        "http://[2001:db8:64::10.9.1.1]/",
+        "http://127.0.0.1/",
+        "tcp://169.254.169.254:80",
+        "exec:/bin/true",
+        "unix:///run/docker.sock",
+    ]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    insta::assert_snapshot!("policy_test", ran.stdout.replace(policy.path(), "policy.yaml"));
+
+    let ran = test(&["http://10.1.1.1/", "http://10.2.2.2:8500/", "-o", "json"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let answers: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(answers[1]["permitted"], true);
+    let judged = &answers[1]["steps"][0]["visit"]["addresses"][0]["judged"][0];
+    assert_eq!((&judged["rule"], &judged["effect"]), (&"web".into(), &"allow".into()), "{}", ran.stdout);
+
+    let checks = Scratch::new(
+        "policy-checks",
+        "checks:\n- {id: proxied, http: {url: 'http://10.1.1.1/', proxy: 'http://10.9.0.1:3128', method: POST}}\n\
+         - id: flow\n  steps: [{http: {url: 'http://10.1.1.1/'}}, {http: {url: 'http://10.9.1.1/'}}]\n\
+         - {id: listed, http: {url: 'http://10.1.1.1/'}, addresses: [10.1.1.2, 10.9.1.2]}\n\
+         - {id: certified, http: {url: 'https://10.1.1.1:8443/', tls: {ca_file: /etc/ca.pem}}}\n\
+         - {id: all, group: {checks: [proxied, flow]}}\n",
+    );
+    let ran = test(&["-c", checks.path()]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    insta::assert_snapshot!("policy_test_file", ran.stdout.replace(policy.path(), "policy.yaml"));
+
+    let wrong = test(&["gopher://x"]);
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stdout);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use watchpost_model::{
     Check, CheckType, Endpoint, Firing, Format, Outcome, RunId, Subjects, Task, TaskClass, TaskResult, decode, encode,
     header,
 };
+use watchpost_policy::Guard;
 use watchpost_probe::{BoxFuture, Probe, ProbeSet, Recorder, Resolver, TargetFinder, Verdict};
 
 /// Whose checks these are.
@@ -96,6 +97,7 @@ pub async fn start(roles: Roles, bus: &SharedBus, probes: ProbeSet, workers: usi
         finder,
         probes,
         audit: AuditLog::off(),
+        guard: Guard::local(),
     };
     Agent::start(settings, roles, deps).await.expect("the agent starts")
 }

@@ -19,6 +19,7 @@ mod dispatch;
 mod figures;
 mod footprint;
 mod group;
+mod judgement;
 mod lateness;
 mod process;
 mod servers;
@@ -41,6 +42,7 @@ struct Sizes {
     group: usize,
     firing: Duration,
     starts: usize,
+    judgements: usize,
 }
 
 const FULL: Sizes = Sizes {
@@ -50,6 +52,7 @@ const FULL: Sizes = Sizes {
     group: 5,
     firing: Duration::from_secs(25),
     starts: 20,
+    judgements: 5_000_000,
 };
 
 const QUICK: Sizes = Sizes {
@@ -59,15 +62,17 @@ const QUICK: Sizes = Sizes {
     group: 1,
     firing: Duration::from_secs(3),
     starts: 2,
+    judgements: 100_000,
 };
 
 type Section = (&'static str, fn(&Sizes, &mut Figures));
 
-const SECTIONS: [Section; 6] = [
+const SECTIONS: [Section; 7] = [
     ("throughput", |sizes, figures| throughput::run(sizes.extent, figures)),
     ("dispatch", |sizes, figures| dispatch::run(sizes.dispatch.0, sizes.dispatch.1, figures)),
     ("lateness", |sizes, figures| lateness::run(sizes.lateness, figures)),
     ("group", |sizes, figures| group::run(sizes.group, figures)),
+    ("policy", |sizes, figures| judgement::run(sizes.judgements, figures)),
     ("memory", |sizes, figures| footprint::memory(sizes.firing, figures)),
     ("start", |sizes, figures| footprint::start(sizes.starts, figures)),
 ];

@@ -59,6 +59,9 @@ pub async fn conform(rows: Vec<Row>) {
 async fn faults(rows: Vec<Row>) -> String {
     let authority = Authority::new().expect("an authority");
     let mut launch = Launch::new("check").args(&["--timeout", ALL, "-o", "ndjson"]).file(CA, &authority.pem());
+    for directory in crate::rows::exec::DIRECTORIES {
+        launch = launch.args(&["--exec-dir", directory]);
+    }
     let folder = launch.folder().to_str().expect("a path that is text").to_owned();
     let ca = format!("{folder}/{CA}");
     let (certificate, key) = authority.client_pem("client.test").expect("a certificate");

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use serde_json::json;
 use watchpost_model::{
     AskLast, CancelTasks, DeleteCheck, Drain, ErrorReply, Format, GetCheck, HoldTasks, ListChecks, PauseCheck,
-    PutCheck, ResizePool, SetLogLevel, TestCheck, Verb, decode, header,
+    PutCheck, ResizePool, SetLogLevel, TestCheck, TestPolicy, Verb, decode, header,
 };
 use watchpost_tests::observer::Observer;
 use watchpost_tests::process::{SOON, until};
@@ -50,6 +50,7 @@ fn valid(verb: Verb) -> serde_json::Value {
         }
         Verb::CheckTest => json!({"v": 1, "document": {"id": "f", "tcp": tcp}, "limit_ms": 100, "max_endpoints": 1}),
         Verb::TaskCancel => json!({"v": 1, "cause": "requested", "message": "f", "runs": [], "tasks": []}),
+        Verb::PolicyTest => json!({"v": 1, "checks": [{"id": "f", "tcp": tcp}]}),
         Verb::PoolResize => json!({"v": 1, "type": "udp", "size": 3, "per_check": 2}),
         Verb::BastionLogLevel => json!({"v": 1, "filter": "info", "for_s": 1}),
         Verb::TaskHold => json!({"v": 1, "for_ms": 1}),
@@ -70,6 +71,7 @@ fn is_request(verb: Verb, payload: &[u8], format: Format) -> bool {
         Verb::ResultLast => decode::<AskLast>(payload, format).is_ok(),
         Verb::TaskCancel => decode::<CancelTasks>(payload, format).is_ok(),
         Verb::TaskHold => decode::<HoldTasks>(payload, format).is_ok(),
+        Verb::PolicyTest => decode::<TestPolicy>(payload, format).is_ok(),
         Verb::PoolResize => decode::<ResizePool>(payload, format).is_ok(),
         Verb::BastionStatus => decode::<watchpost_model::AskStatus>(payload, format).is_ok(),
         Verb::BastionDrain | Verb::BastionUndrain => decode::<Drain>(payload, format).is_ok(),

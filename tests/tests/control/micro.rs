@@ -94,7 +94,15 @@ async fn each_process_tells_its_own_verbs_and_a_runner_alone_leaves_the_others_u
     let client = async_nats::connect(nats.url()).await.unwrap();
     let told: Value = serde_json::from_slice(&client.request("$SRV.INFO", "".into()).await.unwrap().payload).unwrap();
     let names: Vec<&str> = told["endpoints"].as_array().unwrap().iter().map(|e| e["name"].as_str().unwrap()).collect();
-    let own = ["task-cancel", "pool-resize", "bastion-status", "bastion-drain", "bastion-undrain", "bastion-log_level"];
+    let own = [
+        "task-cancel",
+        "policy-test",
+        "pool-resize",
+        "bastion-status",
+        "bastion-drain",
+        "bastion-undrain",
+        "bastion-log_level",
+    ];
     assert_eq!(names, own);
     // Nobody answers what only a Checker does, and the server says so at once.
     let unheard = client.request("watchpost.b1.control.check.list", "{}".into()).await.unwrap_err();

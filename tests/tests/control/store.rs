@@ -9,6 +9,7 @@ use watchpost_bus::{KvLimits, NatsBus, NatsOptions, SharedBus};
 use watchpost_model::{
     CheckList, CheckShown, CheckStored, ErrorCode, GetCheck, ListChecks, PutCheck, Standing, V1, Verb,
 };
+use watchpost_policy::Guard;
 use watchpost_probe::{ProbeOptions, ProbeSet, Resolver, TargetFinder};
 use watchpost_tests::nats_server::NatsServer;
 
@@ -41,6 +42,7 @@ async fn verbs(nats: &NatsServer) {
         probes: ProbeSet::standard(&Resolver::system()),
         finder: TargetFinder::new(&ProbeOptions::new(&Resolver::system())),
         audit: AuditLog::off(),
+        guard: Guard::local(),
     };
     let agent = Agent::start(settings, Roles::Both, deps).await.unwrap();
     let asker = Asker::connect(nats).await;

@@ -12,6 +12,7 @@ use watchpost_agent::{
 use watchpost_audit::AuditLog;
 use watchpost_bus::Bus;
 use watchpost_model::{Check, CheckType, Format, Message, Reason, ReasonCode, RunVerdict, Task, TaskResult, decode};
+use watchpost_policy::Guard;
 use watchpost_probe::{BoxFuture, Probe, ProbeSet, Recorder, Resolver, Stage, TargetFinder, Verdict};
 use watchpost_tests::process::{SOON, until};
 
@@ -74,6 +75,7 @@ impl Setup {
             resolver,
             probes,
             audit: AuditLog::off(),
+            guard: Guard::local(),
         };
         Local { agent: Agent::start(settings, roles, deps).await.unwrap(), clock, bus, heard }
     }

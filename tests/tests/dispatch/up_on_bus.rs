@@ -8,6 +8,7 @@ use std::time::Duration;
 use watchpost_agent::{Agent, AgentSettings, Deps, GroupPolicy, Roles, RunItem, RunRequest, SystemClock};
 use watchpost_audit::AuditLog;
 use watchpost_bus::{Bus, NatsBus, NatsOptions};
+use watchpost_policy::Guard;
 use watchpost_probe::{ProbeSet, Resolver, TargetFinder};
 use watchpost_tests::nats_server::NatsServer;
 use watchpost_tests::observer::Observer;
@@ -64,6 +65,7 @@ fn a_checker_hears_that_no_runner_listens_while_somebody_else_listens_to_results
             finder: TargetFinder::standard(&Resolver::system()),
             probes: ProbeSet::default(),
             audit: AuditLog::off(),
+            guard: Guard::local(),
         };
         let settings = AgentSettings::new("b1".parse().unwrap(), "r1".parse().unwrap());
         let agent = Agent::start(settings, Roles::Checker, deps).await.unwrap();

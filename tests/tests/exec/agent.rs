@@ -22,13 +22,20 @@ impl Rig {
         Self { folder, command }
     }
 
-    fn directory(&self) -> &str {
-        self.folder.path().to_str().unwrap()
+    /// A policy that permits the plugins, and lets them note that they have begun.
+    fn policy(&self) -> String {
+        let folder = self.folder.path().display();
+        format!("default: allow\nexec: {{directories: ['{folder}'], writable: ['{folder}']}}\n")
+    }
+
+    /// A command under that policy.
+    fn launch(&self, command: &str) -> Launch {
+        Launch::new(command).file("policy.yaml", &self.policy()).args(&["--policy", "policy.yaml"])
     }
 
     /// Checks that run the plugin every second, or more slowly.
     fn config(&self, ids: &[&str], times: &str) -> String {
-        let mut yaml = format!("exec: {{directories: ['{}']}}\nchecks:\n", self.directory());
+        let mut yaml = "checks:\n".to_owned();
         for id in ids {
             yaml += &format!("- {{id: {id}, exec: {{command: '{}'}}, {times}}}\n", self.command);
         }
@@ -36,7 +43,7 @@ impl Rig {
     }
 
     async fn up(&self, config: &str) -> Watchpost {
-        Launch::new("up")
+        self.launch("up")
             .config(config)
             .args(&["--console", "off", "-o", "ndjson", "--grace", "1s"])
             .start_ready()
@@ -114,8 +121,8 @@ async fn an_agent_that_is_killed_takes_its_plugins_along() {
 async fn guarantee_3_an_interrupt_ends_a_check_of_the_command_line_with_its_plugin() {
     let rig = Rig::new();
     let target = format!("exec:{}", rig.command);
-    let args = ["--exec-dir", rig.directory(), "--timeout", "5m", "-o", "ndjson", &target, &target];
-    let mut watchpost = Launch::new("check").args(&args).start();
+    let args = ["--timeout", "5m", "-o", "ndjson", &target, &target];
+    let mut watchpost = rig.launch("check").args(&args).start();
     rig.until_running(2).await;
     watchpost.signal("INT");
     assert_eq!(watchpost.ended(SOON).await, 1);
@@ -131,8 +138,8 @@ async fn guarantee_3_a_group_that_fails_fast_ends_the_plugins_of_the_others() {
     let failing = format!("until [ -s '{}' ]; do sleep 0.01; done; echo no; exit 2", begun.display());
     let failing = rig.folder.script("failing", &failing);
     let targets = [format!("exec:{}", rig.command), format!("exec:{}", failing.display())];
-    let args = ["--exec-dir", rig.directory(), "--timeout", "5m", "--fail-fast", "-o", "ndjson"];
-    let mut watchpost = Launch::new("check").args(&args).args(&targets.each_ref().map(String::as_str)).start();
+    let args = ["--timeout", "5m", "--fail-fast", "-o", "ndjson"];
+    let mut watchpost = rig.launch("check").args(&args).args(&targets.each_ref().map(String::as_str)).start();
     assert_eq!(watchpost.ended(SOON).await, 1);
     let mut codes: Vec<_> = watchpost.results().into_iter().map(|r| r.reason.unwrap().code.to_string()).collect();
     codes.sort();

@@ -8,3 +8,5 @@ mod misbehaviour;
 mod permitted;
 mod plugins;
 mod rig;
+mod sandboxed;
+mod trusted;

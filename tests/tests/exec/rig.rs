@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use watchpost_model::{
     Check, CheckType, Endpoint, ExecEvidence, Firing, Outcome, Reason, RunId, Task, TaskClass, TypeEvidence,
 };
-use watchpost_probe::{Evidence, ExecPolicy, ProbeOptions, ProbeSet, Recorder, Resolver};
+use watchpost_policy::{ExecRules, Guard, Own, Policy};
+use watchpost_probe::{Evidence, ProbeOptions, ProbeSet, Recorder, Resolver};
 use watchpost_tests::process::until;
 
 /// More than anything here takes unless it hangs.
@@ -146,10 +147,23 @@ impl Ran {
     }
 }
 
+/// What permits the programs of `directories`, and lets them write there.
+pub fn policy(directories: &[&Path]) -> ExecRules {
+    let directories: Vec<_> = directories.iter().map(|path| path.to_path_buf()).collect();
+    ExecRules { writable: directories.clone(), directories, ..ExecRules::default() }
+}
+
 /// Probes that may run the programs of `directories`.
 pub fn probes(directories: &[&Path]) -> ProbeSet {
-    let directories = directories.iter().map(|path| path.to_path_buf()).collect();
-    ProbeSet::new(&ProbeOptions { exec: ExecPolicy { directories }, ..ProbeOptions::new(&Resolver::system()) })
+    probes_by(policy(directories))
+}
+
+/// Probes that may run what `rules` say.
+pub fn probes_by(rules: ExecRules) -> ProbeSet {
+    let mut file = Policy::local().file().clone();
+    file.exec = rules;
+    let guard = Guard::new(Policy::try_from(file).unwrap(), Own::default(), "test");
+    ProbeSet::new(&ProbeOptions { guard, ..ProbeOptions::new(&Resolver::system()) })
 }
 
 /// A task for the check that `json` describes but for its id.

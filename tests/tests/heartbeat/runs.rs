@@ -114,9 +114,8 @@ async fn what_was_heard_outlives_a_reload_as_long_as_the_check_is_there() {
 
 #[tokio::test]
 async fn a_look_at_everything_leaves_heartbeats_out() {
-    let config =
-        "exec: {directories: [/bin]}\nchecks:\n- {id: job, heartbeat: {}}\n- {id: fine, exec: {command: /bin/true}}\n";
-    let mut watchpost = Launch::new("check").config(config).args(&["-o", "ndjson"]).start();
+    let config = "checks:\n- {id: job, heartbeat: {}}\n- {id: fine, exec: {command: /bin/true}}\n";
+    let mut watchpost = Launch::new("check").config(config).args(&["--exec-dir", "/bin", "-o", "ndjson"]).start();
     assert_eq!(watchpost.ended(SOON).await, 0, "{}", watchpost.stderr());
     let checks: Vec<_> = watchpost.results().iter().map(|result| result.check.to_string()).collect();
     assert_eq!(checks, ["fine"]);

@@ -10,6 +10,7 @@ use watchpost_agent::{
 use watchpost_audit::AuditLog;
 use watchpost_bus::InProcessBus;
 use watchpost_model::{Check, CheckType, TaskResult};
+use watchpost_policy::Guard;
 use watchpost_probe::{ProbeSet, Resolver, TargetFinder};
 
 /// Runs `test` where an agent can live, and fails if it has not come to its end after a while.
@@ -32,6 +33,7 @@ pub async fn start(probes: ProbeSet, size: usize, queue_max: usize) -> Agent {
         finder: TargetFinder::standard(&Resolver::system()),
         probes,
         audit: AuditLog::off(),
+        guard: Guard::local(),
     };
     Agent::start(settings, Roles::Both, deps).await.unwrap()
 }

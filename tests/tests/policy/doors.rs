@@ -19,7 +19,7 @@ const DOORS: &[(&[&str], &[&str])] = &[
     (&["TokioResolver", "lookup_ip(", "srv_lookup("], &["resolver/mod.rs", "resolver/setup.rs"]),
     // Files.
     (&["File::open", "File::options", "tokio::fs", "fs::read(", "fs::read_to_string"], &[]),
-    (&["OpenOptions::new"], &["files.rs", "network/unix.rs"]),
+    (&["OpenOptions::new"], &["files.rs", "network/unix.rs", "secrets/source.rs"]),
     (&["fs::read_dir"], &["files.rs"]),
     (&["load_native_certs"], &["tls/roots.rs"]),
     // Programs.

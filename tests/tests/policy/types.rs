@@ -49,6 +49,8 @@ const ROWS: &[Row] = &[
     denied("ntp", BY, "ntp: {server: '127.9.0.1:{trap}'}"),
     denied("steps", BY, "steps: [{http: {url: 'http://127.9.0.1:{trap}/'}}]"),
     denied("from-there", BY, "tcp: {address: '127.9.0.1:{trap}', route: {source_address: 127.0.0.1}}"),
+    denied_nowhere("unix", "the policy permits no sockets in the file system", "unix: {path: /none/such.sock}"),
+    denied_nowhere("exec", "programs", "exec: {command: /bin/true}"),
     // Nobody counts echo requests.
     denied_nowhere("icmp", BY, "icmp: {host: 127.9.0.1}"),
     denied_nowhere("icmp-v6", BY, "icmp: {host: '::1'}"),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use watchpost_agent::{Agent, AgentSettings, Deps, PoolSettings, Roles, RunItem, RunReport, RunRequest};
 use watchpost_audit::AuditLog;
 use watchpost_model::{Beat, CheckType};
+use watchpost_policy::Guard;
 use watchpost_probe::{Resolver, TargetFinder};
 
 use super::bus::{SharedWorld, SimBus, World, read_arrived};
@@ -220,6 +221,7 @@ impl<'a> Simulation<'a> {
             finder: TargetFinder::standard(&Resolver::with_nameservers(Vec::new())),
             probes: probes(&workers),
             audit: AuditLog::off(),
+            guard: Guard::local(),
         };
         let agent = Rc::<OnceCell<Rc<Agent>>>::default();
         let notes = Notes { world: Arc::clone(&self.world), process: id, time };

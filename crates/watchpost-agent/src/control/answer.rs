@@ -3,7 +3,7 @@
 use watchpost_bus::{Bus, BusError, Headers, Message, Outgoing};
 use watchpost_model::{
     CheckList, CheckShown, CheckStored, Drained, ErrorCode, ErrorReply, Format, Heartbeat, LastResults, LogLevelSet,
-    Message as ModelMessage, PoolResized, TasksHeld, V1, decode, encode, header,
+    Message as ModelMessage, PolicyTested, PoolResized, TasksHeld, V1, decode, encode, header,
 };
 
 /// How clients of NATS services tell an error from an answer (ADR-32 of NATS): in words, and as a number.
@@ -66,6 +66,7 @@ answers! {
     Resized(PoolResized),
     LogLevel(LogLevelSet),
     Held(TasksHeld),
+    Tested(PolicyTested),
 }
 
 /// Publishes an answer, with `reply` as where it can be answered in turn. Nobody waits for one that the bus does not

@@ -9,6 +9,7 @@ mod answer;
 mod asked;
 mod clock_offset;
 mod count;
+mod denials;
 mod drain;
 mod hold;
 mod log;
@@ -35,6 +36,7 @@ pub use log::LogControl;
 pub(crate) use tally::Tally;
 
 use crate::agent::Looked;
+use denials::Runners;
 use once::Once;
 
 /// How many requests are in hand at a time. One more is answered with `too_often`.
@@ -53,6 +55,8 @@ pub(crate) struct ControlContext {
     tests: Semaphore,
     holds: Semaphore,
     once: Once,
+    /// The Runners that were heard of, where there is none in this process.
+    runners: Runners,
     tally: Arc<Tally>,
     log: Arc<OnceLock<Arc<dyn LogControl>>>,
     /// What brings the log back to what it was.
@@ -79,6 +83,7 @@ impl Control {
             tests: Semaphore::new(TESTS_MAX),
             holds: Semaphore::new(HOLDS_MAX),
             once: Once::default(),
+            runners: Runners::default(),
             tally,
             log: Arc::new(OnceLock::new()),
             log_timer: Mutex::default(),

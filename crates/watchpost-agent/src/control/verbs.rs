@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use watchpost_bus::{Message, PAYLOAD_BYTES_MAX};
 use watchpost_model::{
-    AskLast, AskStatus, CheckId, DeleteCheck, Drain, Drained, ErrorCode, ErrorReply, GetCheck, LastResults, ListChecks,
-    Message as ModelMessage, PauseCheck, PoolResized, PutCheck, RequestId, ResizePool, RunnerId, SetLogLevel,
-    TaskResult, V1, Verb, encode, header,
+    AskLast, AskStatus, Check, CheckDocument, CheckId, DeleteCheck, Drain, Drained, ErrorCode, ErrorReply, GetCheck,
+    LastResults, ListChecks, Message as ModelMessage, PauseCheck, PoolResized, PutCheck, RequestId, ResizePool,
+    RunnerId, SetLogLevel, TaskResult, V1, Verb, encode, header,
 };
 
 use super::ControlContext;
 use super::answer::{Answer, error, format_of, read};
+use super::denials;
 use super::once::Answered;
 use crate::store::StoreHandle;
 use crate::{AgentError, CheckerHandle, PoolSettings};
@@ -21,7 +22,18 @@ const LAST_BYTES_MAX: usize = PAYLOAD_BYTES_MAX / 2;
 /// Does what `verb` says.
 pub(super) async fn carry_out(cx: &Arc<ControlContext>, verb: Verb, message: &Message) -> Answered {
     match verb {
-        Verb::CheckPut => change(cx, verb, message, |put: PutCheck| async move { store(cx)?.put(put).await }).await,
+        Verb::CheckPut => {
+            change(cx, verb, message, |put: PutCheck| async move {
+                let check = Check::try_from(CheckDocument::clone(&put.check)).ok();
+                let mut stored = store(cx)?.put(put).await?;
+                stored.denied = denials::of_one(cx, check).await;
+                if let Some(report) = &mut stored.report {
+                    report.denied.clone_from(&stored.denied);
+                }
+                Ok(stored)
+            })
+            .await
+        }
         Verb::CheckDelete => {
             change(cx, verb, message, |delete: DeleteCheck| async move { store(cx)?.delete(delete).await }).await
         }
@@ -31,8 +43,19 @@ pub(super) async fn carry_out(cx: &Arc<ControlContext>, verb: Verb, message: &Me
         Verb::CheckResume => {
             change(cx, verb, message, |pause: PauseCheck| async move { store(cx)?.pause(pause, false).await }).await
         }
-        Verb::CheckGet => Ok(Some(store(cx)?.get(read::<GetCheck>(message, format_of(message))?).await?.into())),
-        Verb::CheckList => Ok(Some(store(cx)?.list(read::<ListChecks>(message, format_of(message))?).await?.into())),
+        Verb::CheckGet => {
+            let mut shown = store(cx)?.get(read::<GetCheck>(message, format_of(message))?).await?;
+            let check = shown.document.as_deref().and_then(|document| Check::try_from(document.clone()).ok());
+            shown.report.denied = denials::of_one(cx, check).await;
+            Ok(Some(shown.into()))
+        }
+        Verb::CheckList => {
+            let list = read::<ListChecks>(message, format_of(message))?;
+            let (mut list, written) = store(cx)?.list_with_checks(list).await?;
+            denials::fill(cx, &mut list, &written).await;
+            Ok(Some(list.into()))
+        }
+        Verb::PolicyTest => denials::test(cx, read(message, format_of(message))?),
         Verb::ResultLast => last(cx, read::<AskLast>(message, format_of(message))?.check).await,
         Verb::BastionStatus => status(cx, read(message, format_of(message))?).await,
         Verb::BastionDrain => drain(cx, verb, message, true).await,

@@ -40,8 +40,10 @@ pub(super) async fn execute(cx: Arc<RunnerContext>, message: Execute, home: Addr
         Ok(verdict) => (verdict, false),
         Err(panic) => {
             cx.stats.panics.increment();
-            let message = format!("the probe panicked: {}", panic_message(&*panic));
-            cx.stats.troubles.note(cx.clock.now(), "a probe panicked", &panic_message(&*panic));
+            // It may quote what the probe was about to send.
+            let panic = recorder.hidden(panic_message(&*panic));
+            let message = format!("the probe panicked: {panic}");
+            cx.stats.troubles.note(cx.clock.now(), "a probe panicked", &panic);
             (Verdict::error(Reason::new(ReasonCode::Panicked, message)), true)
         }
     };

@@ -27,7 +27,8 @@ pub(super) enum Ask {
         answer: oneshot::Sender<Stands>,
     },
     Get(CheckId, oneshot::Sender<Option<CheckShown>>),
-    List(ListChecks, oneshot::Sender<CheckList>),
+    /// With what each of them says, if that can be read.
+    List(ListChecks, oneshot::Sender<(CheckList, Vec<Option<Arc<Check>>>)>),
     Report(oneshot::Sender<StoreReport>),
     InForce(CheckId, oneshot::Sender<Option<Arc<Check>>>),
     /// Nothing more is followed; answered when what is known is kept.

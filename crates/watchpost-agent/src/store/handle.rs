@@ -141,6 +141,11 @@ impl StoreHandle {
     /// # Errors
     /// `unavailable` where the store is gone.
     pub async fn list(&self, list: ListChecks) -> Reply<CheckList> {
+        self.list_with_checks(list).await.map(|(list, _)| list)
+    }
+
+    /// The same, with what each of them says, if that can be read.
+    pub(crate) async fn list_with_checks(&self, list: ListChecks) -> Reply<(CheckList, Vec<Option<Arc<Check>>>)> {
         self.ask(|answer| Ask::List(list, answer)).await
     }
 
@@ -263,7 +268,7 @@ fn key_text(key: &Key) -> String {
 fn stored(key: Key, revision: u64, stands: Stands) -> CheckStored {
     let Key { check, group } = key;
     let Stands { report, config_generation } = stands;
-    CheckStored { v: V1, check, group, revision, report, config_generation }
+    CheckStored { v: V1, check, group, revision, report, denied: Vec::new(), config_generation }
 }
 
 fn conflict(key: &Key, present: u64) -> ErrorReply {

@@ -14,6 +14,7 @@ use watchpost_model::{
     CheckDocument, CheckEvent, CheckEventKind, CheckId, CheckStored, DeleteCheck, ErrorCode, ErrorReply, Format,
     GetCheck, ListChecks, PauseCheck, PutCheck, Standing, StoreReport, V1, decode,
 };
+use watchpost_policy::Guard;
 use watchpost_probe::{ProbeSet, Resolver, TargetFinder};
 
 use super::*;
@@ -158,6 +159,7 @@ impl Rig {
             finder: TargetFinder::standard(&Resolver::system()),
             probes: ProbeSet::default(),
             audit: AuditLog::off(),
+            guard: Guard::local(),
         };
         Self { agent: Agent::start(settings, Roles::Checker, deps).await.unwrap(), bus }
     }

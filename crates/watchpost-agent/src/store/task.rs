@@ -27,8 +27,8 @@ use crate::{AgentError, CheckerHandle, ChecksChanged, Clock};
 const LOGGED_MAX: usize = 20;
 /// How often it is looked whose signature has become old.
 const LOOK_AT_AGES_EVERY: Duration = Duration::from_secs(10);
-/// How large the checks of one list may become, in bytes as they are shown.
-const LIST_BYTES_MAX: usize = 768 * 1024;
+/// How large the checks of one list may become, in bytes as they are shown; what policies deny of them comes on top.
+const LIST_BYTES_MAX: usize = 512 * 1024;
 /// What a check of a list takes besides the words of its refusal: names, numbers and their fields.
 const LISTED_BYTES: usize = 512;
 
@@ -315,9 +315,10 @@ impl Store {
         Stands { report: self.book.report(key), config_generation: self.about.generation }
     }
 
-    fn list(&self, list: &ListChecks) -> CheckList {
+    fn list(&self, list: &ListChecks) -> (CheckList, Vec<Option<Arc<Check>>>) {
         let limit = list.limit.unwrap_or(ListChecks::LIMIT_DEFAULT).min(ListChecks::LIMIT_MAX) as usize;
         let mut checks: Vec<CheckReport> = Vec::new();
+        let mut written = Vec::new();
         let mut next = None;
         let mut bytes = 0;
         for id in self.book.ids_after(list.after.as_ref()) {
@@ -330,15 +331,17 @@ impl Store {
             }
             bytes += more;
             checks.extend(reports);
+            written.extend(self.book.written(id));
         }
-        CheckList {
+        let list = CheckList {
             v: V1,
             bastion: self.bastion.clone(),
             config_generation: self.about.generation,
             store: self.report(),
             checks,
             next,
-        }
+        };
+        (list, written)
     }
 
     fn report(&self) -> StoreReport {

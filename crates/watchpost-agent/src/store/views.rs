@@ -1,6 +1,7 @@
 //! How the checks stand, for those who ask.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use watchpost_model::{
     Check, CheckDocument, CheckId, CheckReport, CheckShown, CheckSource, SignedReport, Standing, V1,
@@ -50,8 +51,17 @@ impl Book {
             refusal: None,
             running_revision: None,
             signed: None,
+            denied: Vec::new(),
         });
         let of_store = self.keys_of(id).into_iter().filter_map(|key| self.report(&key));
+        of_file.into_iter().chain(of_store).collect()
+    }
+
+    /// What each of those that [`Book::reports`] tells of says, if that can be read.
+    pub(super) fn written(&self, id: &CheckId) -> Vec<Option<Arc<Check>>> {
+        let of_file = self.file.get(id).map(|check| Some(Arc::clone(check)));
+        let of_store = self.keys_of(id).into_iter().filter_map(|key| self.shelves.get(&key));
+        let of_store = of_store.map(|shelf| shelf.latest.check.as_ref().ok().map(Arc::clone));
         of_file.into_iter().chain(of_store).collect()
     }
 
@@ -99,6 +109,7 @@ impl Book {
             refusal: shelf.refusal.clone(),
             running_revision: shelf.running.filter(|running| *running != shelf.latest.revision),
             signed: self.trust.as_ref().and_then(|_| signed(running?.check.as_ref().ok()?, shelf.is_old)),
+            denied: Vec::new(),
         }
     }
 

@@ -40,6 +40,17 @@ pub struct NatsOptions {
     pub connect_limit: Duration,
 }
 
+impl NatsOptions {
+    /// The host and port of each server.
+    ///
+    /// # Errors
+    /// When one of them is not the URL of a server.
+    pub fn hosts(&self) -> Result<Vec<(String, u16)>, BusError> {
+        let servers = Servers::parse(&self.servers)?;
+        Ok(servers.addresses.iter().map(|address| (address.host().to_owned(), address.port())).collect())
+    }
+}
+
 /// Where a client certificate and its key are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientFiles {
@@ -185,6 +196,15 @@ fn percent_decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn servers_are_known_by_host_and_port() {
+        let options = NatsOptions::new(["nats://u:p@a.example", "tls://10.0.0.1:4333", "nats://[fd00::1]:4444"]);
+        let hosts = options.hosts().unwrap();
+        let named = |host: &str, port| (host.to_owned(), port);
+        assert_eq!(hosts, [named("a.example", 4222), named("10.0.0.1", 4333), named("[fd00::1]", 4444)]);
+        assert!(NatsOptions::new(["http://a"]).hosts().is_err());
+    }
 
     #[test]
     fn secrets_in_urls_are_used_and_never_shown() {

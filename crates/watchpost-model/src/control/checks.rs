@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RequestId;
+use super::{Denial, RequestId};
 use crate::check::CHECK_BYTES_MAX;
 use crate::codec::Message;
 use crate::document::CheckDocument;
@@ -106,6 +106,9 @@ pub struct CheckStored {
     /// does not belong to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<CheckReport>,
+    /// What of the check that was put the policies of Runners will deny, at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<Denial>,
     /// The generation of the configuration that is in force after it.
     pub config_generation: u64,
 }
@@ -134,6 +137,9 @@ pub struct CheckReport {
     /// By whom the revision that runs is signed; absent where the bastion does not ask for signatures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed: Option<SignedReport>,
+    /// What of it the policies of Runners will deny, at most 16. It stays in force all the same: policies change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<Denial>,
 }
 
 /// What a bastion tells of the signature of a check that it runs.

@@ -4,6 +4,7 @@
 //! reply, or with an [`ErrorReply`](crate::ErrorReply) and the header `Watchpost-Error`.
 
 mod checks;
+mod policy;
 mod process;
 mod test;
 
@@ -13,6 +14,7 @@ pub use checks::{
     CheckEvent, CheckEventKind, CheckList, CheckReport, CheckShown, CheckSource, CheckStored, DeleteCheck, GetCheck,
     ListChecks, PauseCheck, PutCheck, Refusal, RefusalCode, SignedReport, Standing, StoreReport, StoreState,
 };
+pub use policy::{CheckDenied, Denial, PolicyTested, TestPolicy};
 pub use process::{
     AskLast, AskStatus, Drain, Drained, HoldTasks, LAST_RESULTS_MAX, LastResults, LogFilter, LogLevelSet, PoolResized,
     ResizePool, SetLogLevel, TasksCancelled, TasksHeld,
@@ -95,6 +97,8 @@ verbs! {
     TaskCancel = "task.cancel": crate::CancelTasks => TasksCancelled, Runners;
     /// Sends no task for a moment, so that a Runner can leave while none is on its way to it.
     TaskHold = "task.hold": HoldTasks => TasksHeld, Checker;
+    /// What the policy of each Runner denies of checks, whatever names resolve to.
+    PolicyTest = "policy.test": TestPolicy => PolicyTested, Runners;
     /// Changes the size of a worker pool until the process ends or is told otherwise.
     PoolResize = "pool.resize": ResizePool => PoolResized, Runners;
     /// How each process stands.

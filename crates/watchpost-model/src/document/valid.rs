@@ -151,6 +151,7 @@ fn templated(
         let message = format!("`{key}` holds `{place}`: targets are filled in, and not into where they come from");
         return Err(Invalid::new(message).at(key));
     }
+    crate::secrets::refuse(&targets, "targets", "the Checker asks for targets, and only Runners have secrets")?;
     let places = Places::find(settings, expect).map_err(Invalid::new)?;
     Ok(Some(Templated { targets: Arc::new(targets), places: Arc::new(places) }))
 }

@@ -31,7 +31,7 @@ pub struct ExecEvidence {
     /// when it had ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub output_held_open: bool,
-    /// What kept it in its place: `limits`, `no_new_privs`, `user` (it ran as the user of the policy), `landlock_files`
+    /// What kept it in its place: `limits`, `no_new_privs`, `no_capabilities`, `user` (it ran as the user of the policy), `landlock_files`
     /// (`landlock_files_but_truncate` before Linux 6.2), `landlock_ports`, `landlock_signals`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confined: Vec<String>,

@@ -6,6 +6,7 @@ use crate::credentials::{Password, Token};
 use crate::text::text_type;
 
 text_type!(
+    zeroized
     /// A user's name. In HTTP's basic scheme it ends at a colon, so it has none.
     BasicUser,
     "the username",

@@ -12,7 +12,7 @@ use crate::text::text_type;
 /// What SOCKS has room for in a username or a password, in bytes (RFC 1929).
 const SOCKS_LOGIN_BYTES_MAX: usize = 255;
 
-text_type!(ProxyText, "the proxy", 2048, |text| parse(text).map(drop));
+text_type!(zeroized ProxyText, "the proxy", 2048, |text| parse(text).map(drop));
 
 /// The URL of a proxy: `http://`, `socks5://` or `socks5h://`, then optionally `user:password@`, then host
 /// and port. Whoever displays it sees no password.

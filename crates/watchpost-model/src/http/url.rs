@@ -99,6 +99,7 @@ impl HttpMethod {
 }
 
 text_type!(
+    zeroized
     /// The value of a header that is sent: visible ASCII, spaces and tabs.
     HeaderValue,
     "a header value",

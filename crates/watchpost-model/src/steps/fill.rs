@@ -43,15 +43,36 @@ impl Place {
         }
     }
 
-    /// What the values in a body of this type are written as.
-    fn in_body(content_type: Option<&str>) -> Self {
-        let essence =
-            content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match essence.as_str() {
-            "application/x-www-form-urlencoded" => Self::Component,
-            json if json.ends_with("/json") || json.ends_with("+json") => Self::Json,
-            _ => Self::Text,
+    /// What the values in the body of a request are written as.
+    fn in_body(http: &HttpSettings) -> Self {
+        match body_form(http) {
+            BodyForm::Form => Self::Component,
+            BodyForm::Json => Self::Json,
+            BodyForm::Text => Self::Text,
         }
+    }
+}
+
+/// What the body of a request is, as far as it matters to what is filled in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyForm {
+    /// A form, in which values are percent-encoded.
+    Form,
+    /// JSON, in whose texts values are escaped.
+    Json,
+    /// Anything else, in which values stand as they are.
+    Text,
+}
+
+/// What the body of a request is, by its `Content-Type`.
+pub(crate) fn body_form(http: &HttpSettings) -> BodyForm {
+    let content_type = http.headers.iter().find(|(name, _)| name.as_str() == "content-type");
+    let content_type = content_type.map_or("", |(_, value)| value.as_str());
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/x-www-form-urlencoded" => BodyForm::Form,
+        json if json.ends_with("/json") || json.ends_with("+json") => BodyForm::Json,
+        _ => BodyForm::Text,
     }
 }
 
@@ -79,7 +100,7 @@ fn html_escaped(value: &str) -> String {
 }
 
 /// Everything but the unreserved characters of RFC 3986 (section 2.3) as `%XX`.
-fn percent_encoded(value: &str) -> String {
+pub(crate) fn percent_encoded(value: &str) -> String {
     encoded_with(value, |byte| format!("%{byte:02X}"))
 }
 
@@ -95,7 +116,7 @@ fn encoded_with(value: &str, code: impl Fn(u8) -> String) -> String {
 }
 
 /// As it stands between the quotes of a text of JSON.
-fn json_escaped(value: &str) -> String {
+pub(crate) fn json_escaped(value: &str) -> String {
     let quoted = Json::from(value).to_string();
     quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
 }
@@ -132,8 +153,7 @@ impl FlowStep {
             }
         }
         if let Some(Payload::Text(body)) = &mut http.body {
-            let content_type = self.http.headers.iter().find(|(name, _)| name.as_str() == "content-type");
-            let place = Place::in_body(content_type.map(|(_, value)| value.as_str()));
+            let place = Place::in_body(&self.http);
             *body = fill.parsed_in("http.body", body.as_str(), place)?;
         }
         Ok((http, fill.expect(&self.expect)?))

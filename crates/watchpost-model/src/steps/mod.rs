@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use watchpost_expr::{Field, Type};
 
 pub use self::capture::{Capture, CaptureName, CookieName};
+pub(crate) use self::fill::{BodyForm, body_form, json_escaped, percent_encoded};
 pub use self::fill::{Captured, Unfillable, text_of, written_forms};
 use crate::dialogue::STEPS_MAX;
 use crate::expect::{ASSERTIONS_MAX, Expect};

@@ -6,7 +6,7 @@
 
 mod place;
 mod places;
-mod walk;
+pub(crate) mod walk;
 
 use std::borrow::Cow;
 
@@ -54,6 +54,24 @@ impl Context {
             // What names files and programs is not for a source of targets to say, nor are statements of a database,
             // nor passwords and tokens.
             _ => None,
+        }
+    }
+}
+
+/// What a text may refer to, other than to targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum References {
+    /// To what the check captured, and to secrets.
+    Captures,
+    /// To secrets only.
+    Secrets,
+}
+
+impl References {
+    fn signs(self) -> [&'static str; 2] {
+        match self {
+            Self::Captures => ["${", "$${"],
+            Self::Secrets => ["${secret:", "$${secret:"],
         }
     }
 }
@@ -140,10 +158,11 @@ impl Template {
         Ok(text)
     }
 
-    /// Whether `filled`, which was made of it, has the same references to captures as it has itself: `${` and `$${`.
-    pub(crate) fn has_references_of(&self, filled: &str) -> bool {
+    /// Whether `filled`, which was made of it, has the same references as it has itself: no more and no fewer of what
+    /// `references` begin with, nor of what stands for these characters.
+    pub(crate) fn has_references_of(&self, filled: &str, references: References) -> bool {
         let own = self.fill_with(|_| Ok("x".to_owned())).unwrap_or_default();
-        ["${", "$${"].iter().all(|sign| own.matches(sign).count() == filled.matches(sign).count())
+        references.signs().iter().all(|sign| own.matches(sign).count() == filled.matches(sign).count())
     }
 
     /// The labels that it asks for.
@@ -169,8 +188,9 @@ const SAMPLES: [Samples; 4] = [
 ];
 
 /// Whether `text` is a valid text of the type called `type_name`, whose own rule is `check`: as it is, or with
-/// samples in its places.
+/// samples in its places and in those of secrets.
 pub(crate) fn accept(type_name: &str, text: &str, check: impl Fn(&str) -> Result<(), String>) -> Result<(), String> {
+    let text = &*crate::secrets::sampled(type_name, text)?;
     if !is_template(text) {
         return check(text);
     }
@@ -286,7 +306,7 @@ mod tests {
         let same = |text: &str, label: &str| {
             let template = Template::parse(text).unwrap();
             let filled = template.fill(Context::Plain, &target("a:1", &[("l", label)])).unwrap();
-            template.has_references_of(&filled)
+            template.has_references_of(&filled, References::Captures)
         };
         for label in ["plain", "$5", "{x}", "x}", "$"] {
             assert!(same("${a} {{target.labels.l}} $${b}", label), "{label}");

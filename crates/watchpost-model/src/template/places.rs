@@ -7,10 +7,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::walk::{Step, Text, shown, walk};
-use super::{Context, Template, first_place, is_template, nowhere};
+use super::{Context, References, Template, first_place, is_template, nowhere};
 use crate::Invalid;
 use crate::expect::Expect;
 use crate::probe::ProbeSettings;
+use crate::secrets::Holder;
 use crate::targets::FoundTarget;
 
 /// What of a check is filled in for each target.
@@ -41,8 +42,8 @@ struct Place {
     key: String,
     context: Context,
     template: Template,
-    /// Whether `${name}` in it stands for what the check captured, once it runs.
-    refers: bool,
+    /// What `${name}` in it stands for once the check runs, if for anything.
+    refers: Option<References>,
 }
 
 /// The first template in `value`: its key below `prefix`, and its text.
@@ -71,13 +72,15 @@ impl Places {
     /// Where nothing differs from target to target, or something stands where nothing is filled in.
     pub(crate) fn find(settings: &ProbeSettings, expect: &Expect) -> Result<Self, String> {
         let refers = |type_name: Option<&str>| match settings {
-            ProbeSettings::Steps(_) => true,
+            ProbeSettings::Steps(_) => Some(References::Captures),
             // The types that have dialogues. Of others nothing is captured that they could send.
-            ProbeSettings::Tcp(_) | ProbeSettings::Unix(_) => type_name == Some("PayloadText"),
-            _ => false,
+            ProbeSettings::Tcp(_) | ProbeSettings::Unix(_) if type_name == Some("PayloadText") => {
+                Some(References::Captures)
+            }
+            _ => type_name.and_then(Holder::of).map(|_| References::Secrets),
         };
         let found =
-            Self { settings: Part::find(settings, "", refers)?, expect: Part::find(expect, "expect", |_| false)? };
+            Self { settings: Part::find(settings, "", refers)?, expect: Part::find(expect, "expect", |_| None)? };
         if found.settings.texts.is_empty() && found.expect.texts.is_empty() {
             return Err("it has `targets` and names none of them, so that each would be checked in the same way: \
                         expected `{{target.address}}` in one of its settings"
@@ -106,7 +109,11 @@ impl Places {
 }
 
 impl Part {
-    fn find<T: Serialize>(value: &T, prefix: &str, refers: impl Fn(Option<&str>) -> bool) -> Result<Self, String> {
+    fn find<T: Serialize>(
+        value: &T,
+        prefix: &str,
+        refers: impl Fn(Option<&str>) -> Option<References>,
+    ) -> Result<Self, String> {
         let mut texts = Vec::new();
         walk(value, |Text { path, type_name, text }| {
             if !is_template(text) {
@@ -149,8 +156,9 @@ impl Part {
 impl Place {
     fn fill(&self, value: &mut Value, target: &FoundTarget) -> Result<(), Invalid> {
         let text = self.template.fill(self.context, target).map_err(|why| self.invalid(target, &why))?;
-        if self.refers && !self.template.has_references_of(&text) {
-            let why = "a label would make a reference to a capture, `${…}`, which only the check itself may";
+        if self.refers.is_some_and(|references| !self.template.has_references_of(&text, references)) {
+            let why =
+                "a label would make a reference to a capture or a secret, `${…}`, which only the check itself may";
             return Err(self.invalid(target, why));
         }
         let place = self.path.iter().try_fold(value, |at, step| match step {

@@ -8,23 +8,23 @@ use std::fmt::Display;
 use serde::ser::{self, Serialize};
 
 /// One text, and where it stands.
-pub(super) struct Text<'a> {
-    pub(super) path: &'a [Step],
+pub(crate) struct Text<'a> {
+    pub(crate) path: &'a [Step],
     /// The name of its type; `None` of a plain string.
-    pub(super) type_name: Option<&'static str>,
-    pub(super) text: &'a str,
+    pub(crate) type_name: Option<&'static str>,
+    pub(crate) text: &'a str,
 }
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Field(&'static str),
     Key(String),
     Index(usize),
 }
 
 /// The path as keys of a file: `http.headers.x-env`.
-pub(super) fn shown(path: &[Step]) -> String {
+pub(crate) fn shown(path: &[Step]) -> String {
     let mut shown = String::new();
     for step in path {
         let dot = if shown.is_empty() { "" } else { "." };
@@ -41,7 +41,7 @@ pub(super) fn shown(path: &[Step]) -> String {
 ///
 /// # Errors
 /// What `see` returned.
-pub(super) fn walk<V: Serialize + ?Sized>(
+pub(crate) fn walk<V: Serialize + ?Sized>(
     value: &V,
     mut see: impl FnMut(Text<'_>) -> Result<(), String>,
 ) -> Result<(), String> {

@@ -2,7 +2,9 @@
 
 mod check;
 mod compiled;
+mod errands;
 mod explain;
+mod oddities;
 mod words;
 
 use std::net::IpAddr;
@@ -11,6 +13,7 @@ use std::path::Path;
 use watchpost_model::{CheckType, shorten};
 
 use self::compiled::{Compiled, Fit, Question};
+pub use self::errands::{Errands, Visit};
 pub use self::explain::{Explanation, PassedOver};
 use crate::PolicyError;
 use crate::denied::Denied;
@@ -167,7 +170,7 @@ impl Policy {
             CheckType::Heartbeat => Ok(()),
             CheckType::Exec => {
                 self.judge_without_address(check_type)?;
-                match self.file.exec.directories.is_empty() {
+                match self.file.exec.is_none() {
                     true => Err(Denied::new(
                         "exec",
                         "the policy permits no programs: `exec.directories` would have to list where they are",
@@ -203,13 +206,18 @@ impl Policy {
         self.judge_type(CheckType::Exec)?;
         let rules = &self.file.exec;
         match paths::straight(command) {
-            Some(path) if rules.directories.iter().any(|directory| path.starts_with(directory)) => Ok(()),
+            Some(path)
+                if rules.directories.iter().any(|directory| path.starts_with(directory))
+                    || rules.programs.contains(&path) =>
+            {
+                Ok(())
+            }
             _ => Err(Denied::new(
                 "exec",
                 format!(
-                    "the policy does not permit the program {}: `exec.directories` has {}",
+                    "the policy does not permit the program {}: `exec.directories` and `exec.programs` have {}",
                     shorten(&command.display().to_string(), 200),
-                    words::list(&rules.directories)
+                    words::list(&[rules.directories.as_slice(), &rules.programs].concat())
                 ),
             )),
         }

@@ -19,7 +19,7 @@ pub(super) fn dial(policy: &Policy, dial: &Dial<'_>, ip: IpAddr, by: By) -> Deni
         what = format!("{} at {what}", shorten(host, HOST_CHARS_MAX));
     }
     if ip != dial.address.ip() {
-        let _written = write!(what, ", which stands for {ip}");
+        let _written = write!(what, " (which stands for {ip})");
     }
     denied(policy, &what, dial.purpose, dial.check_type, dial.method, by)
 }

@@ -4,8 +4,12 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use rustix::fs::Mode;
+use rustix::process::geteuid;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getpid, getppid, getrlimit, setrlimit, setsid, umask};
-use rustix::thread::set_no_new_privs;
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, remove_capability_from_bounding_set,
+    set_capabilities, set_no_new_privs,
+};
 use tokio::process::Command;
 use watchpost_model::ExecLimits;
 
@@ -73,14 +77,24 @@ fn enter(parent: Pid, limits: &Limits, ruleset: Option<RawFd>) -> io::Result<()>
     ruleset.map_or(Ok(()), restrict)
 }
 
-/// What a service was given by its manager, such as raw sockets, it does not hand on. Before Linux 4.3 there was nothing
-/// to hand on.
-#[expect(unsafe_code, reason = "rustix has it for single capabilities only")]
+/// Whether [`leave_capabilities`] leaves none. A user but root gets none by starting a program, and root gets what is in
+/// the bounding set, which not everybody may change.
+pub(super) fn leaves_capabilities(becomes_another: bool) -> bool {
+    let may_change = || capabilities(None).is_ok_and(|own| own.effective.contains(CapabilitySet::SETPCAP));
+    becomes_another || !geteuid().is_root() || may_change()
+}
+
+/// What a service was given by its manager, such as raw sockets, it does not hand on. And the superuser has no more
+/// rights than any user, besides its own files.
 fn leave_capabilities() {
-    // SAFETY: it changes rights of this process, and touches no memory.
-    unsafe {
-        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    // There are fewer; those that there are not are refused. So are all where we may not, which is no reason to stop.
+    for number in 0..CapabilitySet::all().bits().count_ones() {
+        remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)).ok();
     }
+    // Before Linux 4.3 there was nothing to clear.
+    clear_ambient_capability_set().ok();
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none }).ok();
 }
 
 /// Puts this process under the rules, for good.

@@ -7,8 +7,9 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use watchpost_model::{ExecSettings, shorten};
+use watchpost_policy::ExecRules;
 
-use super::policy::{self, ExecPolicy};
+use super::policy;
 use crate::Verdict;
 
 /// Where programs look for others.
@@ -85,7 +86,7 @@ const DANGEROUS: &[&str] = &[
 /// The verdict, where a variable could make the program run something else, and `policy` does not name it.
 pub(super) fn of(
     settings: &ExecSettings,
-    policy: &ExecPolicy,
+    policy: &ExecRules,
     scratch: Option<&Path>,
 ) -> Result<Vec<(OsString, OsString)>, Verdict> {
     let names = settings.environment.keys().map(|name| name.as_str());
@@ -106,8 +107,8 @@ fn is_dangerous(name: &str) -> bool {
     DANGEROUS.iter().any(|pattern| fits(pattern, name))
 }
 
-fn is_permitted(name: &str, policy: &ExecPolicy) -> bool {
-    policy.environment.iter().any(|pattern| fits(pattern, name))
+fn is_permitted(name: &str, policy: &ExecRules) -> bool {
+    policy.environment.iter().any(|pattern| pattern.matches(name))
 }
 
 fn fits(pattern: &str, name: &str) -> bool {
@@ -121,7 +122,7 @@ fn fits(pattern: &str, name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn given(names: &[&str], policy: &ExecPolicy) -> Result<Vec<String>, String> {
+    fn given(names: &[&str], policy: &ExecRules) -> Result<Vec<String>, String> {
         let environment: serde_json::Map<_, _> = names.iter().map(|name| ((*name).to_owned(), "x".into())).collect();
         let settings =
             serde_json::from_value(serde_json::json!({ "command": "/p", "environment": environment })).unwrap();
@@ -133,9 +134,14 @@ mod tests {
         }
     }
 
+    fn permitting(names: &[&str]) -> ExecRules {
+        let environment = names.iter().map(|name| name.parse().unwrap()).collect();
+        ExecRules { environment, ..ExecRules::default() }
+    }
+
     #[test]
     fn what_makes_programs_run_others_is_refused_unless_the_policy_names_it() {
-        let policy = ExecPolicy { environment: vec!["PERL5LIB".into(), "JAVA_*".into()], ..ExecPolicy::default() };
+        let policy = permitting(&["PERL5LIB", "JAVA_*"]);
         for name in
             ["LD_PRELOAD", "LD_LIBRARY_PATH", "PERL5OPT", "PYTHONPATH", "BASH_ENV", "ENV", "PATH", "HOME", "TMPDIR"]
         {
@@ -147,7 +153,7 @@ mod tests {
         assert_eq!(all[..3], [paths.as_str(), "LC_ALL=C", "TMPDIR=/tmp/own"]);
         assert_eq!(all[3..], ["JAVA_HOME=x", "LC_ALL=x", "LDAP_URI=x", "PERL5LIB=x", "PGPASSWORD=x"]);
         // What the policy names, it permits: the greatest trust is in what stands there.
-        let path = ExecPolicy { environment: vec!["PATH".into()], ..ExecPolicy::default() };
+        let path = permitting(&["PATH"]);
         assert!(given(&["PATH"], &path).unwrap().ends_with(&["PATH=x".to_owned()]));
     }
 }

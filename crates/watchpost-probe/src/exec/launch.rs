@@ -16,11 +16,12 @@ use tokio::process::Command;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use watchpost_model::{ExecSettings, Reason, ReasonCode};
+use watchpost_policy::{Guard, Policy};
 
-use super::confine::{Limits, confine};
-use super::policy::{self, ExecPolicy, Permitted};
+use super::confine::{Limits, confine, leaves_capabilities};
+use super::policy::{self, Permitted};
 use super::running::Running;
-use super::sandbox::Rules;
+use super::sandbox::{Rules, landlock_version};
 use super::scratch::{self, Scratch};
 use super::{environment, user};
 use crate::Verdict;
@@ -35,7 +36,7 @@ const BINARY: &[u8; 4] = b"\x7fELF";
 /// Starts programs. Clones share the thread, which begins with the first program and ends with the last clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Launcher {
-    policy: Arc<ExecPolicy>,
+    guard: Guard,
     thread: Arc<Mutex<Option<mpsc::Sender<Work>>>>,
 }
 
@@ -57,8 +58,8 @@ pub(super) struct Launch {
 }
 
 impl Launcher {
-    pub(crate) fn new(policy: ExecPolicy) -> Self {
-        Self { policy: Arc::new(policy), thread: Arc::default() }
+    pub(crate) fn new(guard: Guard) -> Self {
+        Self { guard, thread: Arc::default() }
     }
 
     /// Starts what `settings` say; the stage [`Stage::Run`] begins with the program.
@@ -89,8 +90,8 @@ impl Launcher {
             return Ok(sender.clone());
         }
         let (sender, work) = mpsc::channel(WAITING_MAX);
-        let policy = Arc::clone(&self.policy);
-        std::thread::Builder::new().name("exec-launch".into()).spawn(move || do_all(&policy, work)).map_err(|e| {
+        let guard = self.guard.clone();
+        std::thread::Builder::new().name("exec-launch".into()).spawn(move || do_all(&guard, work)).map_err(|e| {
             let message = format!("this machine could not start another thread: {}", plain(&e));
             Verdict::cancelled(Reason::new(ReasonCode::Overloaded, message))
         })?;
@@ -99,13 +100,13 @@ impl Launcher {
     }
 }
 
-fn do_all(policy: &ExecPolicy, mut work: mpsc::Receiver<Work>) {
+fn do_all(guard: &Guard, mut work: mpsc::Receiver<Work>) {
     while let Some(work) = work.blocking_recv() {
         match work {
             // Nobody waits for it any more.
             Work::Launch(launch) if launch.started.is_closed() => {}
             Work::Launch(launch) => {
-                let running = launch.start(policy);
+                let running = launch.start(&guard.policy());
                 // Where the probe was dropped meanwhile, what comes back is dropped here, which ends the program.
                 let _dropped = launch.started.send(running);
             }
@@ -115,20 +116,24 @@ fn do_all(policy: &ExecPolicy, mut work: mpsc::Receiver<Work>) {
 }
 
 impl Launch {
-    fn start(&self, policy: &ExecPolicy) -> Result<Running, Verdict> {
+    fn start(&self, policy: &Policy) -> Result<Running, Verdict> {
         let settings = &self.settings;
         let asked = Path::new(settings.command.as_str());
         let directory = Path::new(settings.working_directory.as_ref().map_or("/", |directory| directory.as_str()));
-        let permitted = policy.permit(asked)?;
+        let permitted = Permitted::by(policy, asked)?;
+        let rules = policy.exec();
         policy::permit_directory(directory)?;
         let not_here = |why: String| policy::not_here(asked, &why);
-        let user = policy.user.as_deref().map(user::to_become).transpose().map_err(not_here)?.flatten();
+        let user =
+            rules.user.as_ref().map(|user| user::to_become(user.as_str())).transpose().map_err(not_here)?.flatten();
         let scratch = Scratch::make(user, &self.thread)
             .inspect_err(|error| tracing::debug!(%error, "a plugin has no temporary directory"))
             .ok();
         let place = scratch.as_ref().map(Scratch::path);
-        let Rules { ruleset, applied } = Rules::new(policy, &permitted.programs, place).map_err(not_here)?;
+        let Rules { ruleset, applied } =
+            Rules::new(rules, &permitted.programs, place, landlock_version()).map_err(not_here)?;
         let mut confined = vec!["limits", "no_new_privs"];
+        confined.extend(leaves_capabilities(user.is_some()).then_some("no_capabilities"));
         confined.extend(user.map(|_| "user"));
         confined.extend(applied);
 
@@ -136,7 +141,7 @@ impl Launch {
         command
             .args(settings.arguments.iter().map(|argument| argument.as_str()))
             .env_clear()
-            .envs(environment::of(settings, policy, place)?)
+            .envs(environment::of(settings, rules, place)?)
             .current_dir(directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -176,4 +181,49 @@ impl Permitted {
 
 fn defect(message: &str) -> Verdict {
     Verdict::cancelled(Reason::new(ReasonCode::Panicked, format!("{message}; this is a defect of Watchpost")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("watchpost-launch-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(&folder).unwrap();
+            Self(folder.canonicalize().unwrap())
+        }
+
+        /// Puts a copy of a program there, in the place of what is there, by another process: see `tests/exec/rig.rs`.
+        fn put(&self, program: &str, name: &str) -> PathBuf {
+            let path = self.0.join(name);
+            let copied = std::process::Command::new("install").args(["-m", "755", program]).arg(&path).status();
+            assert!(copied.unwrap().success());
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn the_very_file_that_was_looked_at_is_run() {
+        let folder = Folder::new("swap");
+        let policy = Policy::local().with_exec_directories([folder.0.clone()]);
+        let program = folder.put("/bin/echo", "program");
+        let permitted = Permitted::by(&policy, &program).unwrap();
+        // `install` removes what was there and makes another file.
+        folder.put("/bin/false", "program");
+        let output = permitted.command().arg("the first").output().await.unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "the first\n");
+        let permitted = Permitted::by(&policy, &program).unwrap();
+        assert!(!permitted.command().status().await.unwrap().success());
+    }
 }

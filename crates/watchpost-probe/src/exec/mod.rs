@@ -25,9 +25,10 @@ use watchpost_model::{
     ExecEvidence, ExecSettings, ProbeSettings, Reason, ReasonCode, Task, TypeEvidence, WarningMeans,
 };
 
+use watchpost_policy::ExecRules;
+
 pub(crate) use self::launch::Launcher;
 use self::output::Spoken;
-pub use self::policy::{ExecPolicy, Sandbox};
 use self::running::{Ended, Output, PRINTED_BYTES_MAX, Printed};
 pub use self::sandbox::landlock_version;
 use crate::assertions::{Findings, conclude};
@@ -35,6 +36,16 @@ use crate::context::ProbeContext;
 use crate::recorder::Recorder;
 use crate::secret::Secrets;
 use crate::{BoxFuture, Probe, Verdict, failure};
+
+/// What would keep every program of `rules` from being run here: each a sentence.
+pub(crate) fn faults(rules: &ExecRules) -> Vec<String> {
+    let user = rules.user.as_ref().and_then(|user| user::to_become(user.as_str()).err());
+    let sandbox = sandbox::Rules::new(rules, &[], None, landlock_version()).err();
+    let places = rules.directories.iter().chain(&rules.programs);
+    let distrusted =
+        places.filter_map(|path| trusted::open(path).err().map(|why| format!("{}: {why}", path.display())));
+    user.into_iter().chain(sandbox).chain(distrusted).collect()
+}
 
 /// How much of the first line a sentence quotes.
 const QUOTED_CHARS_MAX: usize = 300;

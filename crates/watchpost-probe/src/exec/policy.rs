@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
 use watchpost_model::{Reason, ReasonCode, shorten};
+use watchpost_policy::{ExecRules, Policy};
 
 use super::trusted::{self, Distrust, Trusted};
 use crate::Verdict;
@@ -12,41 +13,6 @@ use crate::failure::plain;
 
 /// How much of a path is quoted in a message.
 const PATH_CHARS_MAX: usize = 200;
-
-/// Which programs `exec` checks may run on this machine, and what these may reach. By default there are none, and `exec`
-/// checks are off.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ExecPolicy {
-    /// Directories, as absolute paths, whose programs may be run. What lies in directories below them is permitted as
-    /// well.
-    pub directories: Vec<PathBuf>,
-    /// Programs, as absolute paths, that may be run wherever they lie.
-    pub programs: Vec<PathBuf>,
-    /// The user, by name or number, that programs run as; the one that this process runs as if there is none.
-    pub user: Option<String>,
-    /// Whether programs are run where the kernel cannot confine them.
-    pub sandbox: Sandbox,
-    /// Files and directories that a confined program may read besides those of the system.
-    pub readable: Vec<PathBuf>,
-    /// Files and directories that a confined program may write besides its own temporary directory.
-    pub writable: Vec<PathBuf>,
-    /// The TCP ports that a confined program may connect to; any if there is none. UDP is not concerned.
-    pub connect_ports: Option<Vec<u16>>,
-    /// Environment variables that checks may set although loaders and interpreters take them for more than data.
-    pub environment: Vec<String>,
-}
-
-/// Whether programs are run where the kernel cannot confine them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Sandbox {
-    /// They are not.
-    Require,
-    /// They are, and each result tells what confined them.
-    #[default]
-    Prefer,
-    /// Nothing confines them.
-    Off,
-}
 
 /// What may be run.
 #[derive(Debug)]
@@ -59,8 +25,8 @@ pub(super) struct Permitted {
     pub(super) programs: Vec<PathBuf>,
 }
 
-impl ExecPolicy {
-    /// What `command` leads to.
+impl Permitted {
+    /// What `command` leads to, where `policy` permits it.
     ///
     /// Symbolic links are followed. Both the directory in which the command stands and the file that it
     /// leads to must lie within what is permitted: the first so that nobody who may write elsewhere can point
@@ -70,22 +36,17 @@ impl ExecPolicy {
     ///
     /// # Errors
     /// The verdict: the machine does not permit it, or it is no program.
-    pub(super) fn permit(&self, command: &Path) -> Result<Permitted, Verdict> {
-        if self.directories.is_empty() && self.programs.is_empty() {
-            return Err(not_allowed(
-                "this machine runs no programs for checks: list their directories under `exec.directories` in its \
-                 policy to permit them"
-                    .to_owned(),
-            ));
-        }
-        let listed = self.directories.iter().chain(&self.programs);
-        let programs: Vec<PathBuf> = listed.filter_map(|path| path.canonicalize().ok()).collect();
+    pub(super) fn by(policy: &Policy, command: &Path) -> Result<Self, Verdict> {
+        policy.judge_exec(command).map_err(Verdict::denied)?;
+        let rules = policy.exec();
+        let programs: Vec<PathBuf> = listed(rules).filter_map(|path| path.canonicalize().ok()).collect();
         let within = |path: &Path| programs.iter().any(|listed| path.starts_with(listed));
         let outside = |which: String| {
+            let all: Vec<_> = listed(rules).map(|path| path.display().to_string()).collect();
             not_allowed(format!(
-                "{which} lies in none of the directories whose programs this machine runs for checks ({}): list its \
-                 directory under `exec.directories` in the machine's policy to permit it",
-                self.listed()
+                "{which} lies in none of the directories whose programs the policy permits ({}): `exec.directories` would \
+                 have to list its directory",
+                shorten(&all.join(", "), PATH_CHARS_MAX)
             ))
         };
         // What lies elsewhere is not told apart from what does not exist: a check is no way to look around.
@@ -93,7 +54,7 @@ impl ExecPolicy {
             return Err(outside(shown(command)));
         };
         let name = match parent.canonicalize() {
-            Ok(parent) if within(&parent) || self.is_listed(&parent.join(name)) => parent.join(name),
+            Ok(parent) if within(&parent) || is_listed(rules, &parent.join(name)) => parent.join(name),
             _ => return Err(outside(shown(command))),
         };
         let program = trusted::open(command).map_err(|distrust| match distrust {
@@ -115,20 +76,18 @@ impl ExecPolicy {
         }
         Ok(Permitted { name, program, programs })
     }
+}
 
-    /// Whether `program`, whose directory has no links on the way, is one that is listed by itself.
-    fn is_listed(&self, program: &Path) -> bool {
-        self.programs.iter().any(|listed| {
-            let at = |path: &Path| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
-            at(listed).is_some_and(|listed| listed == program)
-        })
-    }
+fn listed(rules: &ExecRules) -> impl Iterator<Item = &PathBuf> {
+    rules.directories.iter().chain(&rules.programs)
+}
 
-    fn listed(&self) -> String {
-        let listed: Vec<_> =
-            self.directories.iter().chain(&self.programs).map(|path| path.display().to_string()).collect();
-        shorten(&listed.join(", "), PATH_CHARS_MAX).into_owned()
-    }
+/// Whether `program`, whose directory has no links on the way, is one that is listed by itself.
+fn is_listed(rules: &ExecRules, program: &Path) -> bool {
+    rules.programs.iter().any(|listed| {
+        let at = |path: &Path| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+        at(listed).is_some_and(|listed| listed == program)
+    })
 }
 
 /// That the directory a program is to run in can be used.

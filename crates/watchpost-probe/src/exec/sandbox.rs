@@ -12,7 +12,7 @@ use landlock::{
     RulesetError, Scope, path_beneath_rules,
 };
 
-use super::policy::{ExecPolicy, Sandbox};
+use watchpost_policy::{ExecRules, Sandbox};
 
 /// The version whose rights for files are ours. A later one would forbid more than was tried.
 const FILES: ABI = ABI::V5;
@@ -83,15 +83,21 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Rules for a program of `policy`, which lies in one of `programs`, with its own directory `scratch`.
+    /// Rules for a program of `policy`, which lies in one of `programs`, with its own directory `scratch`, where the kernel
+    /// has Landlock of this `version`.
     ///
     /// # Errors
     /// A sentence, where the policy requires what this machine cannot do.
-    pub(super) fn new(policy: &ExecPolicy, programs: &[PathBuf], scratch: Option<&Path>) -> Result<Self, String> {
+    pub(super) fn new(
+        policy: &ExecRules,
+        programs: &[PathBuf],
+        scratch: Option<&Path>,
+        version: Option<u32>,
+    ) -> Result<Self, String> {
         if policy.sandbox == Sandbox::Off {
             return Ok(Self::default());
         }
-        let version = landlock_version().unwrap_or(0);
+        let version = version.unwrap_or(0);
         let needed = if policy.connect_ports.is_some() { PORTS_SINCE } else { TRUNCATE_SINCE };
         if policy.sandbox == Sandbox::Require && version < needed {
             return Err(format!(
@@ -116,7 +122,7 @@ impl Rules {
     }
 }
 
-fn build(policy: &ExecPolicy, programs: &[PathBuf], scratch: Option<&Path>) -> Result<RulesetCreated, RulesetError> {
+fn build(policy: &ExecRules, programs: &[PathBuf], scratch: Option<&Path>) -> Result<RulesetCreated, RulesetError> {
     let read = BitFlags::from(AccessFs::ReadFile) | AccessFs::ReadDir;
     let run = read | AccessFs::Execute;
     // What it can write it cannot run.
@@ -152,4 +158,47 @@ pub fn landlock_version() -> Option<u32> {
     let version =
         unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<libc::c_void>(), 0_usize, VERSION) };
     u32::try_from(version).ok().filter(|version| *version > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(sandbox: Sandbox, connect_ports: Option<Vec<u16>>, version: Option<u32>) -> Result<Rules, String> {
+        let policy = ExecRules { sandbox, connect_ports, ..ExecRules::default() };
+        Rules::new(&policy, &[], None, version)
+    }
+
+    #[test]
+    fn what_is_required_is_refused_where_the_kernel_cannot_do_it() {
+        for (version, told) in [(None, "and there is none"), (Some(1), "version 1"), (Some(2), "version 2")] {
+            let error = rules(Sandbox::Require, None, version).unwrap_err();
+            assert!(error.contains("version 3 or later") && error.ends_with(told), "{error}");
+        }
+        let error = rules(Sandbox::Require, Some(vec![443]), Some(3)).unwrap_err();
+        assert!(error.contains("version 4 or later") && error.ends_with("version 3"), "{error}");
+    }
+
+    #[test]
+    fn what_is_preferred_is_done_as_far_as_it_goes_and_told() {
+        let none = rules(Sandbox::Prefer, Some(vec![443]), None).unwrap();
+        assert!(none.ruleset.is_none() && none.applied.is_empty(), "{none:?}");
+        let off = rules(Sandbox::Off, Some(vec![443]), Some(7)).unwrap();
+        assert!(off.ruleset.is_none() && off.applied.is_empty(), "{off:?}");
+        let Some(version) = landlock_version() else { return };
+        for (known, ports, expected) in [
+            (1, Some(vec![443]), vec!["landlock_files_but_truncate"]),
+            (3, Some(vec![443]), vec!["landlock_files"]),
+            (4, Some(vec![443]), vec!["landlock_files", "landlock_ports"]),
+            (5, None, vec!["landlock_files"]),
+            (6, Some(Vec::new()), vec!["landlock_files", "landlock_ports", "landlock_signals"]),
+        ] {
+            if known > version {
+                break;
+            }
+            let rules = rules(Sandbox::Prefer, ports, Some(known)).unwrap();
+            assert!(rules.ruleset.is_some());
+            assert_eq!(rules.applied, expected);
+        }
+    }
 }

@@ -61,10 +61,10 @@ impl Drop for Scratch {
             return;
         }
         let path = std::mem::take(&mut self.path);
-        if let Err(not_sent) = self.thread.try_send(Work::Remove(path)) {
-            if let Work::Remove(path) = not_sent.into_inner() {
-                remove(&path);
-            }
+        if let Err(not_sent) = self.thread.try_send(Work::Remove(path))
+            && let Work::Remove(path) = not_sent.into_inner()
+        {
+            remove(&path);
         }
     }
 }

@@ -36,7 +36,7 @@ use crate::assertions::{Answer, Findings, conclude_with};
 use crate::context::ProbeContext;
 use crate::recorder::{Recorder, Stage};
 use crate::secret::Secrets;
-use crate::{BoxFuture, Probe, Verdict};
+use crate::{BoxFuture, Probe, Verdict, secrets};
 
 /// How much of the buffer for bodies a probe keeps between checks.
 const BUFFER_BYTES_KEPT: usize = 16 * 1024;
@@ -157,9 +157,10 @@ impl HttpProbe {
                 }
             };
             redirects.push(next.shown_url());
+            recorder.amend_http(|http| http.redirects.clone_from(&redirects));
+            recorder.judge_redirect(next.url()).map_err(secrets::not_allowed)?;
             cookies.take(hop.url(), &response.head.headers);
             redirected = Some(next.with_cookies(cookies));
-            recorder.amend_http(|http| http.redirects.clone_from(&redirects));
         }
     }
 

@@ -222,6 +222,16 @@ fn open(kind: Kind, address: SocketAddr, route: &RouteSettings) -> io::Result<Da
     Ok(Datagrams { socket: UdpSocket::from_std(socket.into())?, kind, peer: address })
 }
 
+/// Opens a socket for echo requests to `address`, of the kind that wants a privilege or of the other, and closes it again.
+///
+/// # Errors
+/// When this process may not have one.
+pub(crate) fn echo_socket(address: std::net::IpAddr, raw: bool) -> io::Result<()> {
+    let protocol = if address.is_ipv4() { Protocol::ICMPV4 } else { Protocol::ICMPV6 };
+    let socket_type = if raw { Type::RAW } else { Type::DGRAM };
+    Socket::new(Domain::for_address(SocketAddr::new(address, 0)), socket_type, Some(protocol)).map(drop)
+}
+
 /// Lets a socket hear of every failure that the network reports. Without this, Linux keeps those to itself
 /// that may pass, an unreachable host among them.
 fn hear_of_failures(socket: &Socket, address: SocketAddr) -> io::Result<()> {

@@ -20,6 +20,7 @@ use self::spent::micros;
 use self::state::State;
 use crate::redaction::Redaction;
 use crate::secret::Secrets;
+use crate::secrets::Bounds;
 use crate::transcript::Transcript;
 
 pub(crate) use self::spent::Spent;
@@ -206,6 +207,25 @@ impl Recorder {
     /// Hides these, too, when everything is taken out.
     pub(crate) fn hide(&self, secrets: &Secrets) {
         self.0.lock().hidden.join(secrets);
+    }
+
+    /// `text` without what is hidden when everything is taken out.
+    pub fn hidden(&self, text: String) -> String {
+        self.0.lock().hidden.hide_in(text)
+    }
+
+    /// Notes where the secrets of the check may be sent.
+    pub(crate) fn bind(&self, bounds: Bounds) {
+        self.0.lock().bounds = bounds;
+    }
+
+    /// Whether the secrets of the check may be sent to `url`, where a redirect leads.
+    ///
+    /// # Errors
+    /// Which may not, and why.
+    pub(crate) fn judge_redirect(&self, url: &url::Url) -> Result<(), String> {
+        let state = self.0.lock();
+        state.bounds.judge_redirect(url, state.step.as_deref())
     }
 
     /// Notes evidence of the check's type.

@@ -8,6 +8,7 @@ use super::spent::micros;
 use super::{Evidence, Stage};
 use crate::redaction::Redaction;
 use crate::secret::Secrets;
+use crate::secrets::Bounds;
 use crate::transcript::Transcript;
 
 /// The most hops that are reported: of more, which only a flow of many redirects has, the last ones.
@@ -42,6 +43,8 @@ pub(super) struct State {
     pub(super) redaction: Redaction,
     /// What is hidden in what was noted before it was known to be a secret, too.
     pub(super) hidden: Secrets,
+    /// Where the secrets of the check may be sent.
+    pub(super) bounds: Bounds,
     pub(super) evidence: Evidence,
 }
 
@@ -63,6 +66,7 @@ impl State {
             transcript: Transcript::default(),
             redaction: Redaction::default(),
             hidden: Secrets::default(),
+            bounds: Bounds::default(),
             evidence: Evidence::default(),
         }
     }

@@ -52,7 +52,7 @@ impl Recorder {
             message.push_str(": ");
             message.push_str(&progress.join(", "));
         }
-        Reason::new(code, message)
+        Reason::new(code, state.hidden.hide_in(message))
     }
 }
 

@@ -7,7 +7,8 @@ use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use watchpost_model::{ClientCertificate, FilePath};
+use watchpost_model::{ClientCertificate, FilePath, PemSource, Reason, ReasonCode};
+use zeroize::Zeroizing;
 
 use super::roots::{self, Trusted};
 use crate::Verdict;
@@ -18,7 +19,8 @@ use crate::files::{Files, unusable};
 /// # Errors
 /// The verdict on a file that cannot be read, or holds none.
 pub(super) async fn authorities(files: &Files, file: &FilePath) -> Result<Arc<Trusted>, Verdict> {
-    let certificates = certificates(files, file).await?;
+    let bytes = Zeroizing::new(files.read(file).await?);
+    let certificates = Pem { bytes, file: Some(file.clone()) }.certificates()?;
     roots::trust(certificates).map_err(|why| unusable(file, &why))
 }
 
@@ -31,19 +33,47 @@ pub(super) async fn client(
     client: &ClientCertificate,
     trusted: &Trusted,
 ) -> Result<Arc<dyn ResolvesClientCert>, Verdict> {
-    let chain = certificates(files, &client.certificate_file).await?;
-    let key = PrivateKeyDer::from_pem_slice(&files.read(&client.key_file).await?)
-        .map_err(|_| unusable(&client.key_file, "holds no private key in PEM form"))?;
-    let key = CertifiedKey::from_der(chain, key, trusted.template.crypto_provider())
-        .map_err(|e| unusable(&client.key_file, &format!("does not hold the key of the certificate ({e})")))?;
+    let (certificate, key) = (Pem::of(files, &client.certificate_file).await?, Pem::of(files, &client.key_file).await?);
+    let chain = certificate.certificates()?;
+    let private =
+        PrivateKeyDer::from_pem_slice(&key.bytes).map_err(|_| key.unusable("holds no private key in PEM form"))?;
+    let key = CertifiedKey::from_der(chain, private, trusted.template.crypto_provider())
+        .map_err(|e| key.unusable(&format!("does not hold the key of the certificate ({e})")))?;
     Ok(Arc::new(SingleCertAndKey::from(key)))
 }
 
-async fn certificates(files: &Files, file: &FilePath) -> Result<Vec<CertificateDer<'static>>, Verdict> {
-    let pem = files.read(file).await?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(unusable(file, "holds no certificate in PEM form")),
+/// A text in PEM form, overwritten when it is dropped: it may be a key.
+struct Pem {
+    bytes: Zeroizing<Vec<u8>>,
+    /// Where it is from, unless a secret has it.
+    file: Option<FilePath>,
+}
+
+impl Pem {
+    async fn of(files: &Files, source: &PemSource) -> Result<Self, Verdict> {
+        let file = source.file();
+        let bytes = match &file {
+            Some(file) => files.read(file).await?,
+            None => source.text().unwrap_or_default().as_bytes().to_vec(),
+        };
+        Ok(Self { bytes: Zeroizing::new(bytes), file })
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, Verdict> {
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.bytes).collect();
+        match certificates {
+            Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+            _ => Err(self.unusable("holds no certificate in PEM form")),
+        }
+    }
+
+    fn unusable(&self, why: &str) -> Verdict {
+        match &self.file {
+            Some(file) => unusable(file, why),
+            None => {
+                let message = format!("the secret in place of a file of the client certificate {why}");
+                Verdict::cancelled(Reason::new(ReasonCode::FileUnusable, message))
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Old checks that come back.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use watchpost_model::{Check, CheckDocument};
 use watchpost_trust::{Fault, Revisions, Signer, Signers};
@@ -102,10 +104,13 @@ fn a_task_is_of_what_is_in_force_or_later() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     /// Whatever comes in whatever order, what is let in never goes back.
     #[test]
     fn revisions_only_grow(steps in prop::collection::vec((0_u64..8, any::<bool>(), 0_u8..4), 1..60)) {
-        let known: Vec<Check> = (1..9).map(web).collect();
+        static KNOWN: LazyLock<Vec<Check>> = LazyLock::new(|| (1..9).map(web).collect());
+        let known = &*KNOWN;
         let (mut revisions, mut highest, mut is_deleted) = (Revisions::default(), 0, false);
         for (n, keeps, step) in steps {
             if keeps {

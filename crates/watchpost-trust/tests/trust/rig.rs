@@ -4,19 +4,19 @@ use watchpost_model::{BastionGroup, Check, CheckDocument, Firing, RunId, Task, T
 use watchpost_trust::{Signer, Signers};
 
 /// A seed that is in this file, and signs nothing else.
-pub const SEED: &str = "SUAPM67TC4RHQLKBX55NIQXSMATZDOZK6FNEOSS36CAYA7F7TY66LP4BOM";
+pub const SEED: &str = "SUAB2DNF4DXGP5SXWWITX26YTQFRCRSIJNU6EGAENAGDSCX5B22JHV46OE";
 
 /// A check that says as much as one can say.
 pub const FULL: &str = r#"{
     "id": "shop-login",
     "http": {
         "url": "https://shop.example:8443/login?x=1", "method": "POST", "headers": {"X-Team": "web", "Accept": "*/*"},
-        "body": "{\"name\": \"wörld\\u0000\"}", "max_redirects": 3, "auth": {"basic": {"user": "a", "password": "p\"w"}},
+        "body": "{\"name\": \"wörld\\u0000\"}", "max_redirects": 3, "auth": {"basic": {"username": "a", "password": "p\"w"}},
         "tls": {"server_name": "shop.example"}
     },
     "interval": "90s", "timeout": "7s", "overlap": "allow", "verdict": {"quorum": 1}, "parallel": 8,
     "addresses": ["10.0.0.1", "10.0.0.2:444"],
-    "expect": {"status": ["2xx", 301], "that": ["status < 400", "body.text.contains(\"ok\")"], "max_total": "1500ms"}
+    "expect": {"status": ["2xx", 301], "that": ["status < 400", "body.text.contains(\"ok\")"], "max_latency": "1500ms"}
 }"#;
 
 pub fn signer() -> Signer {

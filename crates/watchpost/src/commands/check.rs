@@ -17,6 +17,7 @@ use watchpost_probe::{ProbeOptions, ProbeSet, Resolver, TargetFinder};
 use crate::cli::{CheckArgs, OutputFormat};
 use crate::failure::{Exit, Failure};
 use crate::output::{Format, Lead, Printer};
+use crate::policy::{BuiltIn, choose};
 use crate::signals::StopSignals;
 use crate::{commands, config, target};
 
@@ -49,10 +50,13 @@ struct Asked {
 fn asked(args: &CheckArgs) -> Result<Asked, Failure> {
     let (mut items, mut known) = (Vec::new(), Vec::new());
     let mut probes = ProbeOptions::new(&Resolver::system());
+    let mut policy = args.policy.clone();
     if let Some(file) = &args.config {
         let loaded = config::load(file)?;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         probes = loaded.settings.probes(&loaded.settings.resolver());
+        policy = policy.or_else(|| loaded.settings.policy.clone());
+        crate::logging::keep_out(&probes.secrets);
         // What never runs by itself runs as a part of what does.
         let parts: HashSet<&CheckId> = loaded.checks.iter().filter_map(Check::group).flatten().collect();
         let whole = loaded.checks.iter().filter(|check| check.is_scheduled() || !parts.contains(check.id()));
@@ -65,7 +69,11 @@ fn asked(args: &CheckArgs) -> Result<Asked, Failure> {
         items.extend(whole.into_iter().map(|check| RunItem::Check(Box::new(check.clone()))));
         known = loaded.checks.into_iter().map(unscheduled).collect::<Result<_, _>>()?;
     }
-    probes.exec.directories.extend(args.exec_dirs.iter().cloned());
+    probes.guard = choose(policy.as_deref(), BuiltIn::Local)?.guard();
+    if !args.exec_dirs.is_empty() {
+        let policy = (*probes.guard.policy()).clone().with_exec_directories(args.exec_dirs.iter().cloned());
+        probes.guard.replace(policy, probes.guard.standing());
+    }
     let mut targets = args.targets.clone();
     if let Some(file) = &args.from {
         targets.extend(read_targets(file)?);
@@ -176,5 +184,6 @@ fn deps(probes: &ProbeOptions) -> Deps {
         finder: TargetFinder::new(probes),
         // Whoever runs it sees what it does.
         audit: AuditLog::off(),
+        guard: probes.guard.clone(),
     }
 }

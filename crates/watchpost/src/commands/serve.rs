@@ -1,5 +1,7 @@
 //! The long-running roles: `up`, `bastion`, `checker`, `runner`.
 
+mod prospect;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use watchpost_console::Console;
 use watchpost_model::{BastionId, Check, RunnerId, Subjects};
 use watchpost_probe::{ProbeSet, TargetFinder};
 
+pub use self::prospect::{Prospect, prospect};
 use super::printing::Printing;
 use crate::cli::{AgentArgs, AuthArgs, BusArgs, ConsoleArg, StreamFormat, UpArgs};
 use crate::config::{self, FileConfig, FileSource, Loaded};
@@ -22,6 +25,7 @@ use crate::failure::{Exit, Failure};
 use crate::health::AgentHealth;
 use crate::managed::Managed;
 use crate::output::{Clock, Format, Lead, Printer};
+use crate::policy::{BuiltIn, OwnPlaces, choose};
 use crate::remote::{self, overlay_auth};
 use crate::signals::{StopSignals, reloads};
 
@@ -103,13 +107,14 @@ pub fn on_bus(roles: Roles, args: BusArgs) -> Result<Exit, Failure> {
 async fn serve(plan: Plan) -> Result<Exit, Failure> {
     let io = |e: std::io::Error| Failure::usage(format!("signals cannot be listened for: {e}"));
     let mut signals = StopSignals::listen().map_err(io)?;
-    let reload = reloads().map_err(io)?;
+    let (reload, reload_policy) = (reloads().map_err(io)?, reloads().map_err(io)?);
 
     let source = plan.args.config.clone().map(|file| Arc::new(FileSource::new(file)));
     // Looked at before it is read: a change in between is seen as one later.
     let fingerprint = source.as_ref().and_then(|source| source.fingerprint());
     let Loaded { settings: file, checks, warnings } = load(plan.args.config.as_ref())?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let policy = choose(plan.args.policy.as_deref().or(file.policy.as_deref()), built_in(&plan.bus))?;
     let grace = plan.args.grace.unwrap_or_else(|| file.grace());
     let (bastion, runner) = identity(&plan, &file)?;
     let mut settings = file.agent(bastion, runner);
@@ -161,7 +166,11 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     };
     let audit = audit_log(&plan, &file, &settings)?;
     let resolver = file.resolver();
-    let probes = file.probes(&resolver);
+    let bus_hosts = options.as_ref().map(NatsOptions::hosts).transpose()?.unwrap_or_default();
+    let mut probes = file.probes(&resolver);
+    let policy = policy.begin(OwnPlaces::new(bus_hosts, console.as_ref().map(Console::address))).await;
+    probes.guard = policy.guard();
+    crate::logging::keep_out(&probes.secrets);
     let deps = Deps {
         bus: Arc::clone(&bus),
         clock: Arc::new(SystemClock::default()),
@@ -169,8 +178,10 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
         finder: TargetFinder::new(&probes),
         resolver,
         audit: audit.clone(),
+        guard: policy.guard(),
     };
     let agent = Arc::new(Agent::start(settings, plan.roles, deps).await?);
+    policy.keep(audit.clone(), reload_policy);
     if let Some(log) = crate::logging::control() {
         agent.set_log_control(log);
     }
@@ -219,6 +230,14 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     match broken.or(report.gone) {
         Some(error) => Err(error.into()),
         None => Ok(exit),
+    }
+}
+
+/// What is in force without a policy file: whoever sends checks over a bus is not trusted as the user of this machine is.
+fn built_in(bus: &BusChoice) -> BuiltIn {
+    match bus {
+        BusChoice::InProcess => BuiltIn::Local,
+        BusChoice::Nats(_) | BusChoice::Managed(_) => BuiltIn::Strict,
     }
 }
 

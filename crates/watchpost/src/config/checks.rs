@@ -11,7 +11,7 @@ use watchpost_model::{Check, CheckDocument, CheckId};
 
 use super::error::ConfigError;
 use super::file::FileConfig;
-use super::places::{self, place_of};
+use super::places::place_of;
 use super::read;
 
 /// The most files that one directory may hold, those of its directories included.
@@ -172,8 +172,7 @@ fn read_document(
             let key: Vec<_> =
                 [key.as_str(), e.key().unwrap_or_default()].into_iter().filter(|k| !k.is_empty()).collect();
             let key = Some(key.join(".")).filter(|key| !key.is_empty());
-            let found =
-                key.as_ref().and_then(|key| places::find(part.text, read::options(environment), key, e.offset()));
+            let found = key.as_ref().and_then(|key| read::find(part.text, environment, key, e.offset()));
             part.error(found.unwrap_or(place), key, e.to_string())
         })?;
         let place = format!("{}:{}", part.file.display(), place.0 + part.line);

@@ -12,10 +12,11 @@ use watchpost_model::{
     BastionGroup, BastionId, Check, CheckDocument, CheckType, HeaderName, Invalid, Password, Pattern, RunnerId,
     SubjectPrefix, Timeout, Token,
 };
-use watchpost_probe::{ExecPolicy, ProbeOptions, Redaction, Resolver};
+use watchpost_probe::{ProbeOptions, Redaction, Resolver};
 
 use super::audit::AuditFile;
 use super::contexts::Context;
+use super::secrets::SecretsFile;
 use super::trust::TrustFile;
 
 /// How long a stop may take where nothing else is said.
@@ -25,8 +26,6 @@ const POOL_MAX: u64 = PoolSettings::SIZE_MAX as u64;
 const QUEUE_MAX: u64 = 1_000_000;
 /// The bucket of checks on NATS where nothing else is said.
 pub const BUCKET_DEFAULT: &str = "WATCHPOST_CHECKS";
-/// The most directories whose programs checks may run.
-const EXEC_DIRECTORIES_MAX: usize = 64;
 
 /// A configuration file.
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
@@ -53,8 +52,8 @@ pub struct FileConfig {
     pub dns: DnsFile,
     /// What results show of what targets said.
     pub evidence: EvidenceFile,
-    /// Which programs `exec` checks may run on this machine.
-    pub exec: ExecFile,
+    /// Where the secrets are that checks refer to by `${secret:name}`.
+    pub secrets: SecretsFile,
     /// The console.
     pub console: ConsoleFile,
     /// The bastion groups whose checks the bastion runs besides its own, in the order of their rank: at most 64.
@@ -63,6 +62,9 @@ pub struct FileConfig {
     pub groups: Vec<BastionGroup>,
     /// Where the bastion keeps its checks of the store, so that it can begin without the bus: a directory.
     pub state_dir: Option<PathBuf>,
+    /// The file of the policy that says what checks may do here; `--policy` outranks it. Without one, what comes over a
+    /// bus may not reach this machine itself, link-local and metadata addresses and the like.
+    pub policy: Option<PathBuf>,
     /// The audit log: what was asked of this process, and what it did.
     pub audit: AuditFile,
     /// The checks on the bus.
@@ -202,16 +204,6 @@ pub enum BucketName {
     Named(String),
 }
 
-/// Which programs `exec` checks may run on this machine.
-#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ExecFile {
-    /// The directories, as absolute paths, at most 64; none if left out, which turns `exec` checks off.
-    #[serde(deserialize_with = "directories")]
-    #[schemars(length(max = 64))]
-    pub directories: Vec<PathBuf>,
-}
-
 /// The console.
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -236,7 +228,7 @@ impl FileConfig {
         let mut options = ProbeOptions::new(resolver);
         options.redaction = Redaction::new(redact.headers.clone(), &redact.patterns);
         options.excerpt_bytes = excerpt_bytes.unwrap_or(ProbeOptions::EXCERPT_BYTES_DEFAULT);
-        options.exec = ExecPolicy { directories: self.exec.directories.clone(), ..ExecPolicy::default() };
+        options.secrets = self.secrets.store();
         options
     }
 
@@ -320,23 +312,6 @@ fn bucket<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Bu
             "`{}` is not the name of a bucket: expected 1 to 64 of the characters A-Z a-z 0-9 _ -, or `off`",
             watchpost_model::shorten(&given, 80)
         ))),
-    }
-}
-
-fn directories<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
-    let given = Vec::<PathBuf>::deserialize(deserializer)?;
-    if given.len() > EXEC_DIRECTORIES_MAX {
-        return Err(serde::de::Error::custom(format_args!(
-            "there are {} directories: expected at most {EXEC_DIRECTORIES_MAX}",
-            given.len()
-        )));
-    }
-    match given.iter().find(|directory| directory.is_relative()) {
-        Some(relative) => Err(serde::de::Error::custom(format_args!(
-            "`{}` is not an absolute path: expected one that begins with /",
-            relative.display()
-        ))),
-        None => Ok(given),
     }
 }
 

@@ -12,6 +12,7 @@ use watchpost_model::{Check, SetErrorKind, validate_set};
 use super::error::ConfigError;
 use super::file::{FileConfig, ReadCheck};
 use super::places::{self, place_of};
+use super::shield::Shielded;
 use super::wording::message_of;
 
 /// The largest file that is read, in bytes: enough for 100 000 checks.
@@ -71,6 +72,11 @@ pub(super) fn environment() -> HashMap<String, String> {
         .collect()
 }
 
+/// Whether this variable is set. What it holds is nobody's business.
+pub fn is_set(variable: &str) -> bool {
+    environment().contains_key(variable)
+}
+
 /// Where programs of this user keep what is to outlive them (XDG Base Directory Specification).
 pub fn state_home() -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -109,9 +115,20 @@ fn parse(file: &Path, text: &str, environment: &HashMap<String, String>) -> Resu
 
 /// How a file is read. The reader's own budget is used up by some 16 000 checks; this one lets in what the file may be
 /// long, and no alias bomb.
-pub(super) fn options(environment: &HashMap<String, String>) -> Options {
+fn options(properties: HashMap<String, String>) -> Options {
     let budget = serde_saphyr::budget! { max_events: 4_000_000, max_nodes: 2_000_000 };
-    serde_saphyr::options! { budget: budget }.with_properties(environment.clone())
+    serde_saphyr::options! { budget: budget }.with_properties(properties)
+}
+
+/// The line and column of what lies `offset` bytes within the text at `key`, as [`places::find`] has them.
+pub(super) fn find(
+    text: &str,
+    environment: &HashMap<String, String>,
+    key: &str,
+    offset: usize,
+) -> Option<(usize, usize)> {
+    let shielded = Shielded::new(text);
+    places::find(&shielded.text, options(shielded.properties(environment)), key, offset)
 }
 
 /// What is wrong with a text: its line and column, its key, and one sentence.
@@ -124,7 +141,9 @@ type Fault = ((usize, usize), Option<String>, String);
 pub(super) fn deserialize<T: DeserializeOwned>(text: &str, environment: &HashMap<String, String>) -> Result<T, Fault> {
     // The error's place comes from the YAML reader, the key's path from the wrapper around it.
     let mut key = None;
-    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options(environment), |deserializer| {
+    let shielded = Shielded::new(text);
+    let options = options(shielded.properties(environment));
+    let read = serde_saphyr::with_deserializer_from_str_with_options(&shielded.text, options, |deserializer| {
         serde_path_to_error::deserialize::<_, T>(deserializer).map_err(|e| {
             // The wrapper that keeps a check's place is no key of the file.
             let path = e.path().to_string().replace("].value", "]");
@@ -137,7 +156,7 @@ pub(super) fn deserialize<T: DeserializeOwned>(text: &str, environment: &HashMap
     });
     read.map_err(|error| {
         let error = error.without_snippet();
-        (error.location().map_or((0, 0), place_of), key, message_of(error))
+        (error.location().map_or((0, 0), place_of), key, shielded.restore(message_of(error)))
     })
 }
 
@@ -168,7 +187,7 @@ fn validate_checks(
     let places: Vec<_> = read.iter().map(|check| place_of(check.referenced)).collect();
     let error = |i: usize, key: Option<&str>, offset: usize, message: String| {
         let key = key.map(|key| format!("checks[{i}].{key}")).unwrap_or_else(|| format!("checks[{i}]"));
-        let place = places::find(text, options(environment), &key, offset).unwrap_or(places[i]);
+        let place = find(text, environment, &key, offset).unwrap_or(places[i]);
         ConfigError::at(file, text, place, Some(key), message)
     };
     let mut checks = Vec::with_capacity(read.len());
@@ -326,6 +345,18 @@ mod tests {
         let loaded = read("checks:\n  - id: a\n    tcp:\n      address: ${HOST}:1\n").unwrap();
         assert_eq!(loaded.checks[0].target_name(), "svc.example:1");
         assert!(loaded.warnings.is_empty());
+        let loaded = read("checks:\n  - id: a\n    tcp: {address: 'a:1'}\n    # plain\n  - id: b\n    http:\n      url: http://${HOST}/\n      headers:\n        x: Bearer ${secret:t}\n        y: '${secret:u}'\n      body: $${secret:v}\n").unwrap();
+        let settings = serde_json::to_value(&loaded.checks[1]).unwrap();
+        let http = &settings["http"];
+        assert_eq!(
+            (&http["url"], &http["headers"]["x"]),
+            (&"http://svc.example/".into(), &"Bearer ${secret:t}".into())
+        );
+        assert_eq!((&http["headers"]["y"], &http["body"]), (&"${secret:u}".into(), &"$${secret:v}".into()));
+        let error = read("checks:\n  - id: a\n    http:\n      url: http://a/${secret:t}\n").unwrap_err();
+        for part in ["w.yaml:4:12", "`checks[0].http.url`", "results and logs show URLs"] {
+            assert!(error.contains(part), "{error}");
+        }
         let loaded = read("checks:\n  - id: a\n    http: {url: 'http://a/', body: \"${HOST}\"}\n").unwrap();
         assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
     }

@@ -1,7 +1,7 @@
 //! A configuration file as a source that may change.
 
 use std::hash::{Hash, Hasher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use watchpost_agent::{Configuration, ConfigurationSource, Fingerprint};
 
@@ -17,13 +17,18 @@ impl FileSource {
     }
 }
 
+/// What changes when a file does; `None` where it cannot be looked at.
+pub fn fingerprint(file: &Path) -> Option<Fingerprint> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(file).ok()?;
+    let mut hasher = std::hash::DefaultHasher::new();
+    (metadata.dev(), metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()).hash(&mut hasher);
+    Some(hasher.finish())
+}
+
 impl ConfigurationSource for FileSource {
     fn fingerprint(&self) -> Option<Fingerprint> {
-        use std::os::unix::fs::MetadataExt;
-        let metadata = std::fs::metadata(&self.file).ok()?;
-        let mut hasher = std::hash::DefaultHasher::new();
-        (metadata.dev(), metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()).hash(&mut hasher);
-        Some(hasher.finish())
+        fingerprint(&self.file)
     }
 
     fn load(&self) -> Result<Configuration, String> {

@@ -2,7 +2,9 @@
 
 use std::io::IsTerminal;
 
-use watchpost_model::{BusReport, Heartbeat, OutboxReport, PoolReport, Role, StoreReport, Timestamp, shorten};
+use watchpost_model::{
+    AuditReport, BusReport, Heartbeat, OutboxReport, PolicyReport, PoolReport, Role, StoreReport, Timestamp, shorten,
+};
 
 use super::{note, second, span};
 use crate::output::{Tone, duration, word};
@@ -61,9 +63,16 @@ impl Page {
         if heartbeat.draining {
             self.item("drain", "it begins nothing new");
         }
+        if let Some(PolicyReport { source, broken, .. }) = &heartbeat.policy {
+            self.item("policy", source);
+            if let Some(why) = broken {
+                self.item("", &format!("as its file is now it is broken, the last good one is in force: {why}"));
+            }
+        }
         self.checker(heartbeat);
         self.runner(heartbeat);
         self.bus(heartbeat);
+        self.trust(heartbeat);
         for error in &heartbeat.last_errors {
             let times = if error.count > 1 { format!(" ({} times)", error.count) } else { String::new() };
             self.item("error", &format!("{}: {}{times}", second(error.at), error.message));
@@ -146,6 +155,27 @@ impl Page {
         }
         if heartbeat.actors_rebuilt > 0 {
             self.item("rebuilt", &format!("{} actors after panics", heartbeat.actors_rebuilt));
+        }
+    }
+
+    /// What keeps it within bounds, and what keeps account of it.
+    fn trust(&mut self, heartbeat: &Heartbeat) {
+        if let Some(PolicyReport { source, sha256, broken }) = &heartbeat.policy {
+            let sha256 = sha256.as_ref().map(|sha256| format!(", SHA-256 {sha256}")).unwrap_or_default();
+            self.item("policy", &format!("{source}{sha256}"));
+            if let Some(why) = broken {
+                self.item("", &format!("the last good one: as it is now, it cannot be used: {why}"));
+            }
+        }
+        if let Some(AuditReport { seq, hash, dropped, failing }) = &heartbeat.audit {
+            // As `audit verify --head` takes it.
+            self.item("audit", &format!("{seq}:{hash}"));
+            if *dropped > 0 {
+                self.item("", &format!("{dropped} events could not be written down"));
+            }
+            if let Some(why) = failing {
+                self.item("", &format!("it cannot be written at present: {why}"));
+            }
         }
     }
 

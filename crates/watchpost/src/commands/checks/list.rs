@@ -107,7 +107,7 @@ async fn of_bastion(remote: &Remote, bastion: &BastionId, format: ListFormat) ->
                     (source, _) => word(source),
                 };
                 let revision = revision.map_or_else(|| "-".to_owned(), |revision| revision.to_string());
-                let (standing, tone) = status::standing(report.standing);
+                let (standing, tone) = status::standing(report);
                 let reason = status::reason(report);
                 table.row([
                     check.as_str().into(),

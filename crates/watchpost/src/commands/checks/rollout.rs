@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use watchpost_model::{
-    BastionGroup, BastionId, CheckDocument, CheckId, CheckList, CheckReport, CheckStored, ErrorCode, ErrorReply,
-    ListChecks, PutCheck, Refusal, RefusalCode, Standing, V1, Verb,
+    BastionGroup, BastionId, CheckDocument, CheckId, CheckList, CheckReport, CheckStored, Denial, ErrorCode,
+    ErrorReply, ListChecks, PutCheck, Refusal, RefusalCode, Standing, V1, Verb,
 };
 
 use super::plan::Change;
@@ -39,6 +39,8 @@ pub struct Told {
 pub enum Why {
     /// It refuses, with a code and a sentence.
     Refused(String, String),
+    /// It takes it up, but the policy of a Runner will deny what it does.
+    Denied(String),
     /// It has not taken it up in the time that was given.
     Behind,
     /// It does not answer.
@@ -50,6 +52,7 @@ impl Why {
     pub fn words(&self) -> (&str, String) {
         match self {
             Self::Refused(code, message) => (code, message.clone()),
+            Self::Denied(message) => ("policy_denied", message.clone()),
             Self::Behind => ("behind", "it has not taken this up yet".to_owned()),
             Self::Silent(message) => ("silent", message.clone()),
         }
@@ -124,6 +127,7 @@ async fn ask_one(remote: &Remote, bastion: BastionId, put: PutCheck, waits: bool
             }
             Why::Refused(word(&code), message)
         }
+        Ok(CheckStored { denied, .. }) if !denied.is_empty() => Why::Denied(denials(&denied)),
         Ok(_) => return Ok(None),
         Err(Unanswered::Refused(ErrorReply { code: ErrorCode::Refused, .. })) if waits => return Ok(None),
         // It says nothing of the check: the store cannot be reached from there, or is not there yet.
@@ -201,7 +205,7 @@ async fn wait_for(
                     Err(Unanswered::Bus(error)) => return Err(error.into()),
                     Err(error) => told = silent(&bastion, goals, error),
                 }
-                if told.iter().all(|told| matches!(told.why, Why::Refused(..))) {
+                if told.iter().all(|told| matches!(told.why, Why::Refused(..) | Why::Denied(_))) {
                     return Ok(told);
                 }
             }
@@ -244,6 +248,7 @@ fn judge(
             (Goal::Run(at), Some(report)) if report.revision >= Some(*at) => match (report.standing, &report.refusal) {
                 (Standing::Refused, Some(Refusal { code, message })) => Why::Refused(word(code), message.clone()),
                 (Standing::Refused, None) => Why::Refused("refused".to_owned(), "it does not say why".to_owned()),
+                _ if !report.denied.is_empty() => Why::Denied(denials(&report.denied)),
                 _ => continue,
             },
             _ => Why::Behind,
@@ -251,6 +256,16 @@ fn judge(
         told.push(Told { bastion: bastion.clone(), check: check.clone(), why });
     }
     told
+}
+
+/// What Runners will deny of a check, in one sentence for each; the same of several Runners once.
+pub fn denials(denied: &[Denial]) -> String {
+    let mut by_message: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for Denial { runner, message, .. } in denied {
+        by_message.entry(message).or_default().push(runner.as_str());
+    }
+    let told = by_message.into_iter().map(|(message, runners)| format!("runner {}: {message}", runners.join(", ")));
+    told.collect::<Vec<_>>().join("; ")
 }
 
 /// Every check of a bastion.

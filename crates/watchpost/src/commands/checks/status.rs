@@ -104,7 +104,7 @@ fn lines(stored: &[StoredCheck], bastions: &[(BastionId, BTreeSet<BastionGroup>,
         for (bastion, ..) in &members {
             match reports.iter().find(|(id, _)| *id == bastion).map(|(_, report)| *report) {
                 Some(report) if report.revision >= Some(check.revision) => {
-                    lines.push(line(check, Some(bastion), running(report), standing(report.standing), reason(report)));
+                    lines.push(line(check, Some(bastion), running(report), standing(report), reason(report)));
                 }
                 Some(report) => {
                     let reason = "the bastion has not taken up this revision".to_owned();
@@ -119,7 +119,7 @@ fn lines(stored: &[StoredCheck], bastions: &[(BastionId, BTreeSet<BastionGroup>,
     }
     for ((group, id), reports) in reported {
         for (bastion, report) in reports {
-            let (standing, tone) = standing(report.standing);
+            let (standing, tone) = standing(report);
             lines.push(Line {
                 check: id.clone(),
                 group: group.clone(),
@@ -166,9 +166,10 @@ fn running(report: &CheckReport) -> Option<u64> {
     }
 }
 
-/// What a bastion does about a check, and how that looks.
-pub fn standing(standing: Standing) -> (&'static str, Tone) {
-    match standing {
+/// What a bastion does about a check, and how that looks. One that is in force and that policies will deny runs to no end.
+pub fn standing(report: &CheckReport) -> (&'static str, Tone) {
+    match report.standing {
+        Standing::Running | Standing::Paused if !report.denied.is_empty() => ("denied", Tone::Bad),
         Standing::Running => ("running", Tone::Good),
         Standing::Paused => ("paused", Tone::Doubtful),
         Standing::Refused => ("refused", Tone::Bad),
@@ -176,14 +177,15 @@ pub fn standing(standing: Standing) -> (&'static str, Tone) {
     }
 }
 
-/// Why a check is refused, and what runs in its place.
+/// Why a check is refused, what runs in its place, and what policies will deny of it.
 pub fn reason(report: &CheckReport) -> String {
     let refused = report.refusal.as_ref().map(|refusal| format!("{}: {}", word(&refusal.code), refusal.message));
     let before = report.running_revision.filter(|running| Some(*running) != report.revision);
     let before = before.map(|running| format!("revision {running} runs on"));
     let old = report.signed.as_ref().filter(|signed| signed.old);
     let old = old.map(|signed| format!("its signature is old, of {}", signed.at));
-    [refused, before, old].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    let denied = Some(rollout::denials(&report.denied)).filter(|denied| !denied.is_empty());
+    [refused, before, old, denied].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn table(lines: &[Line]) -> Table {
@@ -211,6 +213,7 @@ fn object(line: &Line) -> Value {
         "bastion": line.bastion,
         "running": line.running,
         "standing": line.standing,
+        "denied": line.standing == "denied",
         "reason": Some(&line.reason).filter(|reason| !reason.is_empty()),
     })
 }
@@ -229,6 +232,7 @@ mod tests {
             refusal: None,
             running_revision: None,
             signed: None,
+            denied: Vec::new(),
         }
     }
 

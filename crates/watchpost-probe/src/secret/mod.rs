@@ -1,15 +1,22 @@
 //! What is secret in a request and its answer, so that no result shows it.
 
+mod declared;
+mod userinfo;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use data_encoding::BASE64;
 use memchr::memmem;
 use watchpost_model::{HttpAuth, HttpSettings, VariableName, VariableValue, written_forms};
+use zeroize::Zeroizing;
 
+pub(crate) use self::declared::Declared;
+pub(crate) use self::userinfo::{reference_without_userinfo, without_userinfo};
 use crate::recorder::Evidence;
-use crate::redaction::{AROUND_BYTES, Redaction};
+use crate::redaction::{AROUND_BYTES, Redaction, walk};
 
 /// What stands in the place of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
@@ -47,9 +54,11 @@ pub(crate) fn is_secret_header(name: &str) -> bool {
 /// The secrets that a request carries, to be hidden where an answer says them back.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets {
-    sent: Vec<Vec<u8>>,
+    sent: Vec<Zeroizing<Vec<u8>>>,
     /// What is so short that it is hidden only where it stands by itself, and is no part of a longer word.
-    words: Vec<Vec<u8>>,
+    words: Vec<Zeroizing<Vec<u8>>>,
+    /// Those that the Runner filled in, whatever they look like.
+    declared: Vec<Arc<Declared>>,
     /// What is hidden as well.
     rules: Redaction,
 }
@@ -124,6 +133,14 @@ impl Secrets {
     pub(crate) fn join(&mut self, others: &Self) {
         others.sent.iter().for_each(|secret| self.add(secret));
         others.words.iter().for_each(|word| self.add_word(word));
+        others.declared.iter().for_each(|declared| self.declare(declared));
+    }
+
+    /// Adds what the Runner filled in.
+    pub(crate) fn declare(&mut self, declared: &Arc<Declared>) {
+        if !self.declared.iter().any(|known| Arc::ptr_eq(known, declared)) {
+            self.declared.push(Arc::clone(declared));
+        }
     }
 
     /// Adds a value that an answer had and that is taken for a secret, even where it is short, with the forms in which
@@ -137,8 +154,8 @@ impl Secrets {
 
     fn add_word(&mut self, word: &[u8]) {
         let is_short = (WORD_BYTES_MIN..SECRET_BYTES_MIN).contains(&word.len());
-        if is_short && !self.words.iter().any(|known| known == word) {
-            self.words.push(word.to_vec());
+        if is_short && !self.words.iter().any(|known| known.as_slice() == word) {
+            self.words.push(Zeroizing::new(word.to_vec()));
         }
     }
 
@@ -174,8 +191,8 @@ impl Secrets {
     }
 
     fn add(&mut self, secret: &[u8]) {
-        if secret.len() >= SECRET_BYTES_MIN && !self.sent.iter().any(|known| known == secret) {
-            self.sent.push(secret.to_vec());
+        if secret.len() >= SECRET_BYTES_MIN && !self.sent.iter().any(|known| known.as_slice() == secret) {
+            self.sent.push(Zeroizing::new(secret.to_vec()));
         }
     }
 
@@ -183,7 +200,8 @@ impl Secrets {
     /// even where only a part of it lies there.
     pub(crate) fn hide<'a>(&self, text: &'a [u8], range: Range<usize>) -> Cow<'a, [u8]> {
         let shown = || text.get(range.clone()).unwrap_or_default();
-        let longest = self.sent.iter().chain(&self.words).map(Vec::len).max();
+        let known = self.sent.iter().chain(&self.words).map(|known| known.len());
+        let longest = known.chain(self.declared.iter().map(|declared| declared.longest())).max();
         let around = if self.rules.is_empty() { 0 } else { AROUND_BYTES };
         let Some(longest) = longest.or((around > 0).then_some(0)) else { return Cow::Borrowed(shown()) };
         let longest = longest.max(around);
@@ -191,11 +209,16 @@ impl Secrets {
         let around = text.get(from..text.len().min(range.end + longest)).unwrap_or_default();
         let mut found: Vec<Range<usize>> = Vec::new();
         for secret in &self.sent {
-            found.extend(memmem::find_iter(around, secret).map(|at| from + at..from + at + secret.len()));
+            found.extend(memmem::find_iter(around, secret.as_slice()).map(|at| from + at..from + at + secret.len()));
         }
         for word in &self.words {
-            let all = memmem::find_iter(around, word).map(|at| from + at..from + at + word.len());
+            let all = memmem::find_iter(around, word.as_slice()).map(|at| from + at..from + at + word.len());
             found.extend(all.filter(|found| stands_alone(text, found)));
+        }
+        if !self.declared.is_empty() {
+            let lowered = around.to_ascii_lowercase();
+            let all = self.declared.iter().flat_map(|declared| declared.found(&lowered));
+            found.extend(all.map(|found| from + found.start..from + found.end));
         }
         found.extend(self.rules.found(around).map(|found| from + found.start..from + found.end));
         found.sort_unstable_by_key(|found| found.start);
@@ -228,6 +251,7 @@ impl Secrets {
 
     /// Hides them in what was noted of a check's answers.
     pub(crate) fn hide_in_evidence(&self, evidence: &mut Evidence) {
+        self.hide_declared_in(evidence);
         if self.sent.is_empty() && self.words.is_empty() {
             return;
         }
@@ -241,8 +265,34 @@ impl Secrets {
         }
     }
 
-    /// `text` with every secret in it hidden.
+    /// Hides what the Runner filled in wherever evidence has a text, and where it has a number or a name.
+    fn hide_declared_in(&self, evidence: &mut Evidence) {
+        if self.declared.is_empty() {
+            return;
+        }
+        let hide = |text: &mut String| *text = self.hide_in(std::mem::take(text));
+        let Evidence { assertions, http, hops, tls, of_type, metrics, .. } = evidence;
+        walk(assertions, &hide);
+        walk(http, &hide);
+        walk(hops, &hide);
+        walk(tls, &hide);
+        walk(of_type, &hide);
+        if let Some(http) = http {
+            http.headers = std::mem::take(&mut http.headers).into_iter().map(|(n, v)| (self.hide_in(n), v)).collect();
+        }
+        let is_hidden = |text: &str| *self.hide(text.as_bytes(), 0..text.len()) == *REDACTED.as_bytes();
+        metrics.retain(|_, number| !is_hidden(&number.to_string()));
+        *metrics = std::mem::take(metrics).into_iter().map(|(name, number)| (self.hide_in(name), number)).collect();
+    }
+
+    /// `text` with every secret in it hidden, and what is left of one where the text was cut.
     pub(crate) fn hide_in(&self, text: String) -> String {
+        let text = self.hide_whole_in(text);
+        if self.declared.is_empty() { text } else { declared::hide_fragments(&self.declared, text) }
+    }
+
+    /// `text` with every secret in it hidden that is there as a whole.
+    pub(crate) fn hide_whole_in(&self, text: String) -> String {
         match self.hide(text.as_bytes(), 0..text.len()) {
             Cow::Borrowed(_) => text,
             Cow::Owned(hidden) => String::from_utf8_lossy(&hidden).into_owned(),
@@ -296,50 +346,6 @@ fn base64(text: &str) -> Vec<u8> {
         }
     }
     decoded
-}
-
-/// A header's value as results show it: a URL in it keeps its host, but not the user and password
-/// before it.
-pub(crate) fn without_userinfo(name: &str, value: String) -> String {
-    if !value.contains('@') {
-        return value;
-    }
-    if name == "location" || name == "content-location" {
-        return reference_without_userinfo(&value);
-    }
-    let mut shown = String::with_capacity(value.len());
-    let mut rest = value.as_str();
-    while let Some((before, after)) = rest.split_once("//") {
-        let end = after.find(|c: char| "/\\?#\"'<>,;".contains(c) || c.is_whitespace()).unwrap_or(after.len());
-        let (authority, beyond) = after.split_at(end);
-        shown.push_str(before);
-        shown.push_str("//");
-        shown.push_str(authority.rsplit_once('@').map_or(authority, |(_, host)| host));
-        rest = beyond;
-    }
-    shown.push_str(rest);
-    shown
-}
-
-/// A reference as the URL standard reads it: tabs and line breaks count for nothing, a backslash is a
-/// slash, and after a scheme even one slash or none will do.
-pub(crate) fn reference_without_userinfo(text: &str) -> String {
-    let text: String = text.trim().chars().filter(|c| !matches!(c, '\t' | '\r' | '\n')).collect();
-    let is_slash = |c: char| matches!(c, '/' | '\\');
-    let scheme = text.split_once(':').map_or(0, |(scheme, _)| match scheme.find(|c: char| is_slash(c) || c == '?') {
-        Some(_) => 0,
-        None => scheme.len() + 1,
-    });
-    let (scheme, rest) = text.split_at(scheme);
-    let path = rest.trim_start_matches(is_slash);
-    let slashes = rest.len() - path.len();
-    if scheme.is_empty() && slashes < 2 {
-        return text;
-    }
-    let end = path.find(|c: char| is_slash(c) || matches!(c, '?' | '#')).unwrap_or(path.len());
-    let (authority, beyond) = path.split_at(end);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}{}{host}{beyond}", rest.get(..slashes).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -446,25 +452,5 @@ mod tests {
         assert_eq!(shown(5..17), "[redacted]..");
         assert_eq!(shown(15..17), "..");
         assert_eq!(shown(0..2), "..");
-    }
-
-    #[test]
-    fn users_and_passwords_in_urls_are_not_shown() {
-        for (text, shown) in [
-            ("http://u:hunter2@a/b@c", "http://a/b@c"),
-            ("//u:hunter2@a/b", "//a/b"),
-            ("http:\\\\u:hunter2@a\\b", "http:\\\\a\\b"),
-            ("http:u:hunter2@a/b", "http:a/b"),
-            (" ht\ttp:/u:hunter2@a?b", "http:/a?b"),
-            ("http://u:p@hunter2@a", "http://a"),
-            ("/b@c", "/b@c"),
-            ("?a:b@c", "?a:b@c"),
-        ] {
-            assert_eq!(without_userinfo("location", text.to_owned()), shown, "{text}");
-        }
-        let refresh = "5; url=http://u:hunter2@a/b";
-        assert_eq!(without_userinfo("refresh", refresh.to_owned()), "5; url=http://a/b");
-        let link = "<https://u:hunter2@a>; rel=x, <//u:hunter2@b>, me@c";
-        assert_eq!(without_userinfo("link", link.to_owned()), "<https://a>; rel=x, <//b>, me@c");
     }
 }

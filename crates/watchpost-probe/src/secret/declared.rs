@@ -1,0 +1,236 @@
+//! What is known to be a secret, since somebody declared it to be one: hidden in each form in which it may come back,
+//! whatever the case of its letters, and even where only a part of it is left.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER};
+use memchr::memmem;
+use watchpost_model::written_forms;
+use zeroize::Zeroizing;
+
+use super::{REDACTED, stands_alone};
+
+/// What is shorter is hidden only where it is no part of a longer word.
+const ANYWHERE_BYTES_MIN: usize = 4;
+/// How much of a form must be left where a text was cut, for it to be hidden there: fewer bytes tell too little, and are
+/// found in harmless texts by chance.
+const FRAGMENT_BYTES_MIN: usize = 4;
+/// The shortest line of a secret of several lines that is hidden by itself.
+const LINE_BYTES_MIN: usize = 16;
+/// What stands where a text was cut.
+const ELLIPSIS: char = '…';
+
+/// The forms of one secret, in lower case. They are overwritten when nobody needs them any more.
+pub(crate) struct Declared {
+    forms: Vec<Zeroizing<Vec<u8>>>,
+    longest: usize,
+}
+
+impl std::fmt::Debug for Declared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Declared({} forms)", self.forms.len())
+    }
+}
+
+impl Declared {
+    /// The forms of `value`: as it is; in URLs, JSON, HTML and debug output; in hexadecimal; in base64, wherever in what
+    /// is encoded it stands; and each of its lines.
+    pub(crate) fn new(value: &str) -> Self {
+        let mut forms: Vec<Zeroizing<Vec<u8>>> = Vec::new();
+        let mut add = |form: &[u8], bytes_min: usize| {
+            if form.len() >= bytes_min {
+                forms.push(Zeroizing::new(form.to_ascii_lowercase()));
+            }
+        };
+        let encoded: Vec<Zeroizing<String>> = base64_forms(value.as_bytes());
+        let debug = [value.escape_debug().to_string(), value.escape_default().to_string()].map(Zeroizing::new);
+        add(value.as_bytes(), 1);
+        for form in encoded.iter().chain(&debug) {
+            add(form.as_bytes(), ANYWHERE_BYTES_MIN);
+        }
+        for text in encoded.iter().map(|form| form.as_str()).chain([value]) {
+            for form in written_forms(text).into_iter().map(Zeroizing::new) {
+                add(form.as_bytes(), ANYWHERE_BYTES_MIN);
+            }
+        }
+        add(Zeroizing::new(HEXLOWER.encode(value.as_bytes())).as_bytes(), ANYWHERE_BYTES_MIN);
+        let lines = value.lines().map(str::trim).filter(|line| line.len() < value.len());
+        lines.for_each(|line| add(line.as_bytes(), LINE_BYTES_MIN));
+        forms.sort_unstable_by(|a, b| a.as_slice().cmp(b));
+        forms.dedup_by(|a, b| **a == **b);
+        let longest = forms.iter().map(|form| form.len()).max().unwrap_or(0);
+        Self { forms, longest }
+    }
+
+    /// The length of its longest form, in bytes.
+    pub(crate) fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// Where in `lowered`, a text in lower case, it stands.
+    pub(crate) fn found<'a>(&'a self, lowered: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
+        self.forms.iter().flat_map(move |form| {
+            let found = memmem::find_iter(lowered, form.as_slice()).map(|at| at..at + form.len());
+            found.filter(|found| form.len() >= ANYWHERE_BYTES_MIN || stands_alone(lowered, found))
+        })
+    }
+
+    /// How many bytes at the end of `lowered` are the beginning of a form that goes on beyond it.
+    fn begun(&self, lowered: &[u8]) -> usize {
+        let begun = |form: &Zeroizing<Vec<u8>>| {
+            let start = form.get(..FRAGMENT_BYTES_MIN)?;
+            let from = lowered.len().saturating_sub(form.len().saturating_sub(1));
+            let tail = lowered.get(from..)?;
+            let is_begun = |at: &usize| tail.get(*at..).is_some_and(|rest| form.starts_with(rest));
+            memmem::find_iter(tail, start).find(is_begun).map(|at| tail.len() - at)
+        };
+        self.forms.iter().filter_map(begun).max().unwrap_or(0)
+    }
+
+    /// How many bytes at the beginning of `lowered` are the end of a form that begins before it.
+    fn ended(&self, lowered: &[u8]) -> usize {
+        let ended = |form: &Zeroizing<Vec<u8>>| {
+            let end = form.get(form.len().checked_sub(FRAGMENT_BYTES_MIN)?..)?;
+            let head = lowered.get(..lowered.len().min(form.len() - 1))?;
+            let ends = memmem::find_iter(head, end).map(|at| at + end.len());
+            ends.filter(|until| head.get(..*until).is_some_and(|part| form.ends_with(part))).max()
+        };
+        self.forms.iter().filter_map(ended).max().unwrap_or(0)
+    }
+}
+
+/// What of base64 says `value`, whatever stands before and behind it in what is encoded: one form for each of the three
+/// places at which it may begin, in both alphabets.
+fn base64_forms(value: &[u8]) -> Vec<Zeroizing<String>> {
+    let mut forms = Vec::new();
+    for before in 0..3 {
+        let mut whole = Zeroizing::new(Vec::with_capacity(before + value.len()));
+        whole.resize(before, 0);
+        whole.extend_from_slice(value);
+        for encoding in [&BASE64_NOPAD, &BASE64URL_NOPAD] {
+            let encoded = Zeroizing::new(encoding.encode(&whole));
+            // What says something of the bytes around it, too, is not the same everywhere.
+            let end = encoded.len() - usize::from(whole.len() % 3 != 0);
+            if let Some(form) = encoded.get((before * 8).div_ceil(6)..end) {
+                forms.push(Zeroizing::new(form.to_owned()));
+            }
+            if before == 0 {
+                forms.push(encoded);
+            }
+        }
+    }
+    forms
+}
+
+/// `text` without what is left of one of `secrets` where it was cut: at its beginning and end, and around an ellipsis.
+pub(super) fn hide_fragments(secrets: &[Arc<Declared>], text: String) -> String {
+    let hidden: Vec<_> = text.split(ELLIPSIS).map(|piece| hide_around(secrets, piece)).collect();
+    hidden.join(&ELLIPSIS.to_string())
+}
+
+fn hide_around(secrets: &[Arc<Declared>], whole: &str) -> String {
+    // What is no UTF-8 at the border is half a character.
+    let piece = whole.trim_matches(char::REPLACEMENT_CHARACTER);
+    let lowered = piece.as_bytes().to_ascii_lowercase();
+    let most = |of: fn(&Declared, &[u8]) -> usize| secrets.iter().map(|s| of(s, &lowered)).max().unwrap_or(0);
+    let (ended, begun) = (most(Declared::ended), most(Declared::begun));
+    if ended == 0 && begun == 0 {
+        return whole.to_owned();
+    }
+    let bytes = piece.as_bytes();
+    let middle = bytes.get(ended..bytes.len().saturating_sub(begun).max(ended)).unwrap_or_default();
+    let shown = |n: usize| if n > 0 { REDACTED } else { "" };
+    format!("{}{}{}", shown(ended), String::from_utf8_lossy(middle), shown(begun))
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::BASE64;
+
+    use super::super::Secrets;
+    use super::*;
+
+    fn secrets(value: &str) -> Secrets {
+        let mut secrets = Secrets::default();
+        secrets.declare(&Arc::new(Declared::new(value)));
+        secrets
+    }
+
+    #[test]
+    fn a_secret_is_hidden_in_each_of_its_forms() {
+        let value = "s3cr/t \"ä\"+<x>";
+        let secrets = secrets(value);
+        let url_encoded = "s3cr%2Ft%20%22%C3%A4%22%2B%3Cx%3E";
+        for form in [
+            value.to_owned(),
+            value.to_uppercase().replace('Ä', "ä"),
+            url_encoded.to_owned(),
+            url_encoded.to_lowercase(),
+            serde_json::Value::from(value).to_string(),
+            serde_json::Value::from(serde_json::Value::from(value).to_string()).to_string(),
+            format!("{value:?}"),
+            "s3cr/t &quot;ä&quot;+&lt;x&gt;".to_owned(),
+            HEXLOWER.encode(value.as_bytes()),
+            HEXLOWER.encode(value.as_bytes()).to_uppercase(),
+        ] {
+            let shown = secrets.hide_in(format!("<<{form}>>"));
+            assert!(shown.contains(REDACTED) && !shown.contains("3cr") && !shown.contains("3CR"), "{form}: {shown}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_hidden_in_base64_wherever_it_stands_in_it() {
+        let value = "correct-horse-battery";
+        let secrets = secrets(value);
+        for before in ["", "u", "u:", "us:", "user:"] {
+            for behind in ["", "!", "!!", "!!!"] {
+                let text = format!("{before}{value}{behind}");
+                for encoding in [&BASE64, &BASE64_NOPAD, &BASE64URL_NOPAD] {
+                    let encoded = encoding.encode(text.as_bytes());
+                    let shown = secrets.hide_in(format!("Basic {encoded}"));
+                    assert!(shown.contains(REDACTED), "{text}: {shown}");
+                    let left = shown.replace(REDACTED, "");
+                    assert!(left.len() <= "Basic ".len() + 12, "{text}: {shown}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_secret_where_a_text_was_cut_is_hidden() {
+        let secrets = secrets("correct-horse-battery");
+        for (text, shown) in [
+            ("it said correct-hor", "it said [redacted]"),
+            ("it said \"correct-horse-bat…\", and more", "it said \"[redacted]…\", and more"),
+            ("horse-battery, it said", "[redacted], it said"),
+            ("…-battery and correct-ho…", "…[redacted] and [redacted]…"),
+            ("correct-hor\u{fffd}", "[redacted]"),
+            ("it said cor", "it said cor"),
+            ("Correct-Horse-Battery", "[redacted]"),
+            ("corre", "[redacted]"),
+        ] {
+            assert_eq!(secrets.hide_in(text.to_owned()), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_short_secret_is_hidden_where_it_stands_alone() {
+        let (three, four) = (secrets("abc"), secrets("4711"));
+        assert_eq!(three.hide_in("abc, not abcd; \"abc\"".to_owned()), "[redacted], not abcd; \"[redacted]\"");
+        assert_eq!(four.hide_in("x4711x".to_owned()), "x[redacted]x");
+    }
+
+    #[test]
+    fn each_line_of_a_key_is_hidden() {
+        let key = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\nCCqGSM49AwEHBG0wawIBAQQg\n-----END PRIVATE KEY-----";
+        let shown = secrets(key).hide_in("broken at MIGHAgEAMBMGByqGSM49AgEG".to_owned());
+        assert_eq!(shown, "broken at [redacted]");
+    }
+
+    #[test]
+    fn debug_output_shows_nothing() {
+        let declared = Declared::new("correct-horse-battery");
+        assert!(!format!("{declared:?} {:?}", secrets("correct-horse-battery")).contains("horse"));
+    }
+}
