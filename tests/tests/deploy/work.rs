@@ -37,7 +37,7 @@ async fn the_whole_work(rig: &Rig, bastion: &str, target: &HttpFixture) {
         assert_eq!(lines(&seen)[0]["bastion"], bastion, "{seen:#?}");
     }
     let listed = rig.run("wall", &["bastions", "list", "-o", "ndjson"]).await.code(0);
-    assert!(lines(&listed).iter().any(|line| line["bastion"] == bastion && line["state"] == "online"), "{listed:#?}");
+    assert!(lines(&listed).iter().any(|line| line["bastion"] == bastion && line["online"] == true), "{listed:#?}");
     rig.run("wall", &["bastions", "show", bastion]).await.code(0);
     rig.run("wall", &["checks", "list"]).await.code(0);
     rig.run("wall", &["checks", "status"]).await.code(0);
