@@ -52,7 +52,7 @@ async fn the_whole_work(rig: &Rig, bastion: &str, target: &HttpFixture) {
     rig.run("ann", &["checks", "history", "web", "--bastion", bastion]).await.code(0);
     rig.run("ann", &["bastions", "drain", bastion]).await.code(0);
     rig.run("ann", &["bastions", "undrain", bastion]).await.code(0);
-    rig.run("ann", &["checks", "delete", "failing", "--group", bastion]).await.code(0);
+    rig.run("ann", &["checks", "delete", "failing", "--group", bastion, "--yes"]).await.code(0);
     rig.until("ann", &["checks", "list", "--bastion", bastion, "-o", "ndjson"], |ran| {
         ran.code == 0 && lines(ran).len() == 2
     })
