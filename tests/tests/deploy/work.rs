@@ -10,13 +10,24 @@ fn lines(ran: &Ran) -> Vec<serde_json::Value> {
     ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
 }
 
-/// Nothing that was done was refused, as the processes and the server say.
+/// Nothing that was done was refused, as the processes and the server say; but for what a Runner by itself asks streams
+/// to compare its clock with the server's, which it does without where it may not know of any.
 fn all_was_permitted(rig: &Rig, processes: &[&Watchpost]) {
+    let unexpected = |line: &&str| {
+        (line.contains("forbid") || line.contains("does not let us")) && !line.contains("$JS.API.STREAM.INFO.")
+    };
     for process in processes {
-        assert!(!process.stderr().contains("forbid"), "{}", process.stderr());
-        assert!(!process.stderr().contains("does not let us"), "{}", process.stderr());
+        let told = process.stderr();
+        let told: Vec<_> = told.lines().filter(unexpected).collect();
+        assert!(told.is_empty(), "{told:#?}");
     }
-    assert!(rig.violations().is_empty(), "{:#?}", rig.violations());
+    let violations = rig.violations();
+    let of_runners = |line: &&String| {
+        let is_runner = line.contains("watchpost runner ");
+        is_runner && line.contains("$JS.API.STREAM.INFO.")
+    };
+    let others: Vec<_> = violations.iter().filter(|line| !of_runners(line)).collect();
+    assert!(others.is_empty(), "{others:#?}");
 }
 
 /// What an operator, a viewer and jobs do with a bastion that runs.
