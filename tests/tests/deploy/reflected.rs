@@ -25,7 +25,7 @@ async fn told(bastion: &Watchpost, times: usize) {
 
 /// A task that connects to an address, and its subject.
 fn task(at: SocketAddr) -> (String, Vec<u8>) {
-    let document = json!({"id": "web", "tcp": {"target": at.to_string()}});
+    let document = json!({"id": "web", "tcp": {"address": at.to_string()}});
     let check = Check::try_from(serde_json::from_value::<CheckDocument>(document).unwrap()).unwrap();
     let bastion = "site-1".parse().unwrap();
     let now = SystemClock::default().now();
