@@ -436,6 +436,14 @@ fn of_a_check_all_that_is_certain_is_told_and_nothing_else() {
         (r#""http": {"url": "http://10.1.1.1/", "proxy": "http://10.9.0.1:3128"}"#, &["payroll"]),
         (r#""http": {"url": "https://10.1.1.1/", "tls": {"ca_file": "/etc/ssl/ca.pem"}}"#, &["files"]),
         (r#""http": {"url": "https://10.1.1.1/", "tls": {"ca_file": "/etc/checks/ca.pem"}}"#, &[]),
+        (
+            r#""http": {"url": "https://10.1.1.1/", "tls": {"client": {"certificate_file": "/etc/c.pem", "key_file": "/etc/k.pem"}}}"#,
+            &["files", "files"],
+        ),
+        (
+            r#""http": {"url": "https://10.1.1.1/", "tls": {"client": {"certificate_file": "${secret:c}", "key_file": "${secret:k}"}}}"#,
+            &[],
+        ),
         (r#""http": {"url": "http://10.1.1.1/", "body": {"file": "/etc/shadow"}}"#, &["files"]),
         (r#""steps": [{"http": {"url": "http://10.1.1.1/"}}, {"http": {"url": "http://10.9.1.1/"}}]"#, &["payroll"]),
         (r#""dns": {"name": "a.example", "server": "10.0.0.53"}"#, &[]),

@@ -23,7 +23,7 @@ fn all_was_permitted(rig: &Rig, processes: &[&Watchpost]) {
 async fn the_whole_work(rig: &Rig, bastion: &str, target: &HttpFixture) {
     let web = format!("id: web\nhttp: {{url: 'http://{}/ok'}}\ninterval: 1s\n", target.address());
     let failing = format!("id: failing\nhttp: {{url: 'http://{}/status/500'}}\ninterval: 1s\n", target.address());
-    rig.write("checks.yaml", &format!("{web}---\n{failing}---\nid: job\nheartbeat: {{period: 1h}}\n"));
+    rig.write("checks.yaml", &format!("{web}---\n{failing}---\nid: job\nheartbeat: {{every: 1h}}\n"));
     rig.run("ann", &["checks", "apply", "-f", "checks.yaml", "--group", bastion]).await.code(0);
     let status = rig.run("ann", &["checks", "status", "-o", "ndjson"]).await.code(0);
     assert_eq!(lines(&status).len(), 3, "{status:#?}");

@@ -13,7 +13,7 @@ pub(super) fn write_down(audit: &AuditLog, task: &Task, result: &TaskResult, was
     let why = || reason.map(|reason| reason.message.clone()).unwrap_or_default();
     let (check, id) = (task.check.clone(), task.task);
     match (reason.map(|reason| &reason.code), &*task.probe) {
-        (Some(ReasonCode::PolicyDenied), _) => audit.record(AuditEvent::PolicyDenied {
+        (Some(ReasonCode::PolicyDenied | ReasonCode::SecretNotAllowed), _) => audit.record(AuditEvent::PolicyDenied {
             check,
             task: Some(id),
             endpoint: endpoint(task, result),

@@ -6,6 +6,8 @@
 
 mod hosts;
 mod places;
+#[cfg(test)]
+mod places_tests;
 
 use std::borrow::Cow;
 use std::fmt;

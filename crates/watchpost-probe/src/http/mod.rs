@@ -157,10 +157,10 @@ impl HttpProbe {
                 }
             };
             redirects.push(next.shown_url());
+            recorder.amend_http(|http| http.redirects.clone_from(&redirects));
             recorder.judge_redirect(next.url()).map_err(secrets::not_allowed)?;
             cookies.take(hop.url(), &response.head.headers);
             redirected = Some(next.with_cookies(cookies));
-            recorder.amend_http(|http| http.redirects.clone_from(&redirects));
         }
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER};
 use memchr::memmem;
-use watchpost_model::written_forms;
 use zeroize::Zeroizing;
 
+use super::views::{View, views};
 use super::{REDACTED, stands_alone};
 
 /// What is shorter is hidden only where it is no part of a longer word.
@@ -18,6 +18,8 @@ const ANYWHERE_BYTES_MIN: usize = 4;
 const FRAGMENT_BYTES_MIN: usize = 4;
 /// The shortest line of a secret of several lines that is hidden by itself.
 const LINE_BYTES_MIN: usize = 16;
+/// How many bytes an escape takes in place of one: `\\u002f`.
+const ESCAPE_BYTES_MAX: usize = 6;
 /// What stands where a text was cut.
 const ELLIPSIS: char = '…';
 
@@ -34,8 +36,8 @@ impl std::fmt::Debug for Declared {
 }
 
 impl Declared {
-    /// The forms of `value`: as it is; in URLs, JSON, HTML and debug output; in hexadecimal; in base64, wherever in what
-    /// is encoded it stands; and each of its lines.
+    /// The forms of `value`: as it is; in hexadecimal; in base64, wherever in what is encoded it stands; and each of its
+    /// lines. What escapes make of these is undone before they are looked for.
     pub(crate) fn new(value: &str) -> Self {
         let mut forms: Vec<Zeroizing<Vec<u8>>> = Vec::new();
         let mut add = |form: &[u8], bytes_min: usize| {
@@ -43,18 +45,11 @@ impl Declared {
                 forms.push(Zeroizing::new(form.to_ascii_lowercase()));
             }
         };
-        let encoded: Vec<Zeroizing<String>> = base64_forms(value.as_bytes());
-        let debug = [value.escape_debug().to_string(), value.escape_default().to_string()].map(Zeroizing::new);
         add(value.as_bytes(), 1);
-        for form in encoded.iter().chain(&debug) {
+        add(Zeroizing::new(HEXLOWER.encode(value.as_bytes())).as_bytes(), ANYWHERE_BYTES_MIN);
+        for form in base64_forms(value.as_bytes()) {
             add(form.as_bytes(), ANYWHERE_BYTES_MIN);
         }
-        for text in encoded.iter().map(|form| form.as_str()).chain([value]) {
-            for form in written_forms(text).into_iter().map(Zeroizing::new) {
-                add(form.as_bytes(), ANYWHERE_BYTES_MIN);
-            }
-        }
-        add(Zeroizing::new(HEXLOWER.encode(value.as_bytes())).as_bytes(), ANYWHERE_BYTES_MIN);
         let lines = value.lines().map(str::trim).filter(|line| line.len() < value.len());
         lines.for_each(|line| add(line.as_bytes(), LINE_BYTES_MIN));
         forms.sort_unstable_by(|a, b| a.as_slice().cmp(b));
@@ -63,36 +58,42 @@ impl Declared {
         Self { forms, longest }
     }
 
-    /// The length of its longest form, in bytes.
+    /// How many bytes of a text its longest form may take, escaped.
     pub(crate) fn longest(&self) -> usize {
-        self.longest
+        self.longest * ESCAPE_BYTES_MAX
     }
 
-    /// Where in `lowered`, a text in lower case, it stands.
-    pub(crate) fn found<'a>(&'a self, lowered: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
+    /// Where in the text of `view` it stands.
+    fn found<'a>(&'a self, view: &'a View) -> impl Iterator<Item = Range<usize>> + 'a {
+        let bytes = view.bytes();
         self.forms.iter().flat_map(move |form| {
-            let found = memmem::find_iter(lowered, form.as_slice()).map(|at| at..at + form.len());
-            found.filter(|found| form.len() >= ANYWHERE_BYTES_MIN || stands_alone(lowered, found))
+            let found = memmem::find_iter(bytes, form.as_slice()).map(|at| at..at + form.len());
+            let found = found.filter(|found| form.len() >= ANYWHERE_BYTES_MIN || stands_alone(bytes, found));
+            found.map(|found| view.place(found.start, found.end))
         })
     }
 
     /// How many bytes at the end of `lowered` are the beginning of a form that goes on beyond it.
     fn begun(&self, lowered: &[u8]) -> usize {
-        let begun = |form: &[u8]| {
-            let longest = lowered.len().min(form.len().saturating_sub(1));
-            (FRAGMENT_BYTES_MIN..=longest).rev().find(|n| form.get(..*n).is_some_and(|part| lowered.ends_with(part)))
+        let begun = |form: &Zeroizing<Vec<u8>>| {
+            let start = form.get(..FRAGMENT_BYTES_MIN)?;
+            let from = lowered.len().saturating_sub(form.len().saturating_sub(1));
+            let tail = lowered.get(from..)?;
+            let is_begun = |at: &usize| tail.get(*at..).is_some_and(|rest| form.starts_with(rest));
+            memmem::find_iter(tail, start).find(is_begun).map(|at| tail.len() - at)
         };
-        self.forms.iter().filter_map(|form| begun(form)).max().unwrap_or(0)
+        self.forms.iter().filter_map(begun).max().unwrap_or(0)
     }
 
     /// How many bytes at the beginning of `lowered` are the end of a form that begins before it.
     fn ended(&self, lowered: &[u8]) -> usize {
-        let ended = |form: &[u8]| {
-            let longest = lowered.len().min(form.len().saturating_sub(1));
-            let is_end = |n: &usize| form.get(form.len() - n..).is_some_and(|part| lowered.starts_with(part));
-            (FRAGMENT_BYTES_MIN..=longest).rev().find(is_end)
+        let ended = |form: &Zeroizing<Vec<u8>>| {
+            let end = form.get(form.len().checked_sub(FRAGMENT_BYTES_MIN)?..)?;
+            let head = lowered.get(..lowered.len().min(form.len() - 1))?;
+            let ends = memmem::find_iter(head, end).map(|at| at + end.len());
+            ends.filter(|until| head.get(..*until).is_some_and(|part| form.ends_with(part))).max()
         };
-        self.forms.iter().filter_map(|form| ended(form)).max().unwrap_or(0)
+        self.forms.iter().filter_map(ended).max().unwrap_or(0)
     }
 }
 
@@ -119,6 +120,13 @@ fn base64_forms(value: &[u8]) -> Vec<Zeroizing<String>> {
     forms
 }
 
+/// Where in `text` one of `secrets` stands.
+pub(super) fn found(secrets: &[Arc<Declared>], text: &[u8]) -> Vec<Range<usize>> {
+    let views = views(text);
+    let pairs = views.iter().flat_map(|view| secrets.iter().map(move |secret| (view, secret)));
+    pairs.flat_map(|(view, secret)| secret.found(view)).collect()
+}
+
 /// `text` without what is left of one of `secrets` where it was cut: at its beginning and end, and around an ellipsis.
 pub(super) fn hide_fragments(secrets: &[Arc<Declared>], text: String) -> String {
     let hidden: Vec<_> = text.split(ELLIPSIS).map(|piece| hide_around(secrets, piece)).collect();
@@ -128,16 +136,26 @@ pub(super) fn hide_fragments(secrets: &[Arc<Declared>], text: String) -> String 
 fn hide_around(secrets: &[Arc<Declared>], whole: &str) -> String {
     // What is no UTF-8 at the border is half a character.
     let piece = whole.trim_matches(char::REPLACEMENT_CHARACTER);
-    let lowered = piece.as_bytes().to_ascii_lowercase();
-    let most = |of: fn(&Declared, &[u8]) -> usize| secrets.iter().map(|s| of(s, &lowered)).max().unwrap_or(0);
-    let (ended, begun) = (most(Declared::ended), most(Declared::begun));
-    if ended == 0 && begun == 0 {
+    let bytes = piece.as_bytes();
+    let (mut ended, mut begun) = (0, bytes.len());
+    for view in views(bytes) {
+        for secret in secrets {
+            let (head, tail) = (secret.ended(view.bytes()), secret.begun(view.bytes()));
+            if head > 0 {
+                ended = ended.max(view.place(0, head).end);
+            }
+            if tail > 0 {
+                let all = view.bytes().len();
+                begun = begun.min(view.place(all - tail, all).start);
+            }
+        }
+    }
+    if ended == 0 && begun == bytes.len() {
         return whole.to_owned();
     }
-    let bytes = piece.as_bytes();
-    let middle = bytes.get(ended..bytes.len().saturating_sub(begun).max(ended)).unwrap_or_default();
-    let shown = |n: usize| if n > 0 { REDACTED } else { "" };
-    format!("{}{}{}", shown(ended), String::from_utf8_lossy(middle), shown(begun))
+    let middle = bytes.get(ended..begun.max(ended)).unwrap_or_default();
+    let shown = |is_hidden: bool| if is_hidden { REDACTED } else { "" };
+    format!("{}{}{}", shown(ended > 0), String::from_utf8_lossy(middle), shown(begun < bytes.len()))
 }
 
 #[cfg(test)]
@@ -167,6 +185,12 @@ mod tests {
             serde_json::Value::from(serde_json::Value::from(value).to_string()).to_string(),
             format!("{value:?}"),
             "s3cr/t &quot;ä&quot;+&lt;x&gt;".to_owned(),
+            "s3cr&#x2f;t &#34;&#228;&#34;&#43;&lt;x>".to_owned(),
+            // As parsers of URLs leave it, in a query.
+            "s3cr/t%20%22ä%22+%3Cx%3E".to_owned(),
+            // As Go writes JSON.
+            r#"s3cr/t \"ä\"+\u003cx\u003e"#.to_owned(),
+            r#"{\"url\": \"/?q=s3cr%2Ft+%22%C3%A4%22%2B%3Cx%3E\"}"#.to_owned(),
             HEXLOWER.encode(value.as_bytes()),
             HEXLOWER.encode(value.as_bytes()).to_uppercase(),
         ] {
@@ -205,6 +229,8 @@ mod tests {
             ("it said cor", "it said cor"),
             ("Correct-Horse-Battery", "[redacted]"),
             ("corre", "[redacted]"),
+            ("c%6frrect-ho", "[redacted]"),
+            (r"x \u0063orrect\u002dhorse", "x [redacted]"),
         ] {
             assert_eq!(secrets.hide_in(text.to_owned()), shown, "{text}");
         }

@@ -141,7 +141,8 @@ impl SecretStore {
     pub fn hide_in(&self, text: String) -> String {
         let mut secrets = Secrets::default();
         self.0.live.lock().iter().filter_map(Weak::upgrade).for_each(|known| secrets.declare(&known.declared));
-        secrets.hide_in(text)
+        // What is logged of a result is cut after secrets are hidden in it.
+        secrets.hide_whole_in(text)
     }
 
     /// The secret `name`.

@@ -114,7 +114,7 @@ async fn serve(plan: Plan) -> Result<Exit, Failure> {
     let fingerprint = source.as_ref().and_then(|source| source.fingerprint());
     let Loaded { settings: file, checks, warnings } = load(plan.args.config.as_ref())?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let mut policy = choose(plan.args.policy.as_deref().or(file.policy.as_deref()), built_in(&plan.bus))?;
+    let policy = choose(plan.args.policy.as_deref().or(file.policy.as_deref()), built_in(&plan.bus))?;
     let grace = plan.args.grace.unwrap_or_else(|| file.grace());
     let (bastion, runner) = identity(&plan, &file)?;
     let mut settings = file.agent(bastion, runner);
