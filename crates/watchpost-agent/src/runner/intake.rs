@@ -52,6 +52,10 @@ pub(super) struct Job {
 }
 
 /// What a message turned out to be.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once, and each task that is accepted would be boxed"
+)]
 enum Read {
     Accepted(Job),
     /// The answer to whoever sent it, if there is somebody to answer.
