@@ -202,7 +202,7 @@ async fn answer(mut stream: impl AsyncWrite + Unpin, request: &[u8]) {
         }
         "/html" => text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;").replace('\'', "&#39;").into(),
         // The excerpt ends in the middle of what is said back.
-        "/cut" => format!("{}{key}", "x".repeat(65_536 - 12)).into(),
+        "/cut" => format!("{}{key}", "x".repeat(16_384 - 12)).into(),
         "/garbage" => {
             let _sent = stream.write_all(request).await;
             return;

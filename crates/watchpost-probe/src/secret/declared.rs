@@ -8,7 +8,7 @@ use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER};
 use memchr::memmem;
 use zeroize::Zeroizing;
 
-use super::views::{View, views};
+use super::views::{DEPTH, View, views};
 use super::{REDACTED, stands_alone};
 
 /// What is shorter is hidden only where it is no part of a longer word.
@@ -120,9 +120,9 @@ fn base64_forms(value: &[u8]) -> Vec<Zeroizing<String>> {
     forms
 }
 
-/// Where in `text` one of `secrets` stands.
-pub(super) fn found(secrets: &[Arc<Declared>], text: &[u8]) -> Vec<Range<usize>> {
-    let views = views(text);
+/// Where in `text` one of `secrets` stands, once escapes are undone at most `depth` times.
+pub(super) fn found(secrets: &[Arc<Declared>], text: &[u8], depth: usize) -> Vec<Range<usize>> {
+    let views = views(text, depth);
     let pairs = views.iter().flat_map(|view| secrets.iter().map(move |secret| (view, secret)));
     pairs.flat_map(|(view, secret)| secret.found(view)).collect()
 }
@@ -138,7 +138,7 @@ fn hide_around(secrets: &[Arc<Declared>], whole: &str) -> String {
     let piece = whole.trim_matches(char::REPLACEMENT_CHARACTER);
     let bytes = piece.as_bytes();
     let (mut ended, mut begun) = (0, bytes.len());
-    for view in views(bytes) {
+    for view in views(bytes, DEPTH) {
         for secret in secrets {
             let (head, tail) = (secret.ended(view.bytes()), secret.begun(view.bytes()));
             if head > 0 {

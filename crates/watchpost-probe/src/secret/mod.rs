@@ -54,6 +54,9 @@ pub(crate) fn is_secret_header(name: &str) -> bool {
     TELLING.iter().any(|part| memmem::find(name.as_bytes(), part.as_bytes()).is_some()) && !CHALLENGES.contains(&name)
 }
 
+/// The longest text in which escapes are undone where there are many texts, in bytes.
+const BRIEF_BYTES_MAX: usize = 16 * 1024;
+
 /// The secrets that a request carries, to be hidden where an answer says them back.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets {
@@ -62,6 +65,8 @@ pub(crate) struct Secrets {
     words: Vec<Zeroizing<Vec<u8>>>,
     /// Those that the Runner filled in, whatever they look like.
     declared: Vec<Arc<Declared>>,
+    /// Whether escapes are undone once in short texts, and not at all in others.
+    is_brief: bool,
     /// What is hidden as well.
     rules: Redaction,
 }
@@ -137,6 +142,11 @@ impl Secrets {
         others.sent.iter().for_each(|secret| self.add(secret));
         others.words.iter().for_each(|word| self.add_word(word));
         others.declared.iter().for_each(|declared| self.declare(declared));
+    }
+
+    /// The same for many texts in which little is expected, such as lines of a log: with less work for each.
+    pub(crate) fn brief(self) -> Self {
+        Self { is_brief: true, ..self }
     }
 
     /// Adds what the Runner filled in.
@@ -219,7 +229,11 @@ impl Secrets {
             found.extend(all.filter(|found| stands_alone(text, found)));
         }
         if !self.declared.is_empty() {
-            let all = declared::found(&self.declared, around);
+            let depth = match self.is_brief {
+                true => usize::from(around.len() <= BRIEF_BYTES_MAX),
+                false => views::DEPTH,
+            };
+            let all = declared::found(&self.declared, around, depth);
             found.extend(all.into_iter().map(|found| from + found.start..from + found.end));
         }
         found.extend(self.rules.found(around).map(|found| from + found.start..from + found.end));

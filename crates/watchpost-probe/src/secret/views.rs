@@ -17,7 +17,7 @@ enum Escapes {
 
 const ALL: [Escapes; 4] = [Escapes::Percent, Escapes::Form, Escapes::Backslash, Escapes::Entity];
 /// How often escapes are undone: JSON within JSON, a URL within JSON.
-const DEPTH: usize = 2;
+pub(super) const DEPTH: usize = 2;
 
 /// A text in lower case, perhaps without escapes, with where each of its bytes is from.
 pub(super) struct View {
@@ -67,11 +67,11 @@ impl View {
     }
 }
 
-/// `text` as it is, and without its escapes, in lower case.
-pub(super) fn views(text: &[u8]) -> Vec<View> {
+/// `text` as it is, and without its escapes, undone at most `depth` times, in lower case.
+pub(super) fn views(text: &[u8], depth: usize) -> Vec<View> {
     let mut views = vec![View::raw(text)];
     let mut level = 0..1;
-    for _ in 0..DEPTH {
+    for _ in 0..depth {
         let next = views.len();
         for at in level {
             let undone: Vec<_> = ALL.iter().filter_map(|escapes| views.get(at)?.without(*escapes)).collect();
@@ -186,12 +186,12 @@ mod tests {
             (r"\", r"\"),
             ("&;&#;&#x;%zz\\u{", "&;&#;&#x;%zz\\u{"),
         ] {
-            let all = views(text.as_bytes());
+            let all = views(text.as_bytes(), DEPTH);
             assert!(all.iter().any(|view| view.bytes() == plain.as_bytes()), "{text}");
             assert!(all.iter().all(|view| view.bytes.len() == view.from.len()));
         }
         let text = "x%2Fy%2Fz";
-        let view = &views(text.as_bytes())[1];
+        let view = &views(text.as_bytes(), DEPTH)[1];
         assert_eq!(&text[view.place(1, 4)], "%2Fy%2F");
         assert_eq!(&text[view.place(2, 3)], "y");
     }

@@ -139,7 +139,7 @@ impl SecretStore {
 
     /// `text` without any secret that is in use, for logs.
     pub fn hide_in(&self, text: String) -> String {
-        let mut secrets = Secrets::default();
+        let mut secrets = Secrets::default().brief();
         self.0.live.lock().iter().filter_map(Weak::upgrade).for_each(|known| secrets.declare(&known.declared));
         // What is logged of a result is cut after secrets are hidden in it.
         secrets.hide_whole_in(text)
