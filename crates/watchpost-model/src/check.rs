@@ -10,8 +10,9 @@ use crate::document::CheckDocument;
 use crate::expect::Expect;
 use crate::group::{GroupRules, Overlap};
 use crate::id::CheckId;
-use crate::network::FilePath;
+use crate::network::{FilePath, PEM_BEGIN};
 use crate::probe::{CheckType, ProbeSettings};
+use crate::secrets;
 use crate::signature::CheckSignature;
 use crate::target::{Addresses, Endpoint, Target};
 use crate::targets::{FoundTarget, Targets, TargetsDocument};
@@ -186,15 +187,15 @@ impl Check {
     }
 
     /// The files that it names, on the machines that run it: bodies, certificates, keys, and where its targets come from,
-    /// which may be a pattern.
+    /// which may be a pattern. What a secret stands for is none.
     pub fn files(&self) -> Vec<FilePath> {
         let Some(probe) = self.probe() else { return Vec::new() };
         let source = probe.targets().map(|targets| TargetsDocument::from(Targets::clone(targets)));
-        let of_source = source.iter().flat_map(|source| texts_of_type(source, "FilePath"));
-        // A secret in the place of a PEM file is no path.
-        let of_settings = ["FilePath", "PemText"].into_iter().flat_map(|of| texts_of_type(&*probe.settings, of));
-        let texts = of_settings.chain(of_source);
-        texts.filter_map(|text| text.parse().ok()).collect()
+        let names = ["FilePath", "PemText"];
+        let of_source = source.iter().flat_map(|source| texts_of_type(source, &names));
+        let texts = texts_of_type(&*probe.settings, &names).into_iter().chain(of_source);
+        let paths = texts.filter(|text| !text.contains(PEM_BEGIN) && !secrets::mentions(text));
+        paths.filter_map(|text| text.parse().ok()).collect()
     }
 
     /// What to call what it checks: the URL, host and port, or the group's own id.

@@ -260,7 +260,7 @@ fn payloads_beyond_the_limit_are_not_even_looked_at() {
     let input = vec![b' '; Task::BYTES_MAX + 1];
     let error = decode::<Task>(&input, Format::Json).unwrap_err();
     assert_eq!(error.kind, DecodeErrorKind::TooLarge);
-    assert!(error.to_string().contains("expected at most 262144"), "{error}");
+    assert!(error.to_string().contains("expected at most 786432"), "{error}");
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::network::Network;
 
-/// The most addresses that one stands for, itself included.
-const FACES_MAX: usize = 8;
+/// The most addresses that one stands for: itself, one for each of the six lengths that prefixes of translators have, one
+/// more for each that a well-known one may have, and those within tunnels.
+const FACES_MAX: usize = 16;
 
 /// An address, and whatever else it may lead to: each is judged, and all must be permitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Faces {
     fn translated(&mut self, v6: Ipv6Addr, nat64: &[Network]) {
         let o = v6.octets();
         let at = |places: [usize; 4]| Ipv4Addr::from(places.map(|i| o.get(i).copied().unwrap_or_default()));
-        if let Some(own) = nat64.iter().find(|prefix| prefix.contains(v6.into())) {
+        for own in nat64.iter().filter(|prefix| prefix.contains(v6.into())) {
             self.push(at(places(own.prefix_len())).into());
         }
         // The well-known prefix 64:ff9b::/96.

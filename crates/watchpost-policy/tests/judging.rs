@@ -130,7 +130,7 @@ fn the_first_rule_that_fits_decides_and_the_default_where_none_does() {
 #[test]
 fn translators_of_the_network_itself_are_seen_through() {
     let policy = policy(
-        r#"{"default": "allow", "nat64": ["2001:db8:64::/96", "2001:db8:32::/48"],
+        r#"{"default": "allow", "nat64": ["2001:db8:64::/96", "2001:db8:32::/48", "2001:db8:32:a08::/96"],
             "rules": [{"name": "payroll", "deny": {"networks": ["10.9.0.0/16"]}}]}"#,
     );
     for (address, rule) in [
@@ -141,6 +141,8 @@ fn translators_of_the_network_itself_are_seen_through() {
         ("[2001:db8:32:a09:0:100::]:80", Some("payroll")),
         ("[2001:db8:32:a08:0:100::]:80", None),
         ("[2001:db8:65::10.9.0.1]:80", None),
+        // Below two prefixes it is judged by each: 10.8.0.0 and 10.9.0.1.
+        ("[2001:db8:32:a08::10.9.0.1]:80", Some("payroll")),
     ] {
         assert_eq!(denied(&policy, &dial(address, None)).as_deref(), rule, "{address}");
     }
@@ -436,6 +438,14 @@ fn of_a_check_all_that_is_certain_is_told_and_nothing_else() {
         (r#""http": {"url": "http://10.1.1.1/", "proxy": "http://10.9.0.1:3128"}"#, &["payroll"]),
         (r#""http": {"url": "https://10.1.1.1/", "tls": {"ca_file": "/etc/ssl/ca.pem"}}"#, &["files"]),
         (r#""http": {"url": "https://10.1.1.1/", "tls": {"ca_file": "/etc/checks/ca.pem"}}"#, &[]),
+        (
+            r#""http": {"url": "https://10.1.1.1/", "tls": {"client": {"certificate_file": "/etc/c.pem", "key_file": "/etc/k.pem"}}}"#,
+            &["files", "files"],
+        ),
+        (
+            r#""http": {"url": "https://10.1.1.1/", "tls": {"client": {"certificate_file": "${secret:c}", "key_file": "${secret:k}"}}}"#,
+            &[],
+        ),
         (r#""http": {"url": "http://10.1.1.1/", "body": {"file": "/etc/shadow"}}"#, &["files"]),
         (r#""steps": [{"http": {"url": "http://10.1.1.1/"}}, {"http": {"url": "http://10.9.1.1/"}}]"#, &["payroll"]),
         (r#""dns": {"name": "a.example", "server": "10.0.0.53"}"#, &[]),

@@ -303,7 +303,7 @@ proptest! {
         let ip = IpAddr::V6(Ipv6Addr::from(bits >> 48 | prefix));
         let faces: Vec<IpAddr> = Faces::of(ip, &["64:ff9b:1::/48".parse().unwrap()]).iter().collect();
         prop_assert_eq!(faces[0], ip.to_canonical());
-        prop_assert!(faces.len() <= 8);
+        prop_assert!(faces.len() <= 16);
     }
 
     /// What is written reads back as the same policy.

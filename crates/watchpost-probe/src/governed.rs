@@ -2,14 +2,17 @@
 
 use futures_util::FutureExt;
 use watchpost_model::Task;
-use watchpost_policy::Guard;
+use watchpost_policy::{Denied, Guard};
 
 use crate::recorder::Recorder;
 use crate::{BoxFuture, Probe, Verdict};
 
-/// What is told of a check that waited for as long as it had.
-const NOT_ITS_TURN: &str =
-    "`limits.concurrency` of the policy permits no more checks at a time: it was not this one's turn";
+/// What is told of a check that waited in vain.
+fn not_its_turn() -> Denied {
+    let message =
+        "`limits.concurrency` of the policy permits no more checks at a time: it was not this one's turn in time";
+    Denied { rule: "limits.concurrency".to_owned(), message: message.to_owned() }
+}
 
 /// A probe that the policy is asked about before it does anything. It holds one of the places for checks at the same
 /// time for as long as it runs.
@@ -29,10 +32,13 @@ impl<P: Probe> Probe for Governed<P> {
             let _permit = match (&mut entering).now_or_never() {
                 Some(permit) => permit,
                 None => {
-                    recorder.hold(NOT_ITS_TURN);
-                    let permit = entering.await;
+                    recorder.hold(not_its_turn().message);
+                    let entered = tokio::time::timeout(recorder.patience(), entering).await;
                     recorder.go_on();
-                    permit
+                    match entered {
+                        Ok(permit) => permit,
+                        Err(_) => return Verdict::denied(not_its_turn()),
+                    }
                 }
             };
             self.probe.run(task, recorder).await

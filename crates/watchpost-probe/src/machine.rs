@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use crate::exec::landlock_version;
 use crate::network::datagram::echo_socket;
+pub use crate::tls::system_authorities;
 
 /// How echo requests can be sent from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,12 +26,6 @@ pub fn echo_means(v6: bool) -> io::Result<EchoMeans> {
         Ok(()) => Ok(EchoMeans::Ping),
         Err(_) => echo_socket(address, true).map(|()| EchoMeans::Raw),
     }
-}
-
-/// How many certificate authorities the system trusts, and what of them could not be read.
-pub fn system_authorities() -> (usize, Vec<String>) {
-    let loaded = rustls_native_certs::load_native_certs();
-    (loaded.certs.len(), loaded.errors.iter().map(ToString::to_string).collect())
 }
 
 /// How well the system's clock is kept.

@@ -123,11 +123,11 @@ fn a_checker_without_a_runner_asks_those_on_the_bus() {
         let shown = ask(&client, "check.get", json!({"v": 1, "check": "pay"})).await;
         assert_eq!(denied(&shown["report"]), [by("r1", "no-payroll")]);
         let listed = ask(&client, "check.list", json!({})).await;
-        let of = |listed: &Value, i: usize| {
+        let listed_at = |listed: &Value, i: usize| {
             (listed["checks"][i]["check"].as_str().unwrap().to_owned(), denied(&listed["checks"][i]))
         };
-        assert_eq!(of(&listed, 0), ("pay".to_owned(), vec![by("r1", "no-payroll")]));
-        assert_eq!(of(&listed, 1), ("web".to_owned(), vec![]));
+        assert_eq!(listed_at(&listed, 0), ("pay".to_owned(), vec![by("r1", "no-payroll")]));
+        assert_eq!(listed_at(&listed, 1), ("web".to_owned(), vec![]));
 
         // Another Runner with another policy, and then the first one gets another.
         let _r2 = agent(nats, "r2", Roles::Runner, &open, folder).await;
@@ -170,9 +170,8 @@ fn a_checker_without_a_runner_asks_those_on_the_bus() {
         assert!(!denied(&shown["report"]).contains(&by("r1", "no-payroll")), "{shown}");
 
         // What was asked stands in the logs of those that it was for, with who sent it.
-        let written =
-            until_written(&folder.file("c.jsonl"), "the puts", |entries| of_verb(entries, "check.put").len() >= 4);
-        let puts = of_verb(&written.await, "check.put");
+        let are_there = |entries: &[Value]| of_verb(entries, "check.put").len() >= 4;
+        let puts = of_verb(&until_written(&folder.file("c.jsonl"), "the puts", are_there).await, "check.put");
         assert!(puts.iter().all(|put| put["from"]["claimed"] == "ada@ops-1" && put["answer"] == "done"), "{puts:#?}");
         assert!(puts.iter().all(|put| put["from"]["reply"].as_str().unwrap().starts_with("_INBOX.")), "{puts:#?}");
         let asked = |entries: &[Value]| {
@@ -206,13 +205,10 @@ fn a_process_with_both_roles_asks_itself() {
         assert_eq!(refused["code"], "bad_payload");
         let unknown = ask(&client, "check.explode", json!({})).await;
         assert_eq!(unknown["code"], "unknown_verb");
-        let written = until_written(&folder.file("both.jsonl"), "the refusals", |entries| {
-            !of_verb(entries, "check.explode").is_empty()
-        });
-        let answers: Vec<_> = of(&written.await, "control_request")
-            .iter()
-            .map(|entry| entry["answer"].as_str().unwrap().to_owned())
-            .collect();
+        let is_there = |entries: &[Value]| !of_verb(entries, "check.explode").is_empty();
+        let written = until_written(&folder.file("both.jsonl"), "the refusals", is_there).await;
+        let answers: Vec<_> =
+            of(&written, "control_request").iter().map(|entry| entry["answer"].as_str().unwrap().to_owned()).collect();
         assert!(
             answers.ends_with(&["done".to_owned(), "bad_payload".to_owned(), "unknown_verb".to_owned()]),
             "{answers:?}"

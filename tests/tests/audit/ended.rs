@@ -24,7 +24,7 @@ impl Probe for AsCalled {
             "denied" | "denied-program" => cancelled(ReasonCode::PolicyDenied, "rule `no` denies it"),
             "unsigned" => cancelled(ReasonCode::NotSigned, "nobody signed it"),
             "forged" => cancelled(ReasonCode::SignatureInvalid, "somebody else signed it"),
-            "failing-program" => Verdict::fail(Reason::new(ReasonCode::ExitCode, "it ended with 2")),
+            "failing-program" => Verdict::fail(Reason::new(ReasonCode::PluginCritical, "it ended with 2")),
             _ => Verdict::pass(),
         };
         Box::pin(std::future::ready(verdict))
@@ -106,7 +106,10 @@ fn each_denial_refusal_and_program_is_written_down_and_nothing_else_is_and_no_se
     );
     assert_eq!(
         told("exec", &["check", "command", "ended"]),
-        ["failing-program | /opt/failing-program | fail/exit_code", "passing-program | /opt/passing-program | pass",]
+        [
+            "failing-program | /opt/failing-program | fail/plugin_critical",
+            "passing-program | /opt/passing-program | pass",
+        ]
     );
     assert_eq!(told("started", &["role", "bastion"]), ["bastion | b1"]);
     let loaded = &of(&entries, "checks_loaded")[0];

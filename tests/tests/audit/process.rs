@@ -14,8 +14,7 @@ const POLICY: &str = "rules:\n  - {name: no-payroll, deny: {networks: [10.9.0.0/
 
 async fn bastion(nats: &NatsServer, folder: &Folder) -> Watchpost {
     let config = format!("bastion: b1\nrunner: r1\nstate_dir: {}\n", folder.path().display());
-    let launch = Launch::new("bastion").config(&config).file("policy.yaml", POLICY);
-    launch.args(&["--bus", &nats.url(), "--policy", "policy.yaml"]).start_ready().await
+    Launch::new("bastion").config(&config).policy(POLICY).args(&["--bus", &nats.url()]).start_ready().await
 }
 
 /// Runs `watchpost audit` to its end.

@@ -66,8 +66,11 @@ async fn attempt(rig: &Rig, account: &str, user: &str, what: Try) -> (Vec<String
     let mut told = Vec::new();
     let patience = if arrived { Duration::from_millis(100) } else { SOON };
     while let Ok(Some(complaint)) = timeout(patience, client.complaints.recv()).await {
-        told.push(complaint);
-        if client.complaints.is_empty() {
+        // `jobs` may not publish to its own inbox, as others do to say that they are done.
+        if !complaint.contains(&format!("\"{}.end\"", client.inbox)) {
+            told.push(complaint);
+        }
+        if client.complaints.is_empty() && !told.is_empty() {
             break;
         }
     }
@@ -118,7 +121,8 @@ async fn heard_of(root: &Attacker, client: &Attacker, mut heard: Subscriber, sub
     matches!(timeout(Duration::ZERO, heard.next()).await, Ok(Some(message)) if message.payload == MARK)
 }
 
-async fn round_trip(client: &Attacker) {
+/// Returns once the server has handled what was sent before.
+pub async fn round_trip(client: &Attacker) {
     let inbox = client.client.new_inbox();
     let mut echo = client.client.subscribe(inbox.clone()).await.unwrap();
     client.client.publish(inbox, Bytes::new()).await.unwrap();

@@ -163,7 +163,7 @@ async fn what_is_not_permitted_is_an_error_and_no_timeout() {
     // The command line says the same.
     rig.write("checks.yaml", "id: web\nhttp: {url: 'http://127.0.0.1:1/'}\n");
     let applied = rig.run("wall", &["checks", "apply", "-f", "checks.yaml", "--group", "site-1"]).await;
-    assert!(applied.code == 2 && applied.stderr.contains("does not let us"), "{applied:#?}");
+    assert!(applied.code == 1 && applied.stderr.contains("does not let us"), "{applied:#?}");
     let drained = rig.run("wall", &["bastions", "drain", "site-1"]).await;
     assert!(drained.code == 2 && drained.stderr.contains("does not let us"), "{drained:#?}");
 }

@@ -1,7 +1,5 @@
 //! Several customers on one server, and the company that reads them all.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::timeout;
@@ -9,8 +7,11 @@ use watchpost_tests::http_fixture::HttpFixture;
 use watchpost_tests::process::SOON;
 
 use crate::attempts::Try::{Publish, Subscribe};
-use crate::attempts::refused;
+use crate::attempts::{refused, round_trip};
 use crate::rig::{Attacker, Rig};
+
+/// Where it is said that nothing more comes.
+const LAST: &str = "mine.last";
 
 const CUSTOMER: [&str; 2] = ["bastion:site-1", "operator:ops"];
 
@@ -18,31 +19,25 @@ fn rig() -> Rig {
     Rig::customers(&CUSTOMER, &CUSTOMER, &["company:watcher"])
 }
 
-/// What `from` publishes, of all that whoever may do everything in `to` can hear: by the time that something arrives which
-/// is meant to, sent after it.
-async fn crosses(from: &Attacker, to: &Attacker, subjects: &[&str], last: &str) -> Vec<String> {
+/// What `from` publishes, of all that whoever may do everything in `to` can hear.
+async fn crosses(from: &Attacker, to: &Attacker, subjects: &[&str]) -> Vec<String> {
     let mut all = to.client.subscribe(">").await.unwrap();
-    to.client.flush().await.unwrap();
+    // The subscription is in force, what is published is handled, and what it led to is there, one after the other.
+    round_trip(to).await;
     for subject in subjects {
         from.client.publish((*subject).to_owned(), Bytes::from_static(b"crossed")).await.unwrap();
     }
-    from.client.flush().await.unwrap();
+    round_trip(from).await;
+    to.client.publish(LAST, Bytes::new()).await.unwrap();
     let mut crossed = Vec::new();
-    // In force by then: what is repeated until it is heard is heard.
-    let heard = async {
-        loop {
-            to.client.publish(last.to_owned(), Bytes::from_static(b"last")).await.unwrap();
-            while let Ok(Some(message)) = timeout(Duration::from_millis(100), all.next()).await {
-                if message.payload == "crossed" {
-                    crossed.push(message.subject.to_string());
-                } else if *message.subject == *last {
-                    return;
-                }
-            }
+    while let Some(message) = timeout(SOON, all.next()).await.unwrap() {
+        match message.subject.as_str() {
+            LAST => return crossed,
+            subject if message.payload == "crossed" => crossed.push(subject.to_owned()),
+            _ => {}
         }
-    };
-    timeout(SOON, heard).await.unwrap();
-    crossed
+    }
+    panic!("the connection ended");
 }
 
 /// Whoever may do everything in his own account does nothing in another's.
@@ -70,17 +65,17 @@ async fn a_customer_reaches_no_other_and_not_the_company() {
         "anything",
     ];
     for (from, to) in [(&globex, &acme), (&acme, &globex)] {
-        let crossed = crosses(from, to, &SUBJECTS, "mine.last").await;
+        let crossed = crosses(from, to, &SUBJECTS).await;
         assert!(crossed.is_empty(), "{crossed:?}");
     }
     // What the company hears of a customer stands under his name, whatever he calls himself.
-    let heard = crosses(&globex, &company, &SUBJECTS, "mine.last").await;
+    let heard = crosses(&globex, &company, &SUBJECTS).await;
     let expected = ["result.web", "verdict.web", "event.web", "heartbeat"].map(|what| format!("globex.site-1.{what}"));
     assert_eq!(heard, expected);
     // The company asks, and does nothing else in a customer's account.
     let mut asked = Vec::new();
     for subject in SUBJECTS.iter().chain(&["acme.site-1.task.http", "acme.site-1.control.task.cancel"]) {
-        asked.extend(crosses(&company, &acme, &[subject], "mine.last").await);
+        asked.extend(crosses(&company, &acme, &[subject]).await);
     }
     assert_eq!(asked, ["watchpost.site-1.control.bastion.drain", "watchpost.site-1.control.task.cancel"]);
 }

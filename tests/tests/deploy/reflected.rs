@@ -1,6 +1,5 @@
-//! What NATS itself can be made to say: whoever asks names the subject of the answer, and whoever makes a consumer the
-//! subject of its deliveries, and the server holds neither against what he may publish. So nobody of ours acts on what
-//! does not come from somebody who asks.
+//! What others can be made to say: whoever asks names the subject of the answer, and the server does not hold that
+//! against what he may publish. So nobody of ours answers anywhere but where somebody waits for it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,7 +25,7 @@ async fn told(bastion: &Watchpost, times: usize) {
 
 /// A task that connects to an address, and its subject.
 fn task(at: SocketAddr) -> (String, Vec<u8>) {
-    let document = json!({"id": "web", "tcp": {"target": at.to_string()}});
+    let document = json!({"id": "web", "tcp": {"address": at.to_string()}});
     let check = Check::try_from(serde_json::from_value::<CheckDocument>(document).unwrap()).unwrap();
     let bastion = "site-1".parse().unwrap();
     let now = SystemClock::default().now();
@@ -65,19 +64,13 @@ async fn a_request_or_task_whose_answer_would_go_elsewhere_is_not_acted_on() {
         "watchpost.site-1.task.exec",
         "$KV.WATCHPOST_CHECKS.site-1.web",
         "$JS.API.STREAM.PURGE.WATCHPOST_RESULTS",
-        "$JS.ACK.WATCHPOST_RESULTS.x.1.1.1.1.0",
         "$SYS.REQ.SERVER.PING",
-        "_GR_.c.s.$KV.WATCHPOST_CHECKS.site-1.web",
         "anything",
     ];
     for (n, reply) in elsewhere.into_iter().enumerate() {
-        if reply.starts_with("_GR_.") {
-            // The server keeps these for itself, and ends the connection of whoever uses one.
-            continue;
-        }
         ann.client.publish_with_reply(drain, reply, "{\"v\":1}".into()).await.unwrap();
         ann.client.flush().await.unwrap();
-        told(&bastion, (n + 1).min(elsewhere.len() - 1)).await;
+        told(&bastion, n + 1).await;
     }
     assert!(!is_draining(&ann).await);
 
@@ -99,24 +92,4 @@ async fn a_request_or_task_whose_answer_would_go_elsewhere_is_not_acted_on() {
     let answer = root.client.request(subject, task.into()).await.unwrap();
     let result = decode::<TaskResult>(&answer.payload, Format::MsgPack).unwrap();
     assert_eq!((result.outcome, result.check.as_str()), (Outcome::Pass, "web"), "{result:?}");
-}
-
-/// Somebody who may only look has a consumer deliver to a control subject what a bastion said: the server does it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_consumer_that_delivers_to_a_control_subject_moves_nobody() {
-    let rig = Rig::small(&USERS);
-    rig.run("ann", &["bus", "setup"]).await.code(0);
-    let bastion = rig.start("bastion", "site-1", "bastion: site-1\n", &[]).await;
-    let (ann, wall) = (rig.client("ann").await, rig.client("wall").await);
-    rig.until("wall", &["bastions", "list", "-o", "ndjson"], |ran| ran.stdout.contains("online")).await;
-    // Heartbeats have `v: 1`, and every field of a drain may be absent.
-    let request = json!({"stream_name": "WATCHPOST_HEARTBEATS", "config": {
-        "deliver_subject": "watchpost.site-1.control.bastion.drain", "deliver_policy": "all", "ack_policy": "none",
-        "replay_policy": "instant"}});
-    let made = wall.client.request("$JS.API.CONSUMER.CREATE.WATCHPOST_HEARTBEATS", request.to_string().into()).await;
-    let made: serde_json::Value = serde_json::from_slice(&made.unwrap().payload).unwrap();
-    if made.get("error").is_none() {
-        told(&bastion, 1).await;
-    }
-    assert!(!is_draining(&ann).await, "{made}");
 }

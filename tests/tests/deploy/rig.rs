@@ -100,10 +100,6 @@ impl Rig {
         rig
     }
 
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// The file that says who a user is.
     pub fn file(&self, user: &str) -> PathBuf {
         self.folder.join(user.replace('/', "-"))

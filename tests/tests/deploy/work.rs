@@ -10,20 +10,31 @@ fn lines(ran: &Ran) -> Vec<serde_json::Value> {
     ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
 }
 
-/// Nothing that was done was refused, as the processes and the server say.
+/// Nothing that was done was refused, as the processes and the server say; but for what a Runner by itself asks streams
+/// to compare its clock with the server's, which it does without where it may not know of any.
 fn all_was_permitted(rig: &Rig, processes: &[&Watchpost]) {
+    let unexpected = |line: &&str| {
+        (line.contains("forbid") || line.contains("does not let us")) && !line.contains("$JS.API.STREAM.INFO.")
+    };
     for process in processes {
-        assert!(!process.stderr().contains("forbid"), "{}", process.stderr());
-        assert!(!process.stderr().contains("does not let us"), "{}", process.stderr());
+        let told = process.stderr();
+        let told: Vec<_> = told.lines().filter(unexpected).collect();
+        assert!(told.is_empty(), "{told:#?}");
     }
-    assert!(rig.violations().is_empty(), "{:#?}", rig.violations());
+    let violations = rig.violations();
+    let of_runners = |line: &&String| {
+        let is_runner = line.contains("watchpost runner ");
+        is_runner && line.contains("$JS.API.STREAM.INFO.")
+    };
+    let others: Vec<_> = violations.iter().filter(|line| !of_runners(line)).collect();
+    assert!(others.is_empty(), "{others:#?}");
 }
 
 /// What an operator, a viewer and jobs do with a bastion that runs.
 async fn the_whole_work(rig: &Rig, bastion: &str, target: &HttpFixture) {
     let web = format!("id: web\nhttp: {{url: 'http://{}/ok'}}\ninterval: 1s\n", target.address());
     let failing = format!("id: failing\nhttp: {{url: 'http://{}/status/500'}}\ninterval: 1s\n", target.address());
-    rig.write("checks.yaml", &format!("{web}---\n{failing}---\nid: job\nheartbeat: {{period: 1h}}\n"));
+    rig.write("checks.yaml", &format!("{web}---\n{failing}---\nid: job\nheartbeat: {{every: 1h}}\n"));
     rig.run("ann", &["checks", "apply", "-f", "checks.yaml", "--group", bastion]).await.code(0);
     let status = rig.run("ann", &["checks", "status", "-o", "ndjson"]).await.code(0);
     assert_eq!(lines(&status).len(), 3, "{status:#?}");
@@ -37,7 +48,7 @@ async fn the_whole_work(rig: &Rig, bastion: &str, target: &HttpFixture) {
         assert_eq!(lines(&seen)[0]["bastion"], bastion, "{seen:#?}");
     }
     let listed = rig.run("wall", &["bastions", "list", "-o", "ndjson"]).await.code(0);
-    assert!(lines(&listed).iter().any(|line| line["bastion"] == bastion && line["state"] == "online"), "{listed:#?}");
+    assert!(lines(&listed).iter().any(|line| line["bastion"] == bastion && line["online"] == true), "{listed:#?}");
     rig.run("wall", &["bastions", "show", bastion]).await.code(0);
     rig.run("wall", &["checks", "list"]).await.code(0);
     rig.run("wall", &["checks", "status"]).await.code(0);
@@ -52,7 +63,7 @@ async fn the_whole_work(rig: &Rig, bastion: &str, target: &HttpFixture) {
     rig.run("ann", &["checks", "history", "web", "--bastion", bastion]).await.code(0);
     rig.run("ann", &["bastions", "drain", bastion]).await.code(0);
     rig.run("ann", &["bastions", "undrain", bastion]).await.code(0);
-    rig.run("ann", &["checks", "delete", "failing", "--group", bastion]).await.code(0);
+    rig.run("ann", &["checks", "delete", "failing", "--group", bastion, "--yes"]).await.code(0);
     rig.until("ann", &["checks", "list", "--bastion", bastion, "-o", "ndjson"], |ran| {
         ran.code == 0 && lines(ran).len() == 2
     })

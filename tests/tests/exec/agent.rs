@@ -30,7 +30,7 @@ impl Rig {
 
     /// A command under that policy.
     fn launch(&self, command: &str) -> Launch {
-        Launch::new(command).file("policy.yaml", &self.policy()).args(&["--policy", "policy.yaml"])
+        Launch::new(command).policy(&self.policy())
     }
 
     /// Checks that run the plugin every second, or more slowly.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use watchpost_model::Outcome;
 use watchpost_policy::{ExecRules, Sandbox};
-use watchpost_probe::landlock_version;
+use watchpost_probe::machine::landlock_version;
 use watchpost_tests::process::until;
 
 use crate::rig::{AMPLE, DEBIAN, Folder, Ran, policy, probes_by, run, run_within};

@@ -9,19 +9,23 @@ const DOORS: &[(&[&str], &[&str])] = &[
     // Connections and datagrams.
     (
         &["TcpStream::connect", "TcpSocket::", "UdpSocket::bind", "UdpSocket::from_std", "Socket::new("],
-        // The second and third bind a port, and send nothing.
+        // Those for failures bind a port to learn whether there is one, and send nothing.
         &["network.rs", "network/datagram.rs", "failure.rs", "resolver/failure.rs"],
     ),
-    (&["UnixStream::connect", "UnixDatagram", "UnixSocket"], &["network/unix.rs"]),
+    (&["UnixStream::connect", "UnixDatagram", "UnixSocket::new"], &["network/unix.rs"]),
     (&["connect_timeout", "to_socket_addrs", "lookup_host", "TcpListener", "UnixListener", "hyper_util::client"], &[]),
     (&["nix::sys::socket::connect", "sendto", "sendmsg", "libc::connect", "libc::socket", "rustix::net"], &[]),
     // Name servers.
     (&["TokioResolver", "lookup_ip(", "srv_lookup("], &["resolver/mod.rs", "resolver/setup.rs"]),
     // Files.
-    (&["File::open", "File::options", "tokio::fs", "fs::read(", "fs::read_to_string"], &[]),
+    (&["File::options", "tokio::fs", "fs::read(", "fs::read_to_string"], &[]),
+    // A program is looked at before it is run, by the rules for programs.
+    (&["File::open"], &["exec/launch.rs"]),
+    // The last reads secrets, from where the operator says, and no check.
     (&["OpenOptions::new"], &["files.rs", "network/unix.rs", "secrets/source.rs"]),
     (&["fs::read_dir"], &["files.rs"]),
-    (&["load_native_certs"], &["tls/roots.rs"]),
+    // The second counts them, for whoever asks whether this machine has any.
+    (&["load_native_certs"], &["tls/roots.rs", "machine.rs"]),
     // Programs.
     (&["Command::new"], &["exec/launch.rs"]),
 ];

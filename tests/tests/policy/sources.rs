@@ -84,9 +84,9 @@ const ROWS: &[Row] = &[
 fn prepare(folder: &Path) {
     for name in ["open", "shut"] {
         fs::create_dir(folder.join(name)).unwrap();
-        fs::write(folder.join(name).join("t.yaml"), "- {targets: [a], labels: {host: 127.0.0.1}}\n").unwrap();
+        fs::write(folder.join(name).join("t.yaml"), "- {targets: ['a:1'], labels: {host: 127.0.0.1}}\n").unwrap();
     }
-    fs::write(folder.join("open/inner.yaml"), "- {targets: [a], labels: {host: 127.9.0.1}}\n").unwrap();
+    fs::write(folder.join("open/inner.yaml"), "- {targets: ['a:1'], labels: {host: 127.9.0.1}}\n").unwrap();
     std::os::unix::fs::symlink(folder.join("shut/t.yaml"), folder.join("open/out.yaml")).unwrap();
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
@@ -13,6 +13,9 @@ use watchpost_tests::process::{SOON, until};
 const PORTS_TRIED_MAX: usize = 32;
 /// How long a trap bears with somebody who does not go.
 const BEARS_WITH: Duration = Duration::from_secs(2);
+/// How long what was sent is waited for, and how often it is looked for.
+const COMES_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 
 /// Listens for connections and datagrams on one port of every address of the loopback device, whatever they are called,
@@ -49,6 +52,22 @@ impl Trap {
     /// To which addresses connections have come so far, in order.
     pub fn connections(&self) -> Vec<IpAddr> {
         self.caught.lock().unwrap().connections.iter().map(|(_, at)| *at).collect()
+    }
+
+    /// Whether anything has come, or comes within some seconds: the system may take its time to deliver a datagram where
+    /// every processor is busy.
+    pub async fn catches(&self) -> bool {
+        let end = Instant::now() + COMES_WITHIN;
+        loop {
+            let is_empty = {
+                let caught = self.caught.lock().unwrap();
+                caught.connections.is_empty() && caught.datagrams.is_empty()
+            };
+            if !is_empty || Instant::now() > end {
+                return !is_empty;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// How many connections and datagrams have come until now, however busy this machine is. What comes by this

@@ -13,7 +13,7 @@ use watchpost_model::{
     encode,
 };
 use watchpost_tests::nats_server::NatsServer;
-use watchpost_tests::process::{Launch, SOON, Watchpost, until};
+use watchpost_tests::process::{Launch, PERMISSIVE, SOON, Watchpost, until};
 use watchpost_tests::tcp_fixture::Server;
 use watchpost_trust::Signer;
 
@@ -64,7 +64,8 @@ impl Rig {
     /// A Checker and a Runner in processes of their own.
     pub async fn apart(&self, trust: &str) -> (Watchpost, Watchpost) {
         let runner = self.launch("runner", trust, "").args(&["--runner", "r1"]).start_ready().await;
-        let checker = self.launch("checker", trust, "").start_ready().await;
+        // It reads the files of sources of targets, which the policy is to let it.
+        let checker = self.launch("checker", trust, "").policy(PERMISSIVE).start_ready().await;
         checker.until_logged(FOLLOWED).await;
         (checker, runner)
     }

@@ -70,6 +70,7 @@ async fn attempt(
         if let (Some(trust), Aimed::IfResolved { host, ip }) = (&cx.trust, &job.aimed)
             && let Err(reason) = trust.judge_address(&job.task, host, *ip, limit).await
         {
+            cx.stats.shed(&reason.code);
             return Verdict { outcome: Outcome::Cancelled, reason: Some(reason) };
         }
         worker.probe().run(&job.task, recorder).await

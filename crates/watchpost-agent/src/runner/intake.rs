@@ -52,6 +52,7 @@ pub(super) struct Job {
 }
 
 /// What a message turned out to be.
+#[expect(clippy::large_enum_variant, reason = "nearly every one is a job, which goes into its batch at once")]
 enum Read {
     Accepted(Job),
     /// The answer to whoever sent it, if there is somebody to answer.

@@ -186,16 +186,17 @@ impl Watcher {
     fn server_error(&self, error: &ServerError, echo: Option<&Echo>, at: &str) {
         let detail = error.to_string();
         let refusal = Refusal::parse(&detail);
-        if let Some(refusal) = refusal.clone() {
+        let is_refusal = refusal.is_some();
+        if let Some(refusal) = refusal {
+            self.counters.forbidden();
             self.refusals.tell(refusal);
         }
         if echo.is_some_and(|echo| echo.forbidden(&detail)) {
             return;
         }
-        if refusal.is_none() {
+        if !is_refusal {
             return tracing::warn!(bus = at, detail, "the bus server reports an error");
         }
-        self.counters.forbidden();
         if let Some(times) = self.refused.is_worth_telling(&detail) {
             tracing::error!(bus = at, detail, times, "the bus server forbids this; check the permissions of our user");
         }

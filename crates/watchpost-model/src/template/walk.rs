@@ -49,11 +49,11 @@ pub(crate) fn walk<V: Serialize + ?Sized>(
     value.serialize(&mut walker).map_err(|stopped| stopped.0)
 }
 
-/// Every text in `value` whose type is called `name`, in the order in which they stand.
-pub(crate) fn texts_of_type<V: Serialize + ?Sized>(value: &V, name: &str) -> Vec<String> {
+/// Every text in `value` whose type is called by one of `names`, in the order in which they stand.
+pub(crate) fn texts_of_type<V: Serialize + ?Sized>(value: &V, names: &[&str]) -> Vec<String> {
     let mut texts = Vec::new();
     let walked = walk(value, |Text { type_name, text, .. }| {
-        if type_name == Some(name) {
+        if type_name.is_some_and(|name| names.contains(&name)) {
             texts.push(text.to_owned());
         }
         Ok(())

@@ -85,7 +85,8 @@ impl Network {
         recorder: &Recorder,
     ) -> Result<(), Verdict> {
         self.judge(to, to.name(), transport, address).map_err(Verdict::denied)?;
-        let (Some(name), Err(denied)) = (to.name(), self.judge(to, None, transport, address)) else { return Ok(()) };
+        let Some(name) = to.name() else { return Ok(()) };
+        let Err(denied) = self.judge(to, None, transport, address) else { return Ok(()) };
         recorder.enter(Stage::Dns);
         let found = self.resolver.lookup(name).await.map_err(|e| e.verdict())?;
         recorder.leave();

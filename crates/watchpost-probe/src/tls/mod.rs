@@ -20,8 +20,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use watchpost_model::{Reason, ReasonCode, TlsSettings};
 
-pub use self::roots::TlsRoots;
 use self::roots::Trusted;
+pub use self::roots::{TlsRoots, system_authorities};
 use self::verifier::{RecordingResolver, RecordingVerifier};
 use crate::Verdict;
 use crate::files::Files;

@@ -87,6 +87,12 @@ impl Source {
     }
 }
 
+/// How many certificate authorities the system trusts, and what of them could not be read.
+pub fn system_authorities() -> (usize, Vec<String>) {
+    let loaded = rustls_native_certs::load_native_certs();
+    (loaded.certs.len(), loaded.errors.iter().map(ToString::to_string).collect())
+}
+
 /// What it takes to trust `authorities` and no others.
 ///
 /// # Errors

@@ -18,7 +18,10 @@ fn the_canonical_bytes_and_the_signature_stay_as_they_are() {
         r#""group":"site","revision":7}"#,
     );
     assert_eq!(String::from_utf8(canonical_bytes(&check, signature)).unwrap(), expected);
-    assert_eq!(signature.sig.to_string(), "X");
+    assert_eq!(
+        signature.sig.to_string(),
+        "MXo__0WSUvymENAWDJ--y0WyUfpAnk2BpP_mYlzJEntQ3N0jJohPGWqwTbi3kvveNHC6qaFM2OBxy3gO3avYCQ"
+    );
 }
 
 #[test]

@@ -88,10 +88,7 @@ mod tests {
             ("rules:\n- {name: a, allow: {ports: [0]}}\n", &["p.yaml:2:29", "expected 1 to 65535"]),
             ("rules:\n- {name: a, allow: {ports: [90-80]}}\n", &["p.yaml:2:29", "is not a port"]),
             ("rules:\n- {name: a, allow: {types: [gopher]}}\n", &["p.yaml:2:29", "there is no check type `gopher`"]),
-            (
-                "rules:\n- {name: a, allow: {hosts: ['*']}}\n",
-                &["p.yaml:2:29", "expected for example `api.corp.example`"],
-            ),
+            ("rules:\n- {name: a, allow: {hosts: ['*']}}\n", &["p.yaml:2:29", "and `*.` in front only"]),
             ("rules:\n- {name: a, allow: {hosts: [10.0.0.1]}}\n", &["p.yaml:2:29", "matched by `networks`"]),
             ("rules:\n- {name: a b, allow: {}}\n", &["p.yaml:2:10", "is not the name of a rule"]),
             ("rules:\n- name: a\n", &["p.yaml:2:3", "`rules[0]`", "rule `a` says nothing"]),

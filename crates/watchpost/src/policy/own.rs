@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use watchpost_policy::{Guard, Own, literal};
 
 /// How often the names of the bus's servers are looked up anew.
@@ -41,12 +42,22 @@ impl OwnPlaces {
     /// Looks up the names once, by the system's own means, as the connection to the bus does. Of a name that cannot be
     /// found, what was known of it stays.
     pub async fn look_up(&mut self) {
+        // All at once: while names cannot be found, nobody waits for one after the other.
+        let mut looks = JoinSet::new();
+        for (host, port) in self.bus.iter().filter(|(host, _)| literal(host).is_none()).cloned() {
+            looks.spawn(async move {
+                let look = tokio::net::lookup_host((host.as_str(), port));
+                let found = tokio::time::timeout(LOOK_LIMIT, look).await;
+                (port, found.ok().and_then(Result::ok).map(Iterator::collect::<Vec<SocketAddr>>))
+            });
+        }
         let mut found = Vec::new();
-        for (host, port) in self.bus.iter().filter(|(host, _)| literal(host).is_none()) {
-            let looked = tokio::time::timeout(LOOK_LIMIT, tokio::net::lookup_host((host.as_str(), *port))).await;
+        while let Some(looked) = looks.join_next().await {
             match looked {
-                Ok(Ok(addresses)) => found.extend(addresses),
-                _ => found.extend(self.found.iter().copied().filter(|address| address.port() == *port)),
+                Ok((_, Some(addresses))) => found.extend(addresses),
+                Ok((port, None)) => found.extend(self.found.iter().filter(|address| address.port() == port)),
+                // It panicked, and has told why.
+                Err(_) => return,
             }
         }
         self.found = found;

@@ -77,7 +77,8 @@ pub async fn run(
                 "nothing was written: bastions would refuse some of it; --force writes it all the same",
             ));
         }
-        return Ok(if refused { Exit::NotPassed } else { Exit::Ok });
+        let denied = refusals.iter().any(|told| matches!(told.why, Why::Denied(_)));
+        return Ok(if refused || denied { Exit::NotPassed } else { Exit::Ok });
     }
     let pruned = changes.iter().filter(|change| change.kind == Kind::Pruned).count();
     if pruned > 0 && !args.yes {
