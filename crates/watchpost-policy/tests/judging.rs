@@ -47,6 +47,10 @@ fn special_addresses_are_denied_in_every_disguise() {
         ("64:ff9b:1:7f00:0:100::", "special.loopback"),
         ("64:ff9b:1:7f:0:1::", "special.loopback"),
         ("64:ff9b:1:0:7f:0:100:0", "special.loopback"),
+        // What follows the IPv4 address, translators pass over.
+        ("64:ff9b:1:7f00:0:100::1", "special.loopback"),
+        ("64:ff9b:1:7f:0:1:dead:beef", "special.loopback"),
+        ("64:ff9b:1:0:7f:0:100:1", "special.loopback"),
         ("2002:7f00:1::", "special.loopback"),
         ("2001:0:7f00:1::1", "special.loopback"),
         ("2001::80ff:fffe", "special.loopback"),
@@ -130,7 +134,7 @@ fn the_first_rule_that_fits_decides_and_the_default_where_none_does() {
 #[test]
 fn translators_of_the_network_itself_are_seen_through() {
     let policy = policy(
-        r#"{"default": "allow", "nat64": ["2001:db8:64::/96", "2001:db8:32::/48", "2001:db8:32:a08::/96"],
+        r#"{"default": "allow", "nat64": ["2001:db8:64::/96", "2001:db8:32::/48", "2001:db8:32:a08::/96", "64:ff9b:1:7f00::/96"],
             "rules": [{"name": "payroll", "deny": {"networks": ["10.9.0.0/16"]}}]}"#,
     );
     for (address, rule) in [
@@ -143,6 +147,10 @@ fn translators_of_the_network_itself_are_seen_through() {
         ("[2001:db8:65::10.9.0.1]:80", None),
         // Below two prefixes it is judged by each: 10.8.0.0 and 10.9.0.1.
         ("[2001:db8:32:a08::10.9.0.1]:80", Some("payroll")),
+        // What is said of the prefix for local use leaves nothing to be guessed: this is not 127.0.0.0.
+        ("[64:ff9b:1:7f00::10.8.0.1]:80", None),
+        ("[64:ff9b:1:7f00::10.9.0.1]:80", Some("payroll")),
+        ("[64:ff9b:1:7f01::10.8.0.1]:80", Some("special.loopback")),
     ] {
         assert_eq!(denied(&policy, &dial(address, None)).as_deref(), rule, "{address}");
     }
