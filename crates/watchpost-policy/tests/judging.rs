@@ -494,3 +494,28 @@ fn of_a_check_all_that_is_certain_is_told_and_nothing_else() {
     let check: watchpost_model::Check = serde_json::from_str(&json).unwrap();
     assert_eq!(policy.judge_check(&check, &Own::default()).len(), 16);
 }
+
+#[test]
+fn a_name_that_a_server_is_told_is_judged_with_the_check() {
+    let policy =
+        policy(r#"{"default": "allow", "rules": [{"name": "payroll", "deny": {"hosts": ["payroll.example"]}}]}"#);
+    let denied = |check: &str| {
+        let check = serde_json::from_str(&format!(r#"{{"id": "c", {check}}}"#)).unwrap();
+        policy.judge_check(&check, &Own::default()).into_iter().map(|denied| denied.rule).collect::<Vec<_>>()
+    };
+    let payroll = vec!["payroll".to_owned()];
+    for header in ["payroll.example", "Payroll.Example.", "payroll.example:8443", " payroll.example"] {
+        let http = format!(r#""http": {{"url": "http://10.0.0.1/", "headers": {{"Host": "{header}"}}}}"#);
+        assert_eq!(denied(&http), payroll, "{header}");
+    }
+    let tls = r#""tls": {"server_name": "payroll.example"}"#;
+    assert_eq!(denied(&format!(r#""http": {{"url": "https://web.example/", {tls}}}"#)), payroll);
+    assert_eq!(
+        denied(&format!(r#""http": {{"url": "https://web.example/", {tls}}}, "addresses": ["10.0.0.1"]"#)),
+        payroll
+    );
+    assert_eq!(denied(&format!(r#""redis": {{"address": "web.example:6379", {tls}}}"#)), payroll);
+    // Without TLS nobody is told it, and a machine's own name for itself is told to others as well.
+    assert!(denied(r#""http": {"url": "http://web.example/", "headers": {"Host": "localhost"}}"#).is_empty());
+    assert!(denied(r#""http": {"url": "https://web.example/", "headers": {"Host": "[::1]:80"}}"#).is_empty());
+}
