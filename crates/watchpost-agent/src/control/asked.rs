@@ -1,5 +1,6 @@
 //! Writing down what was asked of this process, by whom, and what came of it.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use watchpost_audit::{AuditEvent, AuditLog, Requester};
 use watchpost_bus::Message;
@@ -13,12 +14,12 @@ pub(crate) fn write_down(audit: &AuditLog, verb: &str, message: &Message, refuse
         return;
     }
     // What cannot be read was answered with an error that says so; whose it was is known all the same.
-    let About { request, check, document } = decode(&message.payload, format_of(message)).unwrap_or_default();
+    let (request, check) = decode::<About>(&message.payload, format_of(message)).unwrap_or_default().told();
     audit.record(AuditEvent::ControlRequest {
         verb: verb.to_owned(),
         from: requester(message),
         request: request.map(|request| request.as_str().to_owned()),
-        check: check.or(document).map(Named::id),
+        check,
         answer: refused.map_or_else(|| "done".to_owned(), |reply| reply.code.to_string()),
     });
 }
@@ -37,11 +38,20 @@ pub(crate) fn requester(message: &Message) -> Requester {
 #[derive(Default, Serialize, Deserialize)]
 struct About {
     #[serde(default)]
-    request: Option<RequestId>,
+    request: Option<Said<RequestId>>,
     #[serde(default)]
-    check: Option<Named>,
+    check: Option<Said<Named>>,
     #[serde(default)]
-    document: Option<Named>,
+    document: Option<Said<Named>>,
+}
+
+/// What a field should hold, or anything else: a field that the request does not know could otherwise hide the rest.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Said<T> {
+    This(T),
+    #[serde(skip_serializing)]
+    Other(IgnoredAny),
 }
 
 /// A check, by its id or as a whole.
@@ -50,6 +60,23 @@ struct About {
 enum Named {
     Id(CheckId),
     Document { id: CheckId },
+}
+
+impl About {
+    fn told(self) -> (Option<RequestId>, Option<CheckId>) {
+        let Self { request, check, document } = self;
+        let check = check.and_then(Said::this).or_else(|| document.and_then(Said::this));
+        (request.and_then(Said::this), check.map(Named::id))
+    }
+}
+
+impl<T> Said<T> {
+    fn this(self) -> Option<T> {
+        match self {
+            Self::This(this) => Some(this),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 impl Named {
@@ -73,8 +100,8 @@ mod tests {
 
     fn about(payload: &'static str) -> (Option<String>, Option<String>) {
         let read: About = decode(payload.as_bytes(), watchpost_model::Format::Json).unwrap_or_default();
-        let request = read.request.map(|request| request.as_str().to_owned());
-        (request, read.check.or(read.document).map(|named| named.id().to_string()))
+        let (request, check) = read.told();
+        (request.map(|request| request.as_str().to_owned()), check.map(|check| check.to_string()))
     }
 
     #[test]
@@ -84,6 +111,10 @@ mod tests {
             (r#"{"v": 1, "check": "web"}"#, known(None, Some("web"))),
             (r#"{"v": 1, "request": "r1", "check": {"id": "web", "tcp": {}}}"#, known(Some("r1"), Some("web"))),
             (r#"{"v": 1, "document": {"id": "web"}, "limit_ms": 5}"#, known(None, Some("web"))),
+            // What no request has hides nothing of what it has.
+            (r#"{"v": 1, "request": "r1", "check": "web", "document": 5}"#, known(Some("r1"), Some("web"))),
+            (r#"{"request": ["r1"], "check": "web", "document": {"id": 5}}"#, known(None, Some("web"))),
+            (r#"{"check": {"a": 1}, "document": {"id": "web"}}"#, known(None, Some("web"))),
             (r#"{}"#, known(None, None)),
             (r#"{"check": {"id": "not an id"}}"#, known(None, None)),
             ("nonsense", known(None, None)),
