@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use watchpost_audit::{AuditEvent, AuditLog, Requester};
-use watchpost_bus::Message;
+use watchpost_bus::{Message, is_of_another_account};
 use watchpost_model::{CheckId, ErrorReply, Message as ModelMessage, RequestId, decode, header};
 
 use super::answer::format_of;
@@ -30,7 +30,9 @@ pub(crate) fn requester(message: &Message) -> Requester {
     Requester {
         reply: message.reply.clone(),
         claimed: header(header::SENDER),
-        connection: header(header::NATS_REQUEST_INFO),
+        // Within an account whoever asks could write it himself.
+        connection: header(header::NATS_REQUEST_INFO)
+            .filter(|_| message.reply.as_deref().is_some_and(is_of_another_account)),
     }
 }
 
@@ -125,16 +127,28 @@ mod tests {
 
     #[test]
     fn who_asked_is_taken_from_the_message() {
-        let headers = Headers::new().with(header::SENDER, "a@b").with("Other", "x");
-        let message = Message {
-            subject: "watchpost.b.control.check.list".to_owned(),
-            reply: Some("_INBOX.1".to_owned()),
-            headers,
-            payload: bytes::Bytes::new(),
-            status: None,
-        };
-        let expected =
-            Requester { reply: Some("_INBOX.1".to_owned()), claimed: Some("a@b".to_owned()), connection: None };
-        assert_eq!(requester(&message), expected);
+        let info = r#"{"acc":"COMPANY"}"#;
+        // What the server says is believed where the server must have said it.
+        for (reply, connection) in [
+            (None, None),
+            (Some("_INBOX.1"), None),
+            (Some("_R_.x.y"), Some(info)),
+            (Some("_GR_.a.b._R_.x"), Some(info)),
+        ] {
+            let headers = Headers::new().with(header::SENDER, "a@b").with(header::NATS_REQUEST_INFO, info);
+            let message = Message {
+                subject: "watchpost.b.control.check.list".to_owned(),
+                reply: reply.map(str::to_owned),
+                headers: headers.with("Other", "x"),
+                payload: bytes::Bytes::new(),
+                status: None,
+            };
+            let expected = Requester {
+                reply: reply.map(str::to_owned),
+                claimed: Some("a@b".to_owned()),
+                connection: connection.map(str::to_owned),
+            };
+            assert_eq!(requester(&message), expected);
+        }
     }
 }
