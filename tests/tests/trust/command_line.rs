@@ -3,7 +3,6 @@
 use std::process::Stdio;
 
 use serde_json::Value;
-use watchpost_bus::KeyValue;
 use watchpost_model::{CheckDocument, Format, decode};
 use watchpost_tests::process::{SOON, binary};
 
