@@ -9,7 +9,7 @@
 # KEY   the public key of an nkey, U…; or the name of a variable, $NAME, that holds a password, as the configuration or
 #       the server's environment has it
 #
-# The user's inboxes begin with _INBOX_USER: set `bus.inbox_prefix` (or --inbox-prefix) to that.
+# The user's inboxes begin with _INBOX_USER, so no two may have the same name: set `bus.inbox_prefix` (or --inbox-prefix) to that.
 #
 #   ./users.sh bastion:site-1=UABC… operator:ann='$ANN_PASSWORD' > users.conf
 set -eu
@@ -33,6 +33,7 @@ if [ "${1-}" = --prefix ]; then
 fi
 [ $# -gt 0 ] || wrong "no user is named: expected ROLE:NAME=KEY, for example bastion:site-1=U…"
 
+names=" "
 echo "users = ["
 for user in "$@"; do
     case $user in
@@ -50,6 +51,10 @@ for user in "$@"; do
     name=${name#*/}
     permitted "the bastion" "$bastion"
     permitted "the user" "$name"
+    case $names in
+        *" $name "*) wrong "two users are called \`$name\`, and would hear each other's inboxes: expected BASTION/USER, for example $bastion/$bastion-$role" ;;
+    esac
+    names="$names$name "
     case $key in
         '$'?*)
             permitted "the variable" "${key#?}"

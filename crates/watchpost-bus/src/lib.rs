@@ -47,7 +47,7 @@ pub use nats::{ClientFiles, NatsBus, NatsCredentials, NatsOptions, NatsSecret, S
 pub use refusals::Refusals;
 pub use request::{Replies, request, request_many};
 pub use streams::{ReadFrom, StoredMessage, StreamError, StreamReport, StreamSettings};
-pub use subject::{SubjectError, is_inbox, subject_matches, validate_filter, validate_subject};
+pub use subject::{SubjectError, is_inbox, is_of_another_account, subject_matches, validate_filter, validate_subject};
 
 /// A future in a box, so that [`Bus`] can be used as `dyn Bus`.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

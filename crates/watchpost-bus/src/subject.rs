@@ -72,13 +72,22 @@ pub fn subject_matches(filter: &str, subject: &str) -> bool {
 /// `_GR_.cluster.server.` before it where it came from another cluster. Whoever answers nowhere else cannot be made to
 /// speak to anybody but the one who asked.
 pub fn is_inbox(subject: &str) -> bool {
-    let subject = match subject.strip_prefix("_GR_.") {
-        // The server that it is for takes these tokens off again.
+    let Some((first, rest)) = without_cluster(subject).split_once('.') else { return false };
+    !rest.is_empty() && (first == "_INBOX" || first.starts_with("_INBOX_") || first == "_R_")
+}
+
+/// Whether a reply subject is one that NATS has put there, since the request came from another account. No client may
+/// name such a one, so what the server adds to those requests is not what their sender wrote.
+pub fn is_of_another_account(reply: &str) -> bool {
+    without_cluster(reply).strip_prefix("_R_.").is_some_and(|rest| !rest.is_empty())
+}
+
+/// Without the tokens that the server takes off again that it is for.
+fn without_cluster(subject: &str) -> &str {
+    match subject.strip_prefix("_GR_.") {
         Some(mapped) => mapped.splitn(3, '.').nth(2).unwrap_or_default(),
         None => subject,
-    };
-    let Some((first, rest)) = subject.split_once('.') else { return false };
-    !rest.is_empty() && (first == "_INBOX" || first.starts_with("_INBOX_") || first == "_R_")
+    }
 }
 
 /// Whether a valid filter has wildcards.
@@ -171,6 +180,7 @@ mod tests {
     fn inboxes_are_told_from_other_subjects() {
         for inbox in ["_INBOX.a", "_INBOX.a.b.1", "_INBOX_site-1.a", "_R_.x.y", "_GR_.c.s._INBOX.a", "_GR_.c.s._R_.x"] {
             assert!(is_inbox(inbox), "{inbox}");
+            assert_eq!(is_of_another_account(inbox), inbox.contains("_R_"), "{inbox}");
         }
         for other in [
             "",
@@ -189,6 +199,7 @@ mod tests {
             "_GR_.a._GR_.b.c._INBOX.x",
         ] {
             assert!(!is_inbox(other), "{other}");
+            assert!(!is_of_another_account(other), "{other}");
         }
     }
 

@@ -118,6 +118,9 @@ impl Proof {
         if task.check != *self.check.id() {
             return Err(other(format!("it is a task of the check `{}`", task.check)));
         }
+        if self.check.is_paused() {
+            return Err(other("the check is signed as paused, and runs for nobody".to_owned()));
+        }
         let left = task.deadline.duration_since(now);
         let allowed = self.check.timeout().get() + DEADLINE_SLACK;
         if Duration::try_from(left).is_ok_and(|left| left > allowed) {

@@ -2,7 +2,7 @@
 
 use crate::attempts::Try::{self, Publish, Queue, Subscribe};
 use crate::attempts::{permitted, refused};
-use crate::rig::Rig;
+use crate::rig::{Rig, users_sh};
 
 const USERS: [&str; 7] = [
     "bastion:site-1,eu",
@@ -154,6 +154,8 @@ const FORBIDDEN: &[(&str, &[Try])] = &[
             Publish("$JS.API.STREAM.PURGE.WATCHPOST_RESULTS"),
             Publish("$JS.API.STREAM.DELETE.WATCHPOST_RESULTS"),
             Publish("$JS.API.STREAM.MSG.GET.KV_WATCHPOST_CHECKS"),
+            Publish("$JS.API.CONSUMER.DELETE.KV_WATCHPOST_CHECKS.other"),
+            Publish("$JS.API.CONSUMER.MSG.NEXT.KV_WATCHPOST_CHECKS.other"),
             Publish("$JS.API.DIRECT.GET.WATCHPOST_RESULTS"),
             Publish("_INBOX_site-1.x"),
             Subscribe("watchpost.*.task.*", "watchpost.site-1.task.http"),
@@ -175,6 +177,8 @@ const FORBIDDEN: &[(&str, &[Try])] = &[
             Publish("$JS.API.STREAM.PURGE.WATCHPOST_RESULTS"),
             Publish("$JS.API.STREAM.MSG.DELETE.WATCHPOST_RESULTS"),
             Publish("$JS.API.CONSUMER.DURABLE.CREATE.WATCHPOST_RESULTS.mine"),
+            Publish("$JS.API.CONSUMER.DELETE.KV_WATCHPOST_CHECKS.other"),
+            Publish("$JS.API.CONSUMER.MSG.NEXT.KV_WATCHPOST_CHECKS.other"),
             Publish("$SYS.REQ.SERVER.PING"),
             Publish("_INBOX_site-1.x"),
             Subscribe("watchpost.*.task.*", "watchpost.site-1.task.http"),
@@ -276,4 +280,19 @@ async fn what_a_role_is_for_is_permitted() {
     let violations: Vec<_> =
         rig.violations().into_iter().filter(|line| !line.contains("_INBOX_site-1-jobs.end")).collect();
     assert!(violations.is_empty(), "{violations:#?}");
+}
+
+#[test]
+fn no_two_users_have_the_same_inboxes() {
+    let key = "=UDRDGH6R6NX32NBS3SOKIJCYAXFTDZNVNMVRWNKVHBLKGIX5GOREDF3I";
+    for (first, second) in [
+        ("bastion:site-1", "jobs:site-1"),
+        ("runner:site-1/runner", "runner:site-2/runner"),
+        ("bastion:site-1,eu", "operator:site-1"),
+    ] {
+        let refused = users_sh(&[format!("{first}{key}"), format!("{second}{key}")]);
+        let told = String::from_utf8_lossy(&refused.stderr);
+        assert!(refused.status.code() == Some(2) && told.contains("two users are called"), "{second}: {told}");
+    }
+    assert!(users_sh(&[format!("bastion:site-1{key}"), format!("jobs:site-1/site-1-jobs{key}")]).status.success());
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -32,13 +32,18 @@ pub fn shipped_file(name: &str) -> String {
 
 /// What `users.sh` prints.
 pub fn users(args: &[String]) -> String {
-    let output = Command::new("sh").arg(shipped().join("users.sh")).args(args).output().unwrap();
+    let output = users_sh(args);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// How many complaints of the server wait at most for whoever reads them: more than there are attempts.
 const COMPLAINTS_MAX: usize = 4096;
+
+/// Runs `users.sh` to its end.
+pub fn users_sh(args: &[String]) -> Output {
+    Command::new("sh").arg(shipped().join("users.sh")).args(args).output().unwrap()
+}
 
 /// A server with users of one or several accounts, and their keys in files.
 pub struct Rig {

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use serde_json::Value;
+use watchpost_model::{CheckDocument, Format, decode};
 use watchpost_tests::process::{SOON, binary};
 
 use crate::rig::{Rig, told};
@@ -80,4 +81,30 @@ async fn checks_are_signed_verified_applied_and_tested_with_a_key_of_ones_own() 
     assert_eq!(tested.code, 0, "{}{}", tested.stdout, tested.stderr);
     let every = [made, signed, applied, tested].map(|ran| ran.stdout + &ran.stderr).concat();
     assert!(!every.contains(seed.trim()), "a seed is shown to nobody");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_holds_the_bus_does_not_choose_the_revision_of_what_is_signed() {
+    const LAST: u64 = (1 << 53) - 2;
+    let rig = Rig::start().await;
+    std::fs::write(rig.server.folder().join("seed"), rig.signer.seed().unwrap()).unwrap();
+    std::fs::write(
+        rig.server.folder().join("web.yaml"),
+        format!("id: web\ntcp: {{address: '{}'}}\ninterval: 1s\n", rig.target.address()),
+    )
+    .unwrap();
+    let thief = watchpost_trust::Signer::generate().unwrap();
+    let good = rig.signed(rig.check_of("web", &rig.victim, ""), "site", 1);
+    let mut forged = good.clone();
+    forged.signature.as_mut().unwrap().revision = LAST;
+    for planted in [rig.signed_by(&thief, rig.check("web"), "site", LAST), forged] {
+        rig.put("site.web", &planted).await;
+        let applied = run(&rig, &["checks", "apply", "-g", "site", "-f", "web.yaml", "--sign", "seed"]).await;
+        assert_eq!(applied.code, 0, "{}{}", applied.stdout, applied.stderr);
+        let stored = rig.kv.get("site.web").await.unwrap().unwrap().value.unwrap();
+        let stored: CheckDocument = decode(&stored, Format::detect(None, &stored)).unwrap();
+        let signature = stored.signature.unwrap();
+        assert_eq!(&signature.by, rig.signer.key());
+        assert!(signature.revision < LAST, "nobody could sign a later one");
+    }
 }

@@ -42,11 +42,15 @@ async fn put(rig: &Rig, document: CheckDocument) -> Result<CheckStored, ErrorRep
 }
 
 async fn test(rig: &Rig, document: CheckDocument) -> Result<bool, ErrorReply> {
+    test_one(rig, None, Some(Box::new(document))).await
+}
+
+async fn test_one(rig: &Rig, check: Option<&str>, document: Option<Box<CheckDocument>>) -> Result<bool, ErrorReply> {
     let request = TestCheck {
         v: V1,
         request: None,
-        check: None,
-        document: Some(Box::new(document)),
+        check: check.map(|check| check.parse().unwrap()),
+        document,
         limit_ms: Some(u64::try_from(Duration::from_secs(20).as_millis()).unwrap()),
         max_endpoints: None,
     };
@@ -91,5 +95,9 @@ async fn checks_that_are_put_or_tested_are_signed_as_well() {
         PauseCheck { v: V1, request: None, check: "web".parse().unwrap(), group: None, expected_revision: None };
     let answer = ask(&rig, Verb::CheckPause, &pause, |_| true).await.remove(0);
     refused(decode(&answer, Format::MsgPack).unwrap(), "put it signed anew");
+    let paused = || CheckDocument { paused: true, ..astray("shut") };
+    put(&rig, rig.signed(paused(), "site", 1)).await.unwrap();
+    refused(test_one(&rig, Some("shut"), None).await.unwrap_err(), "is paused");
+    refused(test(&rig, rig.signed(paused(), "site", 2)).await.unwrap_err(), "is paused");
     assert_eq!(rig.victim.counts().accepted(), 0);
 }

@@ -1,8 +1,9 @@
 //! Writing down what was asked of this process, by whom, and what came of it.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use watchpost_audit::{AuditEvent, AuditLog, Requester};
-use watchpost_bus::Message;
+use watchpost_bus::{Message, is_of_another_account};
 use watchpost_model::{CheckId, ErrorReply, Message as ModelMessage, RequestId, decode, header};
 
 use super::answer::format_of;
@@ -13,12 +14,12 @@ pub(crate) fn write_down(audit: &AuditLog, verb: &str, message: &Message, refuse
         return;
     }
     // What cannot be read was answered with an error that says so; whose it was is known all the same.
-    let About { request, check, document } = decode(&message.payload, format_of(message)).unwrap_or_default();
+    let (request, check) = decode::<About>(&message.payload, format_of(message)).unwrap_or_default().told();
     audit.record(AuditEvent::ControlRequest {
         verb: verb.to_owned(),
         from: requester(message),
         request: request.map(|request| request.as_str().to_owned()),
-        check: check.or(document).map(Named::id),
+        check,
         answer: refused.map_or_else(|| "done".to_owned(), |reply| reply.code.to_string()),
     });
 }
@@ -29,7 +30,9 @@ pub(crate) fn requester(message: &Message) -> Requester {
     Requester {
         reply: message.reply.clone(),
         claimed: header(header::SENDER),
-        connection: header(header::NATS_REQUEST_INFO),
+        // Within an account whoever asks could write it himself.
+        connection: header(header::NATS_REQUEST_INFO)
+            .filter(|_| message.reply.as_deref().is_some_and(is_of_another_account)),
     }
 }
 
@@ -37,11 +40,20 @@ pub(crate) fn requester(message: &Message) -> Requester {
 #[derive(Default, Serialize, Deserialize)]
 struct About {
     #[serde(default)]
-    request: Option<RequestId>,
+    request: Option<Said<RequestId>>,
     #[serde(default)]
-    check: Option<Named>,
+    check: Option<Said<Named>>,
     #[serde(default)]
-    document: Option<Named>,
+    document: Option<Said<Named>>,
+}
+
+/// What a field should hold, or anything else: a field that the request does not know could otherwise hide the rest.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Said<T> {
+    This(T),
+    #[serde(skip_serializing)]
+    Other(IgnoredAny),
 }
 
 /// A check, by its id or as a whole.
@@ -50,6 +62,23 @@ struct About {
 enum Named {
     Id(CheckId),
     Document { id: CheckId },
+}
+
+impl About {
+    fn told(self) -> (Option<RequestId>, Option<CheckId>) {
+        let Self { request, check, document } = self;
+        let check = check.and_then(Said::this).or_else(|| document.and_then(Said::this));
+        (request.and_then(Said::this), check.map(Named::id))
+    }
+}
+
+impl<T> Said<T> {
+    fn this(self) -> Option<T> {
+        match self {
+            Self::This(this) => Some(this),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 impl Named {
@@ -73,8 +102,8 @@ mod tests {
 
     fn about(payload: &'static str) -> (Option<String>, Option<String>) {
         let read: About = decode(payload.as_bytes(), watchpost_model::Format::Json).unwrap_or_default();
-        let request = read.request.map(|request| request.as_str().to_owned());
-        (request, read.check.or(read.document).map(|named| named.id().to_string()))
+        let (request, check) = read.told();
+        (request.map(|request| request.as_str().to_owned()), check.map(|check| check.to_string()))
     }
 
     #[test]
@@ -84,6 +113,10 @@ mod tests {
             (r#"{"v": 1, "check": "web"}"#, known(None, Some("web"))),
             (r#"{"v": 1, "request": "r1", "check": {"id": "web", "tcp": {}}}"#, known(Some("r1"), Some("web"))),
             (r#"{"v": 1, "document": {"id": "web"}, "limit_ms": 5}"#, known(None, Some("web"))),
+            // What no request has hides nothing of what it has.
+            (r#"{"v": 1, "request": "r1", "check": "web", "document": 5}"#, known(Some("r1"), Some("web"))),
+            (r#"{"request": ["r1"], "check": "web", "document": {"id": 5}}"#, known(None, Some("web"))),
+            (r#"{"check": {"a": 1}, "document": {"id": "web"}}"#, known(None, Some("web"))),
             (r#"{}"#, known(None, None)),
             (r#"{"check": {"id": "not an id"}}"#, known(None, None)),
             ("nonsense", known(None, None)),
@@ -94,16 +127,28 @@ mod tests {
 
     #[test]
     fn who_asked_is_taken_from_the_message() {
-        let headers = Headers::new().with(header::SENDER, "a@b").with("Other", "x");
-        let message = Message {
-            subject: "watchpost.b.control.check.list".to_owned(),
-            reply: Some("_INBOX.1".to_owned()),
-            headers,
-            payload: bytes::Bytes::new(),
-            status: None,
-        };
-        let expected =
-            Requester { reply: Some("_INBOX.1".to_owned()), claimed: Some("a@b".to_owned()), connection: None };
-        assert_eq!(requester(&message), expected);
+        let info = r#"{"acc":"COMPANY"}"#;
+        // What the server says is believed where the server must have said it.
+        for (reply, connection) in [
+            (None, None),
+            (Some("_INBOX.1"), None),
+            (Some("_R_.x.y"), Some(info)),
+            (Some("_GR_.a.b._R_.x"), Some(info)),
+        ] {
+            let headers = Headers::new().with(header::SENDER, "a@b").with(header::NATS_REQUEST_INFO, info);
+            let message = Message {
+                subject: "watchpost.b.control.check.list".to_owned(),
+                reply: reply.map(str::to_owned),
+                headers: headers.with("Other", "x"),
+                payload: bytes::Bytes::new(),
+                status: None,
+            };
+            let expected = Requester {
+                reply: reply.map(str::to_owned),
+                claimed: Some("a@b".to_owned()),
+                connection: connection.map(str::to_owned),
+            };
+            assert_eq!(requester(&message), expected);
+        }
     }
 }

@@ -124,8 +124,21 @@ fn cancelled() -> (TestCutOff, String) {
     (TestCutOff::Cancelled, "whoever asked for it cancelled it".to_owned())
 }
 
-/// Finds the check, or makes it and holds it against the others as the store would.
+/// Finds the check, or makes it and holds it against the others as the store would. Where checks are signed, nobody runs
+/// what is signed as paused: whoever asks need not be who signed.
 async fn plan(cx: &ControlContext, test: TestCheck) -> Result<Planned, ErrorReply> {
+    let planned = find(cx, test).await?;
+    if cx.looked.trust.is_some() && planned.check.is_paused() {
+        let told = format!(
+            "`{}` is paused, and this bastion has `trust.signers`: test a document that is signed and not paused",
+            planned.check.id()
+        );
+        return Err(error(ErrorCode::Refused, told));
+    }
+    Ok(planned)
+}
+
+async fn find(cx: &ControlContext, test: TestCheck) -> Result<Planned, ErrorReply> {
     let checker = checker(cx)?;
     if let Some(id) = test.check {
         let family = checker.family(vec![id.clone()]).await.map_err(unavailable)?;

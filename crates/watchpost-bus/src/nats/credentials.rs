@@ -13,6 +13,9 @@ use zeroize::Zeroizing;
 /// The most that a file of credentials may hold. One of `nsc` has about 1 KiB, and more with long permissions.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
+/// The longest nonce that is signed, in bytes. Servers send 15 or 16.
+const NONCE_BYTES_MAX: usize = 128;
+
 /// Who we are, to a NATS server.
 #[derive(Clone)]
 pub enum NatsCredentials {
@@ -161,7 +164,13 @@ fn block<'a>(text: &'a str, what: &str) -> Option<&'a str> {
     lines.find(|line| !line.is_empty()).filter(|line| !line.starts_with("---"))
 }
 
+/// Signs a nonce, and nothing else: a server that could choose what is signed could choose a check, where the key is
+/// one that checks are signed with as well.
 fn signed(seed: &str, nonce: &[u8]) -> Result<(String, Vec<u8>), &'static str> {
+    let of_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'/' | b'=');
+    if nonce.len() > NONCE_BYTES_MAX || !nonce.iter().all(of_base64) {
+        return Err("the server wants something signed that is no nonce: expected a few letters and digits");
+    }
     let pair = KeyPair::from_seed(seed).map_err(|_| "its seed is not that of an nkey")?;
     let signature = pair.sign(nonce).map_err(|_| "nothing can be signed with its seed")?;
     Ok((pair.public_key(), signature))
@@ -178,6 +187,31 @@ mod tests {
         assert_eq!((block(text, "USER JWT"), block(text, "SEED")), (Some("eyJ0"), Some("SUAB")));
         assert_eq!(block("-----BEGIN NATS USER JWT-----\n------END NATS USER JWT------", "USER JWT"), None);
         assert_eq!(block("", "SEED"), None);
+    }
+
+    #[test]
+    fn nothing_is_signed_but_a_nonce() {
+        let pair = KeyPair::new_user();
+        let seed = pair.seed().unwrap();
+        let jwt = format!(
+            "-----BEGIN NATS USER JWT-----\neyJ0\n------END NATS USER JWT------\n\n\
+             -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+        );
+        let file = std::env::temp_dir().join(format!("watchpost-nonce-{}.creds", std::process::id()));
+        std::fs::write(&file, jwt).unwrap();
+        for credentials in [NatsCredentials::Nkey(seed.as_str().into()), NatsCredentials::File(file.clone())] {
+            for nonce in ["", "kzqXVnSYHFnXPL4", "a-b_c+d/e="] {
+                assert!(credentials.auth(nonce.as_bytes()).is_ok(), "{nonce}");
+            }
+            let long = "x".repeat(NONCE_BYTES_MAX + 1);
+            for nonce in
+                ["watchpost signed check 1\n{\"at\":\"2026-11-21T20:00:00Z\"}", "{}", "a b", "a\nb", "é", &long]
+            {
+                let error = credentials.auth(nonce.as_bytes()).err().expect(nonce);
+                assert!(error.contains("no nonce"), "{error}");
+            }
+        }
+        std::fs::remove_file(file).unwrap();
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchpost_model::{Check, Endpoint, FoundTarget, Labels, Task};
+use watchpost_model::{Check, Endpoint, FoundTarget, Labels, Task, TaskClass};
 use watchpost_trust::{Aimed, DEADLINE_SLACK, Fault, FoundTargets, Proof};
 
 use crate::rig::{FULL, at, firing, group, signed, task, trusted};
@@ -60,6 +60,16 @@ fn a_task_that_does_anything_else_is_refused() {
     of_group.check = "g".parse().unwrap();
     let read = Proof::read(&Proof::write(&members).unwrap(), &trusted(), &[group("site")]).unwrap();
     assert!(judge(&read, &of_group).unwrap_err().to_string().contains("has no tasks"));
+}
+
+#[test]
+fn no_task_of_a_check_that_is_signed_as_paused_is_run() {
+    let check = signed(&FULL.replacen('{', r#"{"paused": true,"#, 1), 3);
+    for class in [TaskClass::Scheduled, TaskClass::AdHoc] {
+        let task = Task { class, ..task(&check, 0) };
+        let fault = judge(&proof(&check), &task).unwrap_err();
+        assert!(fault.to_string().contains("signed as paused"), "{fault}");
+    }
 }
 
 fn tcp() -> Arc<watchpost_model::ProbeSettings> {

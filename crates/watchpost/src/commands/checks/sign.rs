@@ -139,11 +139,13 @@ pub fn sign_changed(
     for WrittenCheck { document, place, .. } in written {
         let before = stored_document(stored, &document.id);
         let unsigned = CheckDocument { signature: None, ..std::mem::replace(document, placeholder(&document.id)) };
-        let kept = before.filter(|before| is_kept(before, &unsigned, signer.key(), group));
+        // Only what this key has signed: somebody else could have written a revision that nobody can exceed.
+        let before = before.and_then(|before| Some((before, own_revision(before, signer.key(), group)?)));
+        let kept = before.filter(|(before, _)| CheckDocument { signature: None, ..(*before).clone() } == unsigned);
         *document = match kept {
-            Some(before) => before.clone(),
+            Some((before, _)) => before.clone(),
             None => {
-                let last = before.and_then(|before| before.signature.as_ref()).map_or(0, |s| s.revision);
+                let last = before.map_or(0, |(_, revision)| revision);
                 let revision = revision_at(at).max(last + 1);
                 let told = |error: SignerError| Failure::usage(format!("{place}: {error}"));
                 signer.sign(unsigned, group, revision, at).map_err(told)?
@@ -161,10 +163,11 @@ fn stored_document<'a>(stored: &'a [StoredCheck], id: &CheckId) -> Option<&'a Ch
     stored.iter().find(|stored| stored.check == *id)?.document.as_ref()?.as_ref().ok()
 }
 
-fn is_kept(before: &CheckDocument, unsigned: &CheckDocument, key: &SignerKey, group: &BastionGroup) -> bool {
-    let Ok(signers) = Signers::new([key.clone()]) else { return false };
-    let Ok(check) = Check::try_from(before.clone()) else { return false };
-    CheckDocument { signature: None, ..before.clone() } == *unsigned && verify(&check, group, &signers).is_ok()
+/// The revision of what is stored, if the owner of `key` has signed it for `group`.
+fn own_revision(stored: &CheckDocument, key: &SignerKey, group: &BastionGroup) -> Option<u64> {
+    let signers = Signers::new([key.clone()]).ok()?;
+    let check = Check::try_from(stored.clone()).ok()?;
+    verify(&check, group, &signers).ok().map(|signature| signature.revision)
 }
 
 /// The revision of what is signed then: later ones are higher.
