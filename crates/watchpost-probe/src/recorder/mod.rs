@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use watchpost_model::{
-    AssertionReport, HopReport, HttpEvidence, PhasesUs, ReasonCode, StepsEvidence, TlsEvidence, TypeEvidence,
+    AssertionReport, HopReport, HttpEvidence, Labels, PhasesUs, ReasonCode, StepsEvidence, TlsEvidence, TypeEvidence,
 };
 
 use self::spent::micros;
@@ -212,6 +212,16 @@ impl Recorder {
     /// `text` without what is hidden when everything is taken out.
     pub fn hidden(&self, text: String) -> String {
         self.0.lock().hidden.hide_in(text)
+    }
+
+    /// `labels` without what is hidden when everything is taken out. Asked before that.
+    #[must_use]
+    pub fn hidden_in_labels(&self, labels: &Labels) -> Labels {
+        let state = self.0.lock();
+        labels.changed(|value| {
+            let shown = state.hidden.hide_in(value.to_owned());
+            (shown != value).then_some(shown)
+        })
     }
 
     /// Notes where the secrets of the check may be sent.
