@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpListener, UdpSocket, UnixListener};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -50,18 +50,32 @@ impl Servers {
         self.tcp(|stream, received| reflect(stream, received)).await
     }
 
-    /// Answers every line with `error` and the line.
-    pub async fn lines(&mut self, greeting: &'static str, error: &'static str) -> SocketAddr {
-        self.tcp(move |stream, received| talk(stream, received, greeting, error)).await
-    }
-
-    /// The same over TLS.
+    /// Answers every line with `error` and the line, over TLS.
     pub async fn tls_lines(&mut self, tls: TlsAcceptor, greeting: &'static str, error: &'static str) -> SocketAddr {
         self.tcp(move |stream, received| {
             let tls = tls.clone();
             async move {
                 if let Ok(stream) = tls.accept(stream).await {
                     talk(stream, received, greeting, error).await;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Redis: answers `PING`, and every other command with an error that says it back.
+    pub async fn redis(&mut self) -> SocketAddr {
+        self.tcp(|stream, received| async move {
+            let (read, mut write) = tokio::io::split(stream);
+            let mut lines = BufReader::new(read).lines();
+            while let Some(words) = words(&mut lines).await {
+                received.note(words.join(" ").as_bytes());
+                let answer = match words.first().map(String::as_str) {
+                    Some("PING") => "+PONG\r\n".to_owned(),
+                    _ => format!("-ERR you said {}\r\n", words.join(" ")),
+                };
+                if write.write_all(answer.as_bytes()).await.is_err() {
+                    return;
                 }
             }
         })
@@ -160,6 +174,17 @@ async fn talk(stream: impl AsyncRead + AsyncWrite, received: Received, greeting:
             return;
         }
     }
+}
+
+/// The words of one command of Redis, of which none has a line break.
+async fn words(lines: &mut Lines<impl AsyncBufRead + Unpin>) -> Option<Vec<String>> {
+    let count: usize = lines.next_line().await.ok()??.strip_prefix('*')?.parse().ok()?;
+    let mut words = Vec::new();
+    for _ in 0..count {
+        let _length = lines.next_line().await.ok()??;
+        words.push(lines.next_line().await.ok()??);
+    }
+    Some(words)
 }
 
 /// The whole of one request.
