@@ -159,6 +159,8 @@ async fn talk(stream: impl AsyncRead + AsyncWrite, received: Received, greeting:
     if write.write_all(greeting.as_bytes()).await.is_err() {
         return;
     }
+    // Of the command of which the line that follows is a part.
+    let mut open = None;
     while let Ok(Some(line)) = lines.next_segment().await {
         received.note(&line);
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
@@ -167,8 +169,15 @@ async fn talk(stream: impl AsyncRead + AsyncWrite, received: Received, greeting:
             ("EHLO", _) => "250-mirror\r\n250 AUTH PLAIN LOGIN\r\n".to_owned(),
             ("CAPA", _) => "+OK\r\nUSER\r\nSASL PLAIN\r\n.\r\n".to_owned(),
             ("USER", _) => format!("+OK {line}\r\n"),
-            (tag, "CAPABILITY") => format!("* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n{tag} OK done\r\n"),
-            _ => format!("{} {line}\r\n", error.replace("TAG", tag)),
+            (tag, "CAPABILITY") => {
+                let offered = if greeting.contains("AUTH=PLAIN") { " AUTH=PLAIN" } else { "" };
+                format!("* CAPABILITY IMAP4rev1{offered}\r\n{tag} OK done\r\n")
+            }
+            (tag, "AUTHENTICATE PLAIN") => {
+                open = Some(tag.to_owned());
+                "+ \r\n".to_owned()
+            }
+            _ => format!("{} {line}\r\n", error.replace("TAG", open.as_deref().unwrap_or(tag))),
         };
         if write.write_all(answer.as_bytes()).await.is_err() {
             return;

@@ -359,6 +359,18 @@ mod tests {
     }
 
     #[test]
+    fn labels_are_shown_without_what_was_filled_in() {
+        let mut secrets = Secrets::default();
+        secrets.declare(&Arc::new(crate::secret::Declared::new("correct-horse-battery")));
+        let recorder = Recorder::new();
+        recorder.hide(&secrets);
+        let said = [("said", "it is correct-horse-battery"), ("zone", "a")];
+        let labels = Labels::new(said.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
+        let shown = recorder.hidden_in_labels(&labels);
+        assert_eq!(shown.iter().collect::<Vec<_>>(), [("said", "it is [redacted]"), ("zone", "a")]);
+    }
+
+    #[test]
     fn a_new_hop_keeps_the_total_and_the_answer_that_led_to_it() {
         let recorder = Recorder::new();
         recorder.hop("http://a/");

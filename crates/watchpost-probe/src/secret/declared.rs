@@ -221,13 +221,18 @@ mod tests {
         let value = "s3cr/t \"ä\"+<x>";
         let secrets = secrets(value);
         let url_encoded = "s3cr%2Ft%20%22%C3%A4%22%2B%3Cx%3E";
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
         for form in [
             value.to_owned(),
             value.to_uppercase().replace('Ä', "ä"),
             url_encoded.to_owned(),
             url_encoded.to_lowercase(),
-            serde_json::Value::from(value).to_string(),
-            serde_json::Value::from(serde_json::Value::from(value).to_string()).to_string(),
+            quoted(value),
+            quoted(&quoted(value)),
+            quoted(&quoted(&quoted(value))),
+            BASE64.encode(quoted(value).as_bytes()),
+            BASE64.encode(format!("p=1&q={url_encoded}").as_bytes()),
+            HEXLOWER.encode(quoted(value).as_bytes()),
             format!("{value:?}"),
             "s3cr/t &quot;ä&quot;+&lt;x&gt;".to_owned(),
             "s3cr&#x2f;t &#34;&#228;&#34;&#43;&lt;x>".to_owned(),
