@@ -1,5 +1,11 @@
 //! A log on a real disk: begun, gone on with, put aside, cut off by a crash, and tampered with.
-#![allow(missing_docs, reason = "tests document themselves by their names")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests document themselves by their names, and fail by panicking"
+)]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -246,7 +246,7 @@ const PERMITTED: &[(&str, &[Try])] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_role_may_not_do_is_refused_by_the_server_and_reaches_nobody() {
+async fn guarantee_8_what_a_role_may_not_do_is_refused_by_the_server_and_reaches_nobody() {
     let rig = Rig::small(&USERS);
     let mut wrong = Vec::new();
     let mut tried = 0;

@@ -57,7 +57,7 @@ const ROWS: &[Row] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_type_of_check_gets_where_the_policy_does_not_permit() {
+async fn guarantee_8_no_type_of_check_gets_where_the_policy_does_not_permit() {
     Table::new(INNER, ROWS).hold().await;
 }
 

@@ -166,12 +166,13 @@ async fn run_task_until(
         verdict = tokio::time::timeout(Duration::from_millis(2), &mut run).await;
     }
     drop(run);
-    let took = started.elapsed();
     let (outcome, reason) = match verdict {
         Ok(verdict) => (verdict.outcome, verdict.reason),
         Err(_) => (Outcome::Timeout, Some(recorder.timeout_reason(limit))),
     };
-    Ran { outcome, reason, evidence: recorder.finish(), took }
+    let evidence = recorder.finish();
+    // Not before: its total goes on until then.
+    Ran { outcome, reason, evidence, took: started.elapsed() }
 }
 
 /// Loopback address number `n`, so that several servers can share a port or differ in address.

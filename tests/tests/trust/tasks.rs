@@ -23,7 +23,7 @@ fn proof_of(document: watchpost_model::CheckDocument) -> Option<Arc<str>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_runner_runs_what_signed_checks_say_and_nothing_else() {
+async fn guarantee_8_a_runner_runs_what_signed_checks_say_and_nothing_else() {
     let rig = Rig::start().await;
     let (_checker, mut runner) = rig.apart("").await;
     rig.put("site.web", &rig.signed(rig.check("web"), "site", 2)).await;

@@ -202,7 +202,7 @@ mod tests {
         let options = NatsOptions::new(["nats://u:p@a.example", "tls://10.0.0.1:4333", "nats://[fd00::1]:4444"]);
         let hosts = options.hosts().unwrap();
         let named = |host: &str, port| (host.to_owned(), port);
-        assert_eq!(hosts, [named("a.example", 4222), named("10.0.0.1", 4333), named("[fd00::1]", 4444)]);
+        assert_eq!(hosts, [named("a.example", 4222), named("10.0.0.1", 4333), named("fd00::1", 4444)]);
         assert!(NatsOptions::new(["http://a"]).hosts().is_err());
     }
 

@@ -194,8 +194,8 @@ mod tests {
                 let (host, port) = whom.rsplit_once(':').unwrap();
                 parsed.permits(host, port.parse().unwrap())
             };
-            assert!(permitted.iter().all(|whom| permits(whom)), "{rule}");
-            assert!(!refused.iter().any(|whom| permits(whom)), "{rule}");
+            assert!(permitted.iter().all(&permits), "{rule}");
+            assert!(!refused.iter().any(permits), "{rule}");
             assert_eq!(parsed.to_string().parse::<HostRule>().unwrap(), parsed, "{rule}");
         }
         for bad in ["", "*", "*.", "a b", "10.0.0.0/33", "a:0", "a:x", "https://a", "a/b", "*.10.0.0.1"] {

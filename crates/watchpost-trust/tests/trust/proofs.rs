@@ -26,13 +26,16 @@ fn tasks_of_a_signed_check_do_what_it_says() {
     }
 }
 
+/// What somebody changes of a task, and how.
+type Alteration<'a> = (&'static str, Box<dyn Fn(&mut Task) + 'a>);
+
 #[test]
 fn a_task_that_does_anything_else_is_refused() {
     let check = signed(FULL, 3);
     let proof = proof(&check);
     let other = signed(&FULL.replace("/login", "/admin"), 3);
     let lax = signed(&FULL.replace("status < 400", "status < 500"), 3);
-    let alter: [(&str, Box<dyn Fn(&mut Task)>); 12] = [
+    let alter: [Alteration<'_>; 12] = [
         ("its settings", Box::new(|t| t.probe = Arc::clone(&other.probe().unwrap().settings))),
         ("it expects something else", Box::new(|t| t.expect = Arc::clone(&lax.probe().unwrap().expect))),
         ("a task of the check", Box::new(|t| t.check = "other".parse().unwrap())),

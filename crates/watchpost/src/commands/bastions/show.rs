@@ -63,12 +63,6 @@ impl Page {
         if heartbeat.draining {
             self.item("drain", "it begins nothing new");
         }
-        if let Some(PolicyReport { source, broken, .. }) = &heartbeat.policy {
-            self.item("policy", source);
-            if let Some(why) = broken {
-                self.item("", &format!("as its file is now it is broken, the last good one is in force: {why}"));
-            }
-        }
         self.checker(heartbeat);
         self.runner(heartbeat);
         self.bus(heartbeat);

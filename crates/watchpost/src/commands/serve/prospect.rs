@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use watchpost_agent::{AgentSettings, Roles};
 use watchpost_bus::NatsOptions;
 
-use super::{BusChoice, Loaded, Plan, built_in, identity, load, nats_options, store};
+use super::{BusChoice, Loaded, Plan, identity, load, nats_options, store};
 use crate::cli::BusArgs;
 use crate::config::FileConfig;
 use crate::failure::Failure;
-use crate::policy::{Chosen, choose};
+use crate::policy::{BuiltIn, Chosen, choose};
 
 /// What a role would be run with.
 #[derive(Debug)]
@@ -38,7 +38,8 @@ pub fn prospect(roles: Roles, args: BusArgs) -> Result<Prospect, Failure> {
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let bus = if bus.is_empty() && file.bus.servers.is_empty() { BusChoice::InProcess } else { BusChoice::Nats(bus) };
     let plan = Plan { roles, args, runner, bus, auth, console_default: None, print: None };
-    let policy = choose(plan.args.policy.as_deref().or(file.policy.as_deref()), built_in(&plan.bus))?;
+    // Whether a bus is named already or not: these roles have their work from one.
+    let policy = choose(plan.args.policy.as_deref().or(file.policy.as_deref()), BuiltIn::Strict)?;
     let (bastion, runner) = identity(&plan, &file)?;
     let mut settings = file.agent(bastion, runner);
     let store = store(&plan, &file, checks)?;
