@@ -53,21 +53,22 @@ impl Faces {
     fn translated(&mut self, v6: Ipv6Addr, nat64: &[Network]) {
         let o = v6.octets();
         let at = |places: [usize; 4]| Ipv4Addr::from(places.map(|i| o.get(i).copied().unwrap_or_default()));
+        let mut is_known = false;
         for own in nat64.iter().filter(|prefix| prefix.contains(v6.into())) {
             self.push(at(places(own.prefix_len())).into());
+            is_known = true;
         }
         // The well-known prefix 64:ff9b::/96.
         if o.starts_with(&[0, 0x64, 0xff, 0x9b]) && o[4..12].iter().all(|byte| *byte == 0) {
             self.push(at([12, 13, 14, 15]).into());
         }
-        // The prefix for local use, 64:ff9b:1::/48 (RFC 8215): which part of it a translator has is not said, so each
-        // that fits is looked at. What would be 0.x.y.z is none: no translator sends anything there.
-        if o.starts_with(&[0, 0x64, 0xff, 0x9b, 0, 1]) && o[8] == 0 {
+        // The prefix for local use, 64:ff9b:1::/48 (RFC 8215): which part of it a translator has is not said, unless the
+        // policy does, so each that fits is looked at, whatever follows it: translators pass over that (RFC 6052, section
+        // 2.2). What would be 0.x.y.z is none: no translator sends anything there.
+        if !is_known && o.starts_with(&[0, 0x64, 0xff, 0x9b, 0, 1]) && o[8] == 0 {
             for length in [48, 56, 64, 96] {
-                let places = places(length);
-                let rest = places[3] + 1;
-                let v4 = at(places);
-                if v4.octets()[0] != 0 && o[rest..].iter().all(|byte| *byte == 0) {
+                let v4 = at(places(length));
+                if v4.octets()[0] != 0 {
                     self.push(v4.into());
                 }
             }

@@ -86,6 +86,13 @@ pub(crate) fn is_of_this_machine(plain: &str) -> bool {
     OF_THIS_MACHINE.contains(&plain) || plain.ends_with(".localhost")
 }
 
+/// The host that a request says it is for, by the value of its `Host`: without the port.
+pub fn told(header: &str) -> &str {
+    let host = header.trim();
+    let end = if host.starts_with('[') { host.find(']').map(|at| at + 1) } else { host.find(':') };
+    end.and_then(|end| host.get(..end)).unwrap_or(host)
+}
+
 /// The address that a host is, where it is one, in whatever form: `10.0.0.1`, `fd00::1`, and what the system's own
 /// reader takes for IPv4: `167772161`, `0xa000001`, `012.0.0.1`, `10.1` (inet_aton).
 pub fn literal(host: &str) -> Option<IpAddr> {

@@ -58,12 +58,12 @@ pub use file::{
     ExecRules, FileRules, PolicyFile, ProxyRules, RULES_MAX, Sandbox, UnixRules, UserName, VariablePattern,
 };
 pub use guard::{Entering, Guard, Permit, Standing};
-pub use host::{HostPattern, literal};
+pub use host::{HostPattern, literal, told as told_host};
 pub use limits::{Limits, Rate};
 pub use network::Network;
 pub use own::Own;
 pub use paths::PathPattern;
-pub use policy::{Errands, Explanation, PassedOver, Policy, Visit};
+pub use policy::{Errands, Explanation, PassedOver, Policy, Visit, server_name};
 pub use rule::{Matcher, MethodName, Ports, Rule, RuleName};
 pub use special::{Effect, Special};
 

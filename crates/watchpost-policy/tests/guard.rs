@@ -77,6 +77,28 @@ fn endpoints_that_are_quiet_make_room_for_others_and_a_flood_of_them_is_refused(
     assert!(guard.admit(many(900_000).next().unwrap(), later, Duration::ZERO).is_ok());
 }
 
+/// What an hour's rate has used up would keep everybody waiting for most of that hour.
+#[test]
+fn rates_that_are_changed_begin_anew() {
+    let guard = guard(r#"{"overall": "1/h", "per_endpoint": "1/h"}"#);
+    let now = Instant::now();
+    let limited = |limits: &str| {
+        let limits = serde_json::from_str(limits).unwrap();
+        let file = PolicyFile { limits, default: Effect::Allow, ..PolicyFile::default() };
+        let standing = Standing { source: "test".to_owned(), sha256: None, broken: None };
+        guard.replace(Policy::try_from(file).unwrap(), standing);
+    };
+    assert_eq!(guard.admit(endpoint(1), now, SECOND).unwrap(), Duration::ZERO);
+    // The same rates are the same account.
+    limited(r#"{"overall": "1/h", "per_endpoint": "1/h", "concurrency": 7}"#);
+    assert!(guard.admit(endpoint(1), now, SECOND).is_err());
+    limited(r#"{"overall": "100/s", "per_endpoint": "1/h"}"#);
+    assert_eq!(guard.admit(endpoint(1), now, SECOND).unwrap_err().rule, "limits.per_endpoint");
+    assert_eq!(guard.admit(endpoint(2), now, SECOND).unwrap(), Duration::ZERO);
+    limited(r#"{"overall": "100/s", "per_endpoint": "100/s"}"#);
+    assert_eq!(guard.admit(endpoint(1), now, SECOND).unwrap(), Duration::ZERO);
+}
+
 proptest! {
     /// However they come, no more go out within a period than the rate has twice, and never more than it has evenly
     /// beyond one period's count.

@@ -47,6 +47,10 @@ fn special_addresses_are_denied_in_every_disguise() {
         ("64:ff9b:1:7f00:0:100::", "special.loopback"),
         ("64:ff9b:1:7f:0:1::", "special.loopback"),
         ("64:ff9b:1:0:7f:0:100:0", "special.loopback"),
+        // What follows the IPv4 address, translators pass over.
+        ("64:ff9b:1:7f00:0:100::1", "special.loopback"),
+        ("64:ff9b:1:7f:0:1:dead:beef", "special.loopback"),
+        ("64:ff9b:1:0:7f:0:100:1", "special.loopback"),
         ("2002:7f00:1::", "special.loopback"),
         ("2001:0:7f00:1::1", "special.loopback"),
         ("2001::80ff:fffe", "special.loopback"),
@@ -130,7 +134,7 @@ fn the_first_rule_that_fits_decides_and_the_default_where_none_does() {
 #[test]
 fn translators_of_the_network_itself_are_seen_through() {
     let policy = policy(
-        r#"{"default": "allow", "nat64": ["2001:db8:64::/96", "2001:db8:32::/48", "2001:db8:32:a08::/96"],
+        r#"{"default": "allow", "nat64": ["2001:db8:64::/96", "2001:db8:32::/48", "2001:db8:32:a08::/96", "64:ff9b:1:7f00::/96"],
             "rules": [{"name": "payroll", "deny": {"networks": ["10.9.0.0/16"]}}]}"#,
     );
     for (address, rule) in [
@@ -143,6 +147,10 @@ fn translators_of_the_network_itself_are_seen_through() {
         ("[2001:db8:65::10.9.0.1]:80", None),
         // Below two prefixes it is judged by each: 10.8.0.0 and 10.9.0.1.
         ("[2001:db8:32:a08::10.9.0.1]:80", Some("payroll")),
+        // What is said of the prefix for local use leaves nothing to be guessed: this is not 127.0.0.0.
+        ("[64:ff9b:1:7f00::10.8.0.1]:80", None),
+        ("[64:ff9b:1:7f00::10.9.0.1]:80", Some("payroll")),
+        ("[64:ff9b:1:7f01::10.8.0.1]:80", Some("special.loopback")),
     ] {
         assert_eq!(denied(&policy, &dial(address, None)).as_deref(), rule, "{address}");
     }
@@ -485,4 +493,29 @@ fn of_a_check_all_that_is_certain_is_told_and_nothing_else() {
     );
     let check: watchpost_model::Check = serde_json::from_str(&json).unwrap();
     assert_eq!(policy.judge_check(&check, &Own::default()).len(), 16);
+}
+
+#[test]
+fn a_name_that_a_server_is_told_is_judged_with_the_check() {
+    let policy =
+        policy(r#"{"default": "allow", "rules": [{"name": "payroll", "deny": {"hosts": ["payroll.example"]}}]}"#);
+    let denied = |check: &str| {
+        let check = serde_json::from_str(&format!(r#"{{"id": "c", {check}}}"#)).unwrap();
+        policy.judge_check(&check, &Own::default()).into_iter().map(|denied| denied.rule).collect::<Vec<_>>()
+    };
+    let payroll = vec!["payroll".to_owned()];
+    for header in ["payroll.example", "Payroll.Example.", "payroll.example:8443", " payroll.example"] {
+        let http = format!(r#""http": {{"url": "http://10.0.0.1/", "headers": {{"Host": "{header}"}}}}"#);
+        assert_eq!(denied(&http), payroll, "{header}");
+    }
+    let tls = r#""tls": {"server_name": "payroll.example"}"#;
+    assert_eq!(denied(&format!(r#""http": {{"url": "https://web.example/", {tls}}}"#)), payroll);
+    assert_eq!(
+        denied(&format!(r#""http": {{"url": "https://web.example/", {tls}}}, "addresses": ["10.0.0.1"]"#)),
+        payroll
+    );
+    assert_eq!(denied(&format!(r#""redis": {{"address": "web.example:6379", {tls}}}"#)), payroll);
+    // Without TLS nobody is told it, and a machine's own name for itself is told to others as well.
+    assert!(denied(r#""http": {"url": "http://web.example/", "headers": {"Host": "localhost"}}"#).is_empty());
+    assert!(denied(r#""http": {"url": "https://web.example/", "headers": {"Host": "[::1]:80"}}"#).is_empty());
 }

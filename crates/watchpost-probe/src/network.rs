@@ -17,7 +17,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpSocket, TcpStream};
 use watchpost_model::{HostPort, IpPreference, Reason, ReasonCode, RouteSettings, Task, shown_address};
 
-use watchpost_policy::{Denied, Guard, Transport};
+use watchpost_policy::{Denied, Guard, Transport, server_name};
 
 pub(crate) use self::judged::Errand;
 use crate::recorder::{Recorder, Stage};
@@ -37,6 +37,8 @@ pub(crate) struct Destination<'a> {
     /// The address to use in place of those of the name, where it is known already.
     pub(crate) endpoint: Option<SocketAddr>,
     pub(crate) route: &'a RouteSettings,
+    /// Names that whoever answers is told in place of `host`, in TLS or in a request: there may be many hosts at an address.
+    pub(crate) told: [Option<&'a str>; 2],
     /// What the policy is told of it beside the address; `None` where it is the operator's own choice, which the policy
     /// is not asked about.
     pub(crate) errand: Option<Errand<'a>>,
@@ -44,9 +46,10 @@ pub(crate) struct Destination<'a> {
 
 impl<'a> Destination<'a> {
     /// Where `task` goes whose settings name `address`.
-    pub(crate) fn of(task: &Task, address: &'a HostPort, route: &'a RouteSettings) -> Self {
+    pub(crate) fn of(task: &'a Task, address: &'a HostPort, route: &'a RouteSettings) -> Self {
         let errand = Some(Errand::to_target(task.check_type()));
-        Self { host: address.host(), port: address.port(), endpoint: task.endpoint.address, route, errand }
+        let told = [server_name(&task.probe), None];
+        Self { host: address.host(), port: address.port(), endpoint: task.endpoint.address, route, told, errand }
     }
 
     /// The address, where it is known without a name server.
@@ -296,7 +299,7 @@ mod tests {
     #[test]
     fn a_peer_is_called_by_its_address_and_its_name() {
         let route = RouteSettings::default();
-        let to = |host| Destination { host, port: 80, endpoint: None, route: &route, errand: None };
+        let to = |host| Destination { host, port: 80, endpoint: None, route: &route, told: [None, None], errand: None };
         let address = "10.0.0.1:80".parse().ok();
         assert_eq!(to("a.example").whom(address), "10.0.0.1:80 (a.example)");
         assert_eq!(to("a.example").whom(None), "a.example:80");

@@ -37,6 +37,9 @@ pub fn users(args: &[String]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// How many complaints of the server wait at most for whoever reads them: more than there are attempts.
+const COMPLAINTS_MAX: usize = 4096;
+
 /// A server with users of one or several accounts, and their keys in files.
 pub struct Rig {
     pub nats: NatsServer,
@@ -46,7 +49,7 @@ pub struct Rig {
 
 /// Who a user is.
 enum Proof {
-    Nkey(KeyPair),
+    Nkey(Box<KeyPair>),
     /// What a file of `nsc`'s holds.
     Credentials(String),
 }
@@ -107,7 +110,7 @@ impl Rig {
 
     /// A client of NATS's own library, with what the server complains of.
     pub async fn client(&self, user: &str) -> Attacker {
-        let (told, complaints) = mpsc::unbounded_channel();
+        let (told, complaints) = mpsc::channel(COMPLAINTS_MAX);
         let inbox = inbox_of(user);
         let options = match &self.proofs[user] {
             Proof::Nkey(key) => ConnectOptions::with_nkey(key.seed().unwrap()),
@@ -117,7 +120,7 @@ impl Rig {
             .custom_inbox_prefix(&inbox)
             .event_callback(move |event| {
                 if let Event::ServerError(error) = event {
-                    told.send(error.to_string()).ok();
+                    told.try_send(error.to_string()).expect("room for what the server complains of");
                 }
                 std::future::ready(())
             })
@@ -210,13 +213,13 @@ fn account(account: &str, names: &[&str], proofs: &mut BTreeMap<String, Proof>) 
     for name in names {
         let key = KeyPair::new_user();
         args.push(format!("{name}={}", key.public_key()));
-        proofs.insert(format!("{account}{}", user_of(name)), Proof::Nkey(key));
+        proofs.insert(format!("{account}{}", user_of(name)), Proof::Nkey(Box::new(key)));
     }
     let root = KeyPair::new_user();
     let printed = users(&args);
     let shut = printed.trim_end().strip_suffix(']').unwrap();
     let all = format!("{shut}  {{ nkey: {} }}\n]\n", root.public_key());
-    proofs.insert(format!("{account}{ROOT}"), Proof::Nkey(root));
+    proofs.insert(format!("{account}{ROOT}"), Proof::Nkey(Box::new(root)));
     all
 }
 
@@ -234,5 +237,5 @@ pub fn inbox_of(user: &str) -> String {
 pub struct Attacker {
     pub client: Client,
     pub inbox: String,
-    pub complaints: mpsc::UnboundedReceiver<String>,
+    pub complaints: mpsc::Receiver<String>,
 }

@@ -68,6 +68,24 @@ async fn each_endpoint_has_a_rate_of_its_own_by_whatever_name() {
     assert!(server.counts().accepted() <= 4, "{}", server.counts().accepted());
 }
 
+/// Each echo request is a datagram, and not only the first of a check.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_echo_request_counts_for_the_rates() {
+    let check = |n| format!("icmp: {{host: 127.0.0.{}, count: 4, interval: 10ms, max_loss: 0}}", n + 1);
+    let results_of = async |limits: &str| results(limits, "2s", check).await;
+    assert_eq!(passed(&results_of("{per_endpoint: 4/h}").await, "nothing"), CHECKS);
+    assert_eq!(passed(&results_of("{per_endpoint: 3/h}").await, "`limits.per_endpoint` of the policy permits 3/h"), 0);
+    // Whoever can wait for the next one does, and loses nothing.
+    let slow = results("{per_endpoint: 10/s}", "30s", |n| {
+        format!("icmp: {{host: 127.0.0.{}, count: 12, interval: 10ms, max_loss: 0}}", n + 1)
+    });
+    for result in slow.await {
+        assert_eq!(result.outcome, Outcome::Pass, "{result:#?}");
+        let took = result.finished_at.duration_since(result.started_at.unwrap());
+        assert!(took.as_millis() >= 190, "12 at 10/s, 10 of them at once: {took:?}");
+    }
+}
+
 /// A rate that is not used up for long lets everybody through in turn, and nobody's latency has the wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_can_wait_for_a_rate_does_and_the_target_is_not_blamed() {

@@ -150,6 +150,80 @@ async fn no_name_server_hears_of_a_name_that_is_refused() {
     assert!(!zone.was_asked("a.hidden.example") && !zone.was_asked("inner.example") && zone.was_asked("fair.example"));
 }
 
+/// The name server of the system was chosen by whoever runs the bastion: at the port where it is asked, and not at others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_systems_name_server_is_judged_where_nobody_chose_it() {
+    const ROWS: &[Row] = &[
+        denied_nowhere("by-tls", THERE, "dns: {name: a.example, transport: tls}"),
+        denied_nowhere("by-https", THERE, "dns: {name: a.example, transport: https, https: {path: /admin}}"),
+    ];
+    const THERE: &str = "rule `not-there` of the policy denies 127.0.0.1:";
+    let dns = DnsServer::start(&[("a.example", &["127.0.0.1".parse().unwrap()])]).await.unwrap();
+    let head = format!("dns: {{nameservers: ['{}']}}", dns.address());
+    let policy = "special: {loopback: allow}\n\
+                  rules: [{name: not-there, deny: {networks: [127.0.0.1]}}]\n\
+                  default: allow\n";
+    Table { head: head.clone(), ..Table::new(policy, ROWS) }.hold().await;
+    assert_eq!(dns.questions(), 0);
+    let config = format!("{head}\nchecks:\n- {{id: a, dns: {{name: a.example}}}}\n");
+    let mut check = Launch::new("check").policy(policy).config(&config).start();
+    assert_eq!(check.ended(SOON).await, 0, "{}", check.stderr());
+    assert_eq!(dns.questions(), 1);
+}
+
+/// Many hosts are behind one address, and what a server is told decides which of them answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_a_server_is_told_in_place_of_the_host_is_judged_as_well() {
+    const PAYROLL: &str = "rule `payroll` of the policy denies payroll.example at 127.0.0.1:";
+    const ROWS: &[Row] = &[
+        permitted("host", "http: {url: 'http://127.0.0.1:{trap}/', headers: {Host: web.example}}"),
+        permitted("server-name", "tls: {address: '127.0.0.1:{trap}', tls: {server_name: web.example}}"),
+        denied("host-payroll", PAYROLL, "http: {url: 'http://127.0.0.1:{trap}/', headers: {Host: payroll.example}}"),
+        denied(
+            "host-with-port",
+            "payroll",
+            "http: {url: 'http://127.0.0.1:{trap}/', headers: {Host: 'PayRoll.example.:80'}}",
+        ),
+        denied(
+            "host-http2",
+            PAYROLL,
+            "http: {url: 'http://127.0.0.1:{trap}/', headers: {Host: payroll.example}, version: 2}",
+        ),
+        denied(
+            "host-step",
+            PAYROLL,
+            "steps: [{http: {url: 'http://127.0.0.1:{trap}/', headers: {Host: payroll.example}}}]",
+        ),
+        denied("http", PAYROLL, "http: {url: 'https://127.0.0.1:{trap}/', tls: {server_name: payroll.example}}"),
+        denied("tls", PAYROLL, "tls: {address: '127.0.0.1:{trap}', tls: {server_name: payroll.example}}"),
+        denied("tcp", PAYROLL, "tcp: {address: '127.0.0.1:{trap}', tls: {server_name: payroll.example}}"),
+        denied(
+            "tcp-later",
+            PAYROLL,
+            "tcp: {address: '127.0.0.1:{trap}', steps: [{send: x}, {starttls: {server_name: payroll.example}}]}",
+        ),
+        denied("grpc", PAYROLL, "grpc: {address: '127.0.0.1:{trap}', tls: {server_name: payroll.example}}"),
+        denied(
+            "websocket",
+            PAYROLL,
+            "websocket: {url: 'wss://127.0.0.1:{trap}/', tls: {server_name: payroll.example}}",
+        ),
+        denied("redis", PAYROLL, "redis: {address: '127.0.0.1:{trap}', tls: {server_name: payroll.example}}"),
+        denied(
+            "smtp",
+            PAYROLL,
+            "smtp: {address: '127.0.0.1:{trap}', starttls: implicit, tls: {server_name: payroll.example}}",
+        ),
+        denied(
+            "dns",
+            PAYROLL,
+            "dns: {name: a.example, server: '127.0.0.1:{trap}', transport: tls, tls: {server_name: payroll.example}}",
+        ),
+    ];
+    let policy = INNER.replace("rules: [", "rules: [{name: payroll, deny: {hosts: [payroll.example]}}, ");
+    Table::new(&policy, ROWS).hold().await;
+}
+
 /// A rule for a name permits the addresses that the name has, and not whatever somebody puts beside it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_opens_no_address_that_it_does_not_have() {

@@ -101,6 +101,21 @@ async fn no_proxy_is_asked_for_what_the_policy_does_not_permit() {
     table.hold().await;
 }
 
+/// Some proxies go where the `Host` of a request says, and not where its target does. They are told no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_is_not_the_urls_is_told_to_no_proxy() {
+    const ROWS: &[Row] = &[permitted(
+        "own-host",
+        "http: {url: 'http://fair.example:{trap}/', headers: {Host: inner.example}, proxy: '{http}'}",
+    )];
+    let http = ProxyFixture::http(Ipv4Addr::LOCALHOST.into(), rules()).await.unwrap();
+    let words = vec![("{http}", format!("http://{}", http.address()))];
+    let policy = "special: {loopback: allow}\nproxies: {resolve: true}\ndefault: allow\n";
+    Table { words, ..Table::new(policy, ROWS) }.hold().await;
+    let asked = http.asked();
+    assert!(asked.len() == 1 && asked[0].starts_with("CONNECT fair.example:"), "{asked:#?}");
+}
+
 /// Where the policy lets proxies resolve names, a rule that speaks of addresses permits none of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_resolves_names_where_the_policy_says_so() {

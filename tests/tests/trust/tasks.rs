@@ -22,6 +22,9 @@ fn proof_of(document: watchpost_model::CheckDocument) -> Option<Arc<str>> {
     Proof::write(&Check::try_from(document).unwrap())
 }
 
+/// With which code and words a task is refused, and what somebody has changed of it.
+type Attack<'a> = (&'static str, &'static str, Box<dyn Fn(&mut Task) + 'a>);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guarantee_8_a_runner_runs_what_signed_checks_say_and_nothing_else() {
     let rig = Rig::start().await;
@@ -51,7 +54,7 @@ async fn guarantee_8_a_runner_runs_what_signed_checks_say_and_nothing_else() {
             task.proof = proof.clone();
         }
     };
-    let attacks: Vec<(&str, &str, Box<dyn Fn(&mut Task) + '_>)> = vec![
+    let attacks: Vec<Attack<'_>> = vec![
         ("not_signed", "is not signed", Box::new(with(None))),
         ("not_signed", "is not signed", Box::new(with(proof_less(&astray)))),
         ("signature_invalid", "not a signed check", Box::new(with(Some("{}".into())))),

@@ -16,6 +16,7 @@ pub use self::entry::{Entering, Permit};
 use self::rates::Rates;
 use crate::denied::Denied;
 use crate::dial::{Dial, Lookup};
+use crate::limits::Limits;
 use crate::own::Own;
 use crate::policy::Policy;
 
@@ -82,13 +83,14 @@ impl Guard {
 
     /// Puts another policy in force. What is under way goes on; whatever begins from now on is judged by it.
     pub fn replace(&self, policy: Policy, standing: Standing) {
-        let concurrency = policy.limits().concurrency;
-        {
+        let limits = policy.limits().clone();
+        let before = {
             let mut force = self.shared.force.write();
-            force.policy = Arc::new(policy);
             force.standing = standing;
-        }
-        self.shared.entry.resize(concurrency);
+            std::mem::replace(&mut force.policy, Arc::new(policy))
+        };
+        self.shared.rates.lock().change(before.limits(), &limits);
+        self.shared.entry.resize(limits.concurrency);
     }
 
     /// Tells why a newer file is not in force; `None` once the file is as it was again.
@@ -158,12 +160,14 @@ impl Guard {
     /// # Errors
     /// When a rate of the policy does not permit it within `patience`.
     pub fn admit(&self, endpoint: SocketAddr, now: Instant, patience: Duration) -> Result<Duration, Denied> {
-        let policy = self.policy();
-        let limits = policy.limits();
-        if limits.per_endpoint.is_none() && limits.overall.is_none() {
+        let is_limited = |limits: &Limits| limits.per_endpoint.is_some() || limits.overall.is_some();
+        if !is_limited(self.shared.force.read().policy.limits()) {
             return Ok(Duration::ZERO);
         }
-        self.shared.rates.lock().admit(limits, endpoint, now, patience)
+        let mut rates = self.shared.rates.lock();
+        // Only now: what is counted by rates that are replaced meanwhile is forgotten with them.
+        let policy = self.policy();
+        rates.admit(policy.limits(), endpoint, now, patience)
     }
 
     /// Waits for leave to be under way, as the policy's `concurrency` has it; whoever came first goes first. It is given

@@ -20,6 +20,16 @@ pub(super) struct Rates {
 }
 
 impl Rates {
+    /// Forgets what was used up of each rate that is another one now: an hour's would keep everybody waiting for that hour.
+    pub(super) fn change(&mut self, before: &Limits, now: &Limits) {
+        if before.per_endpoint != now.per_endpoint {
+            self.endpoints.clear();
+        }
+        if before.overall != now.overall {
+            self.overall = None;
+        }
+    }
+
     pub(super) fn admit(
         &mut self,
         limits: &Limits,

@@ -5,7 +5,7 @@ use watchpost_model::Check;
 use super::Policy;
 use super::errands::{Errands, Visit};
 use crate::denied::Denied;
-use crate::dial::Dial;
+use crate::dial::{Dial, Lookup};
 use crate::host::literal;
 use crate::own::Own;
 
@@ -39,12 +39,13 @@ impl Policy {
 
     fn judge_visit(&self, visit: &Visit, own: &Own) -> Vec<Result<(), Denied>> {
         let lookup = visit.lookup();
+        let told = || visit.told.iter().map(|told| self.judge_told(&Lookup { host: told, ..lookup }));
         if visit.given.is_empty() {
-            return vec![self.judge_name(&lookup, own)];
+            return std::iter::once(self.judge_name(&lookup, own)).chain(told()).collect();
         }
         // The check says the addresses itself. Its name counts only where it has them, which is not known here.
         let host = literal(&visit.host).is_none().then_some(visit.host.as_str());
         let dial = |address: &std::net::SocketAddr| Dial { host, address: *address, ..lookup.at(address.ip()) };
-        visit.given.iter().map(|address| self.judge_dial(&dial(address), own)).collect()
+        visit.given.iter().map(|address| self.judge_dial(&dial(address), own)).chain(told()).collect()
     }
 }

@@ -9,6 +9,7 @@ use watchpost_model::{
 };
 
 use crate::dial::{Lookup, Purpose, Transport};
+use crate::host;
 
 /// What a check would do: where redirects and sources of targets lead is not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Visit {
     pub host: String,
     /// The port; 0 where the protocol has none.
     pub port: u16,
+    /// Names that the server is told in place of the host, in TLS or in a request.
+    pub told: Vec<String>,
     /// The addresses that the check itself says the host is at.
     pub given: Vec<SocketAddr>,
     /// Whether each of the host's addresses is an endpoint of its own; if not, one of them will do.
@@ -47,8 +50,13 @@ pub struct Visit {
 impl Visit {
     fn new(check_type: CheckType, host_port: &HostPort, purpose: Purpose) -> Self {
         let (host, port) = (host_port.host().to_owned(), host_port.port());
-        let (given, transport, method) = (Vec::new(), Transport::Tcp, None);
-        Self { check_type, host, port, given, each: false, transport, purpose, method }
+        let (told, given, transport, method) = (Vec::new(), Vec::new(), Transport::Tcp, None);
+        Self { check_type, host, port, told, given, each: false, transport, purpose, method }
+    }
+
+    /// By the first request of `http`.
+    fn requesting(self, http: &HttpSettings) -> Self {
+        Self { told: told(http), ..self.by(http.method.as_str()) }
     }
 
     fn by(mut self, method: &str) -> Self {
@@ -97,7 +105,7 @@ impl Errands {
     fn probe(&mut self, probe: &ProbeBody) {
         let check_type = probe.check_type();
         let visit = probe.target.host_port.as_ref().map(|at| Visit::new(check_type, at, Purpose::Target));
-        let mut visit = visit.map(|visit| match &probe.target.addresses {
+        let visit = visit.map(|visit| match &probe.target.addresses {
             Addresses::Any => visit,
             Addresses::All => Visit { each: true, ..visit },
             Addresses::List(list) => {
@@ -105,22 +113,25 @@ impl Errands {
                 Visit { given, each: true, ..visit }
             }
         });
+        let mut visit = visit.map(|visit| {
+            let told = server_name(&probe.settings).map(str::to_owned).into_iter().collect();
+            Visit { told, ..visit }
+        });
         let mut rest = Vec::new();
         match &*probe.settings {
             ProbeSettings::Exec(exec) => self.program = Some(exec.command.as_str().into()),
             ProbeSettings::Unix(unix) => self.socket = Some(unix.path.as_str().into()),
             ProbeSettings::Http(http) => {
-                visit = visit.map(|visit| visit.by(http.method.as_str()));
+                visit = visit.map(|visit| visit.requesting(http));
                 rest.extend(proxy(check_type, http));
             }
             ProbeSettings::Steps(steps) => {
                 for (i, step) in steps.steps().iter().enumerate() {
-                    let method = step.http.method.as_str();
                     match i {
-                        0 => visit = visit.map(|visit| visit.by(method)),
+                        0 => visit = visit.map(|visit| visit.requesting(&step.http)),
                         _ => {
                             let host_port = step.http.url.host_port();
-                            rest.push(Visit::new(check_type, &host_port, Purpose::Target).by(method));
+                            rest.push(Visit::new(check_type, &host_port, Purpose::Target).requesting(&step.http));
                         }
                     }
                     rest.extend(proxy(check_type, &step.http));
@@ -158,4 +169,45 @@ impl Errands {
 fn proxy(check_type: CheckType, http: &HttpSettings) -> Option<Visit> {
     let proxy = http.proxy.as_ref()?;
     Some(Visit::new(check_type, &proxy.parts().address, Purpose::Proxy))
+}
+
+/// What a request says of whom it is for, beside its URL.
+fn told(http: &HttpSettings) -> Vec<String> {
+    let mut headers = http.headers.iter();
+    let host = headers.find(|(name, _)| name.as_str() == "host").map(|(_, value)| host::told(value.as_str()));
+    let server_name = http.tls.server_name.as_ref().filter(|_| http.url.is_https()).map(|name| name.as_str());
+    // What is filled in when it runs is not known yet.
+    host.into_iter().chain(server_name).filter(|told| !told.contains("${")).map(str::to_owned).collect()
+}
+
+/// The name that `settings` have a server told in TLS in place of the host's. Requests each have their own.
+pub fn server_name(settings: &ProbeSettings) -> Option<&str> {
+    let tls = match settings {
+        ProbeSettings::Tls(tls) => Some(&tls.tls),
+        ProbeSettings::Websocket(websocket) => Some(&websocket.tls),
+        ProbeSettings::Grpc(grpc) => grpc.tls.as_ref(),
+        ProbeSettings::Redis(redis) => redis.tls.as_ref(),
+        ProbeSettings::Postgres(postgres) => Some(&postgres.tls),
+        ProbeSettings::Mysql(mysql) => Some(&mysql.tls),
+        ProbeSettings::Smtp(smtp) => Some(&smtp.tls),
+        ProbeSettings::Imap(imap) => Some(&imap.tls),
+        ProbeSettings::Pop3(pop3) => Some(&pop3.tls),
+        // TLS begins once.
+        ProbeSettings::Tcp(tcp) => {
+            tcp.tls.as_ref().or_else(|| tcp.steps.iter().find_map(|step| step.starttls.as_ref()))
+        }
+        ProbeSettings::Dns(dns) => {
+            Some(&dns.tls).filter(|_| matches!(dns.transport, DnsTransport::Tls | DnsTransport::Https))
+        }
+        ProbeSettings::Http(_)
+        | ProbeSettings::Steps(_)
+        | ProbeSettings::Udp(_)
+        | ProbeSettings::Icmp(_)
+        | ProbeSettings::Ntp(_)
+        | ProbeSettings::Ssh(_)
+        | ProbeSettings::Unix(_)
+        | ProbeSettings::Exec(_)
+        | ProbeSettings::Heartbeat(_) => None,
+    };
+    tls?.server_name.as_ref().map(|name| name.as_str())
 }

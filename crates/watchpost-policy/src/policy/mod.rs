@@ -13,7 +13,7 @@ use std::path::Path;
 use watchpost_model::{CheckType, shorten};
 
 use self::compiled::{Compiled, Fit, Question};
-pub use self::errands::{Errands, Visit};
+pub use self::errands::{Errands, Visit, server_name};
 pub use self::explain::{Explanation, PassedOver};
 use crate::PolicyError;
 use crate::denied::Denied;
@@ -132,6 +132,14 @@ impl Policy {
             }
         };
         certain.map_or(Ok(()), |by| Err(words::lookup(self, lookup, by)))
+    }
+
+    /// Judges a name that a server is told in place of the host: it is refused where no address would make it permitted.
+    fn judge_told(&self, lookup: &Lookup<'_>) -> Result<(), Denied> {
+        match self.by_rules(&Question::of_name(lookup, &host::plain(lookup.host))) {
+            Some((Effect::Deny, by)) => Err(words::lookup(self, lookup, by)),
+            _ => Ok(()),
+        }
     }
 
     /// Judges a name that a proxy is to resolve itself: nobody will judge an address. So no rule that speaks of addresses

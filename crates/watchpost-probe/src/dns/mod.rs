@@ -51,9 +51,11 @@ impl DnsProbe {
         })?;
         let (server, is_system) = self.server(settings)?;
         let endpoint = task.endpoint.address;
-        // The name server of the system is the operator's choice, unless whoever made the task says where it is.
-        let is_judged =
-            !is_system || endpoint.is_some_and(|at| server.ip() != Some(at.ip()) || server.port() != at.port());
+        // The name server of the system is the operator's choice, unless whoever made the task says where it is, or the
+        // check asks it where names are not resolved: at another port there may be anything.
+        let is_judged = !is_system
+            || is_encrypted(settings.transport)
+            || endpoint.is_some_and(|at| server.ip() != Some(at.ip()) || server.port() != at.port());
         let mut asking = Asking {
             context: &self.context,
             settings,
@@ -97,7 +99,7 @@ impl DnsProbe {
             return Ok((server.or_port(default_port), false));
         }
         let mut first = self.context.network.first_name_server(settings.name.as_str())?;
-        if matches!(settings.transport, DnsTransport::Tls | DnsTransport::Https) {
+        if is_encrypted(settings.transport) {
             // What is known of it is where it answers without TLS.
             first.set_port(default_port);
         }
@@ -109,6 +111,10 @@ impl Probe for DnsProbe {
     fn run<'a>(&'a mut self, task: &'a Task, recorder: &'a Recorder) -> BoxFuture<'a, Verdict> {
         Box::pin(self.check(task, recorder))
     }
+}
+
+fn is_encrypted(transport: DnsTransport) -> bool {
+    matches!(transport, DnsTransport::Tls | DnsTransport::Https)
 }
 
 /// A question under way.
@@ -231,7 +237,9 @@ impl Asking<'_> {
 
     fn to(&self) -> Destination<'_> {
         let (host, port) = (self.server.host(), self.server.port());
-        Destination { host, port, endpoint: self.endpoint, route: &self.settings.route, errand: self.errand }
+        let server_name = self.settings.tls.server_name.as_ref().filter(|_| is_encrypted(self.settings.transport));
+        let told = [server_name.map(|name| name.as_str()), None];
+        Destination { host, port, endpoint: self.endpoint, route: &self.settings.route, told, errand: self.errand }
     }
 
     fn whom(&self) -> String {

@@ -139,7 +139,7 @@ impl Fetcher {
             ),
             false => None,
         };
-        let to = hop.destination(None, &settings.route, CheckType::Http, Purpose::Source);
+        let to = hop.destination(None, settings, CheckType::Http, Purpose::Source);
         let connection = self.context.network.connect(to, recorder).await.map_err(of)?;
         let way = Way { bytes_max: bytes, ..Way::direct(connection) };
         let answered = exchange::send(hop, VERSION, way, handshake, recorder).await;

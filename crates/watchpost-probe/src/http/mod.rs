@@ -181,7 +181,7 @@ impl HttpProbe {
             }
             false => None,
         };
-        let to = hop.destination(endpoint, &settings.route, asked.check_type, Purpose::Target);
+        let to = hop.destination(endpoint, settings, asked.check_type, Purpose::Target);
         let network = &self.context.network;
         let proxy = settings.proxy.as_ref().map(ProxyUrl::parts);
         let way = match &proxy {

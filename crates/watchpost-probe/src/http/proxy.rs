@@ -76,7 +76,7 @@ pub(crate) async fn connect<'a>(
     };
     let errand = to.errand.map(|errand| Errand { purpose: Purpose::Proxy, method: None, ..errand });
     let (host, port) = (proxy.address.host(), proxy.address.port());
-    let at_proxy = Destination { host, port, endpoint: None, route: to.route, errand };
+    let at_proxy = Destination { host, port, endpoint: None, route: to.route, told: [None, None], errand };
     let mut connection = network.connect(at_proxy, recorder).await.map_err(|mut verdict| {
         if let Some(reason) = &mut verdict.reason {
             reason.message.insert_str(0, "the proxy cannot be reached: ");
@@ -84,8 +84,9 @@ pub(crate) async fn connect<'a>(
         verdict
     })?;
     // A request that a proxy is to pass on has a place for the URL's host only, and none for the address that it is to
-    // go to: where those differ, there has to be a tunnel.
+    // go to: where those differ, there has to be a tunnel. So it has where `Host` is another, by which some proxies go.
     let is_of_url = matches!(target, To::Name(..)) || (to.endpoint.is_none() && to.literal().is_some());
+    let is_of_url = is_of_url && !hop.tells_another_host();
     if proxy.kind == ProxyKind::Http && !tunnels && !hop.is_tls() && is_of_url {
         return Ok(Way { proxy: Some(proxy), ..Way::direct(connection) });
     }

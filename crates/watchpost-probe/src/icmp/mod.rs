@@ -15,7 +15,7 @@ use self::tally::Tally;
 use crate::assertions::{Findings, conclude};
 use crate::context::ProbeContext;
 use crate::network::datagram::{DATAGRAM_BYTES_MAX, Datagrams, Kind};
-use crate::network::{Destination, Errand};
+use crate::network::{Destination, Errand, Network};
 use crate::recorder::{Recorder, Spent, Stage};
 use crate::{BoxFuture, Probe, Verdict, failure};
 
@@ -40,6 +40,7 @@ impl IcmpProbe {
             port: 0,
             endpoint: task.endpoint.address,
             route: &settings.route,
+            told: [None, None],
             errand: Some(Errand::to_target(CheckType::Icmp)),
         };
         let datagrams = match self.context.network.echoes(to, settings.ttl, recorder).await {
@@ -47,7 +48,7 @@ impl IcmpProbe {
             Err(verdict) => return verdict,
         };
         let whom = to.whom(Some(datagrams.peer()));
-        let tally = match exchange(&datagrams, settings, &whom, recorder).await {
+        let tally = match exchange(&self.context.network, &datagrams, settings, &whom, recorder).await {
             Ok(tally) => tally,
             Err(verdict) => return verdict,
         };
@@ -72,6 +73,7 @@ impl Probe for IcmpProbe {
 
 /// Sends the requests at their times, and counts replies until all are there or waited for long enough.
 async fn exchange(
+    network: &Network,
     datagrams: &Datagrams,
     settings: &IcmpSettings,
     whom: &str,
@@ -82,8 +84,16 @@ async fn exchange(
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     recorder.enter(Stage::FirstByte);
     let mut until = Instant::now();
+    // The policy's rates were asked about the first when the way was made ready.
+    let mut is_admitted = true;
     loop {
+        if tally.sent() < settings.count && !is_admitted && Instant::now() >= until {
+            // Replies to those before are heard meanwhile.
+            until = Instant::now() + network.wait_for(datagrams.peer(), recorder)?;
+            is_admitted = true;
+        }
         if tally.sent() < settings.count && Instant::now() >= until {
+            is_admitted = false;
             send(datagrams, &echoes, &mut tally)
                 .await
                 .map_err(|error| failure::of_datagrams(&error, whom, &recorder.position()))?;

@@ -256,7 +256,8 @@ mod tests {
 
     async fn datagrams(endpoint: SocketAddr) -> Datagrams {
         let route = RouteSettings::default();
-        let to = Destination { host: "a.example", port: 1, endpoint: Some(endpoint), route: &route, errand: None };
+        let (endpoint, told) = (Some(endpoint), [None, None]);
+        let to = Destination { host: "a.example", port: 1, endpoint, route: &route, told, errand: None };
         let network = Network::new(Resolver::with_nameservers(Vec::new()), Guard::local());
         network.datagrams(to, &Recorder::new()).await.unwrap()
     }

@@ -104,7 +104,10 @@ impl Network {
         address: SocketAddr,
     ) -> Result<(), Denied> {
         let Some(Errand { check_type, purpose, method }) = to.errand else { return Ok(()) };
-        self.guard.judge_dial(&Dial { check_type, host, address, transport, purpose, method })
+        let dial = Dial { check_type, host, address, transport, purpose, method };
+        self.guard.judge_dial(&dial)?;
+        // Who answers depends on what is told. It opens nothing: whoever makes checks may say any name.
+        to.told.iter().flatten().try_for_each(|told| self.guard.judge_dial(&Dial { host: Some(told), ..dial }))
     }
 
     /// That the name of `to` may be resolved: no name server hears of what no rule could permit, whatever its
@@ -128,7 +131,11 @@ impl Network {
     /// The verdict where it may not.
     pub(crate) fn permit_name_behind_proxy(&self, to: Destination<'_>) -> Result<(), Verdict> {
         let Some(lookup) = to.lookup(Transport::Tcp) else { return Ok(()) };
-        self.guard.judge_behind_proxy(&lookup).map_err(Verdict::denied)
+        let told = to.told.iter().flatten().map(|told| Lookup { host: told, ..lookup });
+        std::iter::once(lookup)
+            .chain(told)
+            .try_for_each(|lookup| self.guard.judge_behind_proxy(&lookup))
+            .map_err(Verdict::denied)
     }
 
     /// Waits until the policy's rates permit one more connection, or datagram, to `address`. The time is none of the
@@ -137,7 +144,7 @@ impl Network {
     /// # Errors
     /// The verdict where that would take longer than the check has.
     pub(super) async fn admit(&self, address: SocketAddr, recorder: &Recorder) -> Result<(), Verdict> {
-        let wait = self.guard.admit(address, Instant::now(), recorder.patience()).map_err(Verdict::denied)?;
+        let wait = self.wait_for(address, recorder)?;
         if wait.is_zero() {
             return Ok(());
         }
@@ -145,6 +152,15 @@ impl Network {
         tokio::time::sleep(wait).await;
         recorder.go_on();
         Ok(())
+    }
+
+    /// Takes a place in the policy's rates for one more connection, or datagram, to `address`, and tells how long to wait
+    /// for it.
+    ///
+    /// # Errors
+    /// The verdict where that is longer than the check has.
+    pub(crate) fn wait_for(&self, address: SocketAddr, recorder: &Recorder) -> Result<Duration, Verdict> {
+        self.guard.admit(address, Instant::now(), recorder.patience()).map_err(Verdict::denied)
     }
 
     /// That the rates permit it at once.

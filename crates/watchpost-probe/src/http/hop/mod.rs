@@ -8,12 +8,12 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::Method;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, RANGE,
-    UPGRADE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
+    InvalidHeaderValue, RANGE, UPGRADE, USER_AGENT,
 };
 use url::{Host, Url};
-use watchpost_model::{CheckType, HttpSettings, RouteSettings, shorten};
-use watchpost_policy::Purpose;
+use watchpost_model::{CheckType, HttpSettings, shorten};
+use watchpost_policy::{Purpose, told_host};
 
 use super::cookies::Cookies;
 use super::decode::ENCODINGS;
@@ -126,13 +126,27 @@ impl Hop {
     pub(crate) fn destination<'a>(
         &'a self,
         endpoint: Option<SocketAddr>,
-        route: &'a RouteSettings,
+        settings: &'a HttpSettings,
         check_type: CheckType,
         purpose: Purpose,
     ) -> Destination<'a> {
         let purpose = if self.is_redirected { Purpose::Redirect } else { purpose };
         let errand = Some(Errand { check_type, purpose, method: Some(self.method.as_str()) });
-        Destination { host: self.host_plain(), port: self.port(), endpoint, route, errand }
+        let server_name = settings.tls.server_name.as_ref().filter(|_| self.is_tls()).map(|name| name.as_str());
+        let told = [self.told_host(), server_name];
+        Destination { host: self.host_plain(), port: self.port(), endpoint, route: &settings.route, told, errand }
+    }
+
+    /// The host that the server is told in place of the URL's, without a port.
+    fn told_host(&self) -> Option<&str> {
+        let told = self.headers.get(HOST).filter(|_| self.tells_another_host())?;
+        // What is no text is no name that anybody has.
+        Some(told_host(told.to_str().unwrap_or_default()))
+    }
+
+    /// Whether `Host` is not that of the URL.
+    pub(crate) fn tells_another_host(&self) -> bool {
+        self.own_host && self.headers.get(HOST) != self.host_of_url().ok().as_ref()
     }
 
     /// Where this hop goes so that it stays with the instance that is checked at `endpoint`, if it
@@ -193,12 +207,16 @@ impl Hop {
         if self.own_host {
             return Ok(());
         }
-        let host = match self.url.port() {
+        let host = self.host_of_url().map_err(|_| "has a host that cannot be a Host header")?;
+        self.headers.insert(HOST, host);
+        Ok(())
+    }
+
+    fn host_of_url(&self) -> Result<HeaderValue, InvalidHeaderValue> {
+        match self.url.port() {
             Some(port) => HeaderValue::from_str(&format!("{}:{port}", self.host())),
             None => HeaderValue::from_str(self.host()),
-        };
-        self.headers.insert(HOST, host.map_err(|_| "has a host that cannot be a Host header")?);
-        Ok(())
+        }
     }
 }
 

@@ -151,7 +151,10 @@ impl Judge<'_> {
 
     fn judge(&self, visit: &Visit, host: Option<&str>, address: SocketAddr) -> Judged {
         let dial = Dial { host, address, ..visit.lookup().at(address.ip()) };
-        let judged = self.policy.explain(&dial, &self.own);
+        let mut judged = self.policy.explain(&dial, &self.own);
+        let told =
+            visit.told.iter().flat_map(|told| self.policy.explain(&Dial { host: Some(told), ..dial }, &self.own));
+        judged.extend(told.filter(|one| one.effect == Effect::Deny));
         Judged { address, permitted: judged.iter().all(|one| one.effect == Effect::Allow), judged }
     }
 
