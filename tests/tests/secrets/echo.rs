@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpListener, UdpSocket, UnixListener};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -50,18 +50,32 @@ impl Servers {
         self.tcp(|stream, received| reflect(stream, received)).await
     }
 
-    /// Answers every line with `error` and the line.
-    pub async fn lines(&mut self, greeting: &'static str, error: &'static str) -> SocketAddr {
-        self.tcp(move |stream, received| talk(stream, received, greeting, error)).await
-    }
-
-    /// The same over TLS.
+    /// Answers every line with `error` and the line, over TLS.
     pub async fn tls_lines(&mut self, tls: TlsAcceptor, greeting: &'static str, error: &'static str) -> SocketAddr {
         self.tcp(move |stream, received| {
             let tls = tls.clone();
             async move {
                 if let Ok(stream) = tls.accept(stream).await {
                     talk(stream, received, greeting, error).await;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Redis: answers `PING`, and every other command with an error that says it back.
+    pub async fn redis(&mut self) -> SocketAddr {
+        self.tcp(|stream, received| async move {
+            let (read, mut write) = tokio::io::split(stream);
+            let mut lines = BufReader::new(read).lines();
+            while let Some(words) = words(&mut lines).await {
+                received.note(words.join(" ").as_bytes());
+                let answer = match words.first().map(String::as_str) {
+                    Some("PING") => "+PONG\r\n".to_owned(),
+                    _ => format!("-ERR you said {}\r\n", words.join(" ")),
+                };
+                if write.write_all(answer.as_bytes()).await.is_err() {
+                    return;
                 }
             }
         })
@@ -145,6 +159,8 @@ async fn talk(stream: impl AsyncRead + AsyncWrite, received: Received, greeting:
     if write.write_all(greeting.as_bytes()).await.is_err() {
         return;
     }
+    // Of the command of which the line that follows is a part.
+    let mut open = None;
     while let Ok(Some(line)) = lines.next_segment().await {
         received.note(&line);
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
@@ -153,13 +169,31 @@ async fn talk(stream: impl AsyncRead + AsyncWrite, received: Received, greeting:
             ("EHLO", _) => "250-mirror\r\n250 AUTH PLAIN LOGIN\r\n".to_owned(),
             ("CAPA", _) => "+OK\r\nUSER\r\nSASL PLAIN\r\n.\r\n".to_owned(),
             ("USER", _) => format!("+OK {line}\r\n"),
-            (tag, "CAPABILITY") => format!("* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n{tag} OK done\r\n"),
-            _ => format!("{} {line}\r\n", error.replace("TAG", tag)),
+            (tag, "CAPABILITY") => {
+                let offered = if greeting.contains("AUTH=PLAIN") { " AUTH=PLAIN" } else { "" };
+                format!("* CAPABILITY IMAP4rev1{offered}\r\n{tag} OK done\r\n")
+            }
+            (tag, "AUTHENTICATE PLAIN") => {
+                open = Some(tag.to_owned());
+                "+ \r\n".to_owned()
+            }
+            _ => format!("{} {line}\r\n", error.replace("TAG", open.as_deref().unwrap_or(tag))),
         };
         if write.write_all(answer.as_bytes()).await.is_err() {
             return;
         }
     }
+}
+
+/// The words of one command of Redis, of which none has a line break.
+async fn words(lines: &mut Lines<impl AsyncBufRead + Unpin>) -> Option<Vec<String>> {
+    let count: usize = lines.next_line().await.ok()??.strip_prefix('*')?.parse().ok()?;
+    let mut words = Vec::new();
+    for _ in 0..count {
+        let _length = lines.next_line().await.ok()??;
+        words.push(lines.next_line().await.ok()??);
+    }
+    Some(words)
 }
 
 /// The whole of one request.

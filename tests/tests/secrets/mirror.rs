@@ -152,7 +152,7 @@ async fn checks(servers: &mut Servers, tls: &TlsAcceptor, folder: &std::path::Pa
     let socket = folder.join("socket");
     servers.unix(&socket);
     checks.add("unix", format!("unix: {{path: '{}', send: '${{secret:unix-send}}', expect: never}}", socket.display()));
-    let redis = servers.lines("", "-ERR you said").await;
+    let redis = servers.redis().await;
     for (id, address) in [("redis", redis), ("redis-raw", raw)] {
         checks.add(
             id,
@@ -165,14 +165,15 @@ async fn checks(servers: &mut Servers, tls: &TlsAcceptor, folder: &std::path::Pa
             ),
         );
     }
-    for (kind, greeting, error) in [
-        ("smtp", "220 mirror\r\n", "535 you said"),
-        ("imap", "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] mirror\r\n", "TAG NO you said"),
-        ("pop3", "+OK mirror\r\n", "-ERR you said"),
+    for (id, kind, greeting, error) in [
+        ("smtp", "smtp", "220 mirror\r\n", "535 you said"),
+        ("imap", "imap", "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] mirror\r\n", "TAG NO you said"),
+        ("imap-login", "imap", "* OK mirror\r\n", "TAG NO you said"),
+        ("pop3", "pop3", "+OK mirror\r\n", "-ERR you said"),
     ] {
         let address = servers.tls_lines(tls.clone(), greeting, error).await;
         checks.add(
-            kind,
+            id,
             format!(
                 "{kind}: {{address: '{address}', starttls: implicit, tls: {{insecure: true}}, \
                  auth: {{username: '${{secret:mail-user}}', password: '${{secret:{kind}-password}}'}}}}"
@@ -260,9 +261,13 @@ async fn guarantee_8_no_secret_is_found_anywhere_whatever_servers_do_with_it() {
     let health = [checker.health().await, runner.health().await].map(|health| health.to_string());
     for role in [&mut runner, &mut checker] {
         role.signal("TERM");
-        // Tasks are in flight: whether all of them were answered in time is another test's question.
         let code = role.ended(ALL).await;
-        assert!([0, 3].contains(&code), "ended with {code}");
+        let log = role.stderr();
+        let warned: Vec<_> =
+            log.lines().filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\"")).collect();
+        // On a machine that is busy a result may come too late. It must say so then.
+        let is_late = code == 3 && log.contains("a result was not sent in time");
+        assert!(code == 0 || is_late, "ended with {code}: {warned:#?}");
     }
     observer.catch_up().await;
 
@@ -286,13 +291,15 @@ async fn guarantee_8_no_secret_is_found_anywhere_whatever_servers_do_with_it() {
     files(checker.folder(), &mut written);
 
     let sent = [Written::new("what servers were sent", servers.received.all())];
-    for secret in &planted {
-        let found = finds(&secret.core, &written);
-        assert!(found.is_empty(), "the secret `{}` is found: {found:#?}", secret.name);
-        if secret.is_sent {
-            assert!(!finds(&secret.core, &sent).is_empty(), "the secret `{}` was sent to nobody", secret.name);
-        }
-    }
+    let leaks: Vec<_> = planted
+        .iter()
+        .map(|secret| (secret.name, finds(&secret.core, &written)))
+        .filter(|(_, found)| !found.is_empty())
+        .collect();
+    assert!(leaks.is_empty(), "{} secrets are found: {leaks:#?}", leaks.len());
+    let is_unsent = |secret: &&Planted| secret.is_sent && finds(&secret.core, &sent).is_empty();
+    let unsent: Vec<_> = planted.iter().filter(is_unsent).map(|secret| secret.name).collect();
+    assert!(unsent.is_empty(), "these secrets were sent to nobody: {unsent:?}");
     let marker = finds(&core("marker"), &written);
     let forms: Vec<_> = marker.keys().copied().collect();
     assert_eq!(forms, ["base64 at 0", "base64 at 1", "base64 at 2", "hex", "plain"]);
@@ -305,7 +312,21 @@ async fn guarantee_8_no_secret_is_found_anywhere_whatever_servers_do_with_it() {
 fn told(results: &[Arc<TaskResult>]) {
     let of = |check: &str| results.iter().find(|result| result.check.as_str() == check).unwrap();
     let text = |check: &str| serde_json::to_string(of(check)).unwrap();
-    for check in ["http-plain", "http-json", "form-percent", "grpc", "dialogue", "redis", "smtp", "plugin", "udp"] {
+    for check in [
+        "http-plain",
+        "http-json",
+        "form-percent",
+        "grpc",
+        "dialogue",
+        "redis",
+        "redis-word",
+        "smtp",
+        "imap",
+        "imap-login",
+        "pop3",
+        "plugin",
+        "udp",
+    ] {
         assert!(text(check).contains("[redacted]"), "{check}: {}", text(check));
     }
     for (check, code, message) in [

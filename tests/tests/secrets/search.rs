@@ -9,6 +9,8 @@ use regex::bytes::{Regex, RegexBuilder};
 
 /// How many letters and digits of a secret in a row are a find.
 const WINDOW: usize = 10;
+/// How many finds of one form in one place are told.
+const SHOWN_MAX: usize = 4;
 
 /// A place where something was written.
 pub struct Written {
@@ -41,8 +43,8 @@ pub fn finds(core: &str, written: &[Written]) -> BTreeMap<&'static str, Vec<Stri
     let mut finds = BTreeMap::<_, Vec<String>>::new();
     for (form, pattern) in forms(core) {
         for Written { place, bytes } in written {
-            if let Some(found) = pattern.find(bytes) {
-                let around = found.start().saturating_sub(120)..bytes.len().min(found.end() + 60);
+            for found in pattern.find_iter(bytes).take(SHOWN_MAX) {
+                let around = found.start().saturating_sub(160)..bytes.len().min(found.end() + 60);
                 let text = String::from_utf8_lossy(&bytes[around]).into_owned();
                 finds.entry(form).or_default().push(format!("{place}: …{text}…"));
             }

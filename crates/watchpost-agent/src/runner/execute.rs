@@ -49,7 +49,10 @@ pub(super) async fn execute(cx: Arc<RunnerContext>, message: Execute, home: Addr
     };
     let task = job.task.task;
     // Whatever becomes of the report, the worker must come home.
-    let make = || Report::tried(&cx, job, started_at, waited, verdict, recorder.finish());
+    let make = || {
+        let labels = recorder.hidden_in_labels(&job.task.endpoint.labels);
+        Report::tried(&cx, job, started_at, waited, verdict, labels, recorder.finish())
+    };
     let report = std::panic::catch_unwind(AssertUnwindSafe(make)).ok();
     if home.send(Event::Finished(Finished { task, worker, broken, report })).await.is_err() {
         // The message is gone, and with it the report: its admission has counted and told that.

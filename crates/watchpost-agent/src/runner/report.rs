@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use watchpost_bus::{BusError, Outgoing};
 use watchpost_core::Tick;
-use watchpost_model::{Format, Outcome, Reason, TargetReport, Task, TaskId, TaskResult, Timestamp, V1, encode};
+use watchpost_model::{Format, Labels, Outcome, Reason, TargetReport, Task, TaskId, TaskResult, Timestamp, V1, encode};
 use watchpost_probe::{Evidence, Verdict};
 
 use super::RunnerContext;
@@ -34,16 +34,18 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Of a task that a worker executed.
+    /// Of a task that a worker executed, with the labels of its target as results show them.
     pub(super) fn tried(
         cx: &RunnerContext,
         job: Job,
         started_at: Timestamp,
         waited: Duration,
         verdict: Verdict,
+        labels: Labels,
         evidence: Evidence,
     ) -> Self {
         let mut result = bare(cx, &job.task, waited, verdict.outcome, verdict.reason);
+        result.target.labels = labels;
         result.started_at = Some(started_at);
         result.target.address = evidence.address.or(result.target.address);
         result.phases_us = evidence.phases;

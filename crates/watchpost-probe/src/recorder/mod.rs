@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use watchpost_model::{
-    AssertionReport, HopReport, HttpEvidence, PhasesUs, ReasonCode, StepsEvidence, TlsEvidence, TypeEvidence,
+    AssertionReport, HopReport, HttpEvidence, Labels, PhasesUs, ReasonCode, StepsEvidence, TlsEvidence, TypeEvidence,
 };
 
 use self::spent::micros;
@@ -214,6 +214,16 @@ impl Recorder {
         self.0.lock().hidden.hide_in(text)
     }
 
+    /// `labels` without what is hidden when everything is taken out. Asked before that.
+    #[must_use]
+    pub fn hidden_in_labels(&self, labels: &Labels) -> Labels {
+        let state = self.0.lock();
+        labels.changed(|value| {
+            let shown = state.hidden.hide_in(value.to_owned());
+            (shown != value).then_some(shown)
+        })
+    }
+
     /// Notes where the secrets of the check may be sent.
     pub(crate) fn bind(&self, bounds: Bounds) {
         self.0.lock().bounds = bounds;
@@ -346,6 +356,18 @@ mod tests {
         let phases = recorder.finish().phases;
         assert!(phases.connect.is_some() && phases.first_byte.is_some() && phases.total.is_some());
         assert!(phases.dns.is_none() && phases.tls.is_none() && phases.receive.is_none());
+    }
+
+    #[test]
+    fn labels_are_shown_without_what_was_filled_in() {
+        let mut secrets = Secrets::default();
+        secrets.declare(&Arc::new(crate::secret::Declared::new("correct-horse-battery")));
+        let recorder = Recorder::new();
+        recorder.hide(&secrets);
+        let said = [("said", "it is correct-horse-battery"), ("zone", "a")];
+        let labels = Labels::new(said.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
+        let shown = recorder.hidden_in_labels(&labels);
+        assert_eq!(shown.iter().collect::<Vec<_>>(), [("said", "it is [redacted]"), ("zone", "a")]);
     }
 
     #[test]

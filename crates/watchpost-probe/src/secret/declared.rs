@@ -24,10 +24,42 @@ const ESCAPE_BYTES_MAX: usize = 6;
 /// What stands where a text was cut.
 const ELLIPSIS: char = '…';
 
-/// The forms of one secret, in lower case. They are overwritten when nobody needs them any more.
+/// The forms of one secret, in lower case and in order. They are overwritten when nobody needs them any more.
 pub(crate) struct Declared {
     forms: Vec<Zeroizing<Vec<u8>>>,
+    beginnings: Beginnings,
     longest: usize,
+}
+
+/// Whether one of the forms may begin with these bytes: most texts have none of them, and are looked at once and not
+/// once for each form.
+struct Beginnings(Box<[u64; Beginnings::WORDS]>);
+
+impl Beginnings {
+    const BYTES: usize = ANYWHERE_BYTES_MIN;
+    const WORDS: usize = 64;
+
+    fn of(forms: &[Zeroizing<Vec<u8>>]) -> Self {
+        let mut bits = Box::new([0; Self::WORDS]);
+        for bytes in forms.iter().filter_map(|form| form.first_chunk()) {
+            let (word, bit) = Self::place(*bytes);
+            if let Some(word) = bits.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        Self(bits)
+    }
+
+    fn may_have(&self, bytes: [u8; Self::BYTES]) -> bool {
+        let (word, bit) = Self::place(bytes);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    fn place(bytes: [u8; Self::BYTES]) -> (usize, u64) {
+        // Multiplying spreads them over the upper bits (Fibonacci hashing).
+        let hash = u32::from_le_bytes(bytes).wrapping_mul(0x9e37_79b1) >> 20;
+        ((hash >> 6) as usize, 1 << (hash & 63))
+    }
 }
 
 impl std::fmt::Debug for Declared {
@@ -47,11 +79,12 @@ impl Declared {
             }
         };
         add(value.as_bytes(), 1);
-        // What is encoded may be a request in which it is escaped.
-        let escaped = written_forms(value).into_iter().map(Zeroizing::new);
-        for text in escaped.chain([Zeroizing::new(value.to_owned())]) {
-            add(Zeroizing::new(HEXLOWER.encode(text.as_bytes())).as_bytes(), ANYWHERE_BYTES_MIN);
-            for form in base64_forms(text.as_bytes()) {
+        // What is encoded may be a request in which it is escaped, and what is escaped may be such a request.
+        let escaped: Vec<_> = written_forms(value).into_iter().map(Zeroizing::new).collect();
+        escaped.iter().for_each(|form| add(form.as_bytes(), ANYWHERE_BYTES_MIN));
+        for text in escaped.iter().map(|form| form.as_bytes()).chain([value.as_bytes()]) {
+            add(Zeroizing::new(HEXLOWER.encode(text)).as_bytes(), ANYWHERE_BYTES_MIN);
+            for form in base64_forms(text) {
                 add(form.as_bytes(), ANYWHERE_BYTES_MIN);
             }
         }
@@ -60,7 +93,7 @@ impl Declared {
         forms.sort_unstable_by(|a, b| a.as_slice().cmp(b));
         forms.dedup_by(|a, b| **a == **b);
         let longest = forms.iter().map(|form| form.len()).max().unwrap_or(0);
-        Self { forms, longest }
+        Self { beginnings: Beginnings::of(&forms), forms, longest }
     }
 
     /// How many bytes of a text its longest form may take, escaped.
@@ -69,13 +102,20 @@ impl Declared {
     }
 
     /// Where in the text of `view` it stands.
-    fn found<'a>(&'a self, view: &'a View) -> impl Iterator<Item = Range<usize>> + 'a {
-        let bytes = view.bytes();
-        self.forms.iter().flat_map(move |form| {
-            let found = memmem::find_iter(bytes, form.as_slice()).map(|at| at..at + form.len());
-            let found = found.filter(|found| form.len() >= ANYWHERE_BYTES_MIN || stands_alone(bytes, found));
-            found.map(|found| view.place(found.start, found.end))
-        })
+    fn found(&self, view: &View) -> Vec<Range<usize>> {
+        let (bytes, mut found) = (view.bytes(), Vec::new());
+        for form in self.forms.iter().filter(|form| form.len() < ANYWHERE_BYTES_MIN) {
+            let all = memmem::find_iter(bytes, form.as_slice()).map(|at| at..at + form.len());
+            found.extend(all.filter(|found| stands_alone(bytes, found)));
+        }
+        for (at, begin) in bytes.windows(Beginnings::BYTES).enumerate() {
+            let Some(begin) = begin.first_chunk().filter(|begin| self.beginnings.may_have(**begin)) else { continue };
+            let rest = bytes.get(at..).unwrap_or_default();
+            let from = self.forms.partition_point(|form| form.as_slice() < begin.as_slice());
+            let begun = self.forms.get(from..).unwrap_or_default().iter().take_while(|form| form.starts_with(begin));
+            found.extend(begun.filter(|form| rest.starts_with(form)).map(|form| at..at + form.len()));
+        }
+        found.into_iter().map(|found| view.place(found.start, found.end)).collect()
     }
 
     /// How many bytes at the end of `lowered` are the beginning of a form that goes on beyond it.
@@ -143,17 +183,17 @@ fn hide_around(secrets: &[Arc<Declared>], whole: &str) -> String {
     let piece = whole.trim_matches(char::REPLACEMENT_CHARACTER);
     let bytes = piece.as_bytes();
     let (mut ended, mut begun) = (0, bytes.len());
-    for view in views(bytes, DEPTH) {
-        for secret in secrets {
-            let (head, tail) = (secret.ended(view.bytes()), secret.begun(view.bytes()));
-            if head > 0 {
-                ended = ended.max(view.place(0, head).end);
-            }
-            if tail > 0 {
-                let all = view.bytes().len();
-                begun = begun.min(view.place(all - tail, all).start);
-            }
-        }
+    // What was cut is within reach of the borders.
+    let reach = secrets.iter().map(|secret| secret.longest()).max().unwrap_or(0).min(bytes.len());
+    for view in views(bytes.get(..reach).unwrap_or_default(), DEPTH) {
+        let head = secrets.iter().map(|secret| secret.ended(view.bytes())).filter(|head| *head > 0);
+        ended = head.map(|head| view.place(0, head).end).fold(ended, usize::max);
+    }
+    let from = bytes.len() - reach;
+    for view in views(bytes.get(from..).unwrap_or_default(), DEPTH) {
+        let all = view.bytes().len();
+        let tail = secrets.iter().map(|secret| secret.begun(view.bytes())).filter(|tail| *tail > 0);
+        begun = tail.map(|tail| from + view.place(all - tail, all).start).fold(begun, usize::min);
     }
     if ended == 0 && begun == bytes.len() {
         return whole.to_owned();
@@ -181,13 +221,18 @@ mod tests {
         let value = "s3cr/t \"ä\"+<x>";
         let secrets = secrets(value);
         let url_encoded = "s3cr%2Ft%20%22%C3%A4%22%2B%3Cx%3E";
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
         for form in [
             value.to_owned(),
             value.to_uppercase().replace('Ä', "ä"),
             url_encoded.to_owned(),
             url_encoded.to_lowercase(),
-            serde_json::Value::from(value).to_string(),
-            serde_json::Value::from(serde_json::Value::from(value).to_string()).to_string(),
+            quoted(value),
+            quoted(&quoted(value)),
+            quoted(&quoted(&quoted(value))),
+            BASE64.encode(quoted(value).as_bytes()),
+            BASE64.encode(format!("p=1&q={url_encoded}").as_bytes()),
+            HEXLOWER.encode(quoted(value).as_bytes()),
             format!("{value:?}"),
             "s3cr/t &quot;ä&quot;+&lt;x&gt;".to_owned(),
             "s3cr&#x2f;t &#34;&#228;&#34;&#43;&lt;x>".to_owned(),
@@ -215,8 +260,10 @@ mod tests {
                     let encoded = encoding.encode(text.as_bytes());
                     let shown = secrets.hide_in(format!("Basic {encoded}"));
                     assert!(shown.contains(REDACTED), "{text}: {shown}");
-                    let left = shown.replace(REDACTED, "");
-                    assert!(left.len() <= "Basic ".len() + 12, "{text}: {shown}");
+                    let left = shown.replace(REDACTED, "").replace('=', "");
+                    // What also says something of the bytes around it stays.
+                    let around = (before.len() * 8).div_ceil(6) + (behind.len() * 8).div_ceil(6) + 1;
+                    assert!(left.len() <= "Basic ".len() + around, "{text}: {shown}");
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! From the text of a file to settings and valid checks.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
@@ -116,8 +117,13 @@ fn parse(file: &Path, text: &str, environment: &HashMap<String, String>) -> Resu
 /// How a file is read. The reader's own budget is used up by some 16 000 checks; this one lets in what the file may be
 /// long, and no alias bomb.
 fn options(properties: HashMap<String, String>) -> Options {
+    literal_options().with_properties(properties)
+}
+
+/// The same where nothing is filled in.
+fn literal_options() -> Options {
     let budget = serde_saphyr::budget! { max_events: 4_000_000, max_nodes: 2_000_000 };
-    serde_saphyr::options! { budget: budget }.with_properties(properties)
+    serde_saphyr::options! { budget: budget }
 }
 
 /// The line and column of what lies `offset` bytes within the text at `key`, as [`places::find`] has them.
@@ -139,11 +145,23 @@ type Fault = ((usize, usize), Option<String>, String);
 /// # Errors
 /// What is wrong with it, and where.
 pub(super) fn deserialize<T: DeserializeOwned>(text: &str, environment: &HashMap<String, String>) -> Result<T, Fault> {
+    let shielded = Shielded::new(text);
+    deserialize_with(&shielded.text, options(shielded.properties(environment))).map_err(|(place, key, message)| {
+        // The reader tells nothing of texts in which something was filled in. What is wrong with a reference to a
+        // secret is the same where nothing is.
+        let told = match shielded.text {
+            Cow::Owned(_) => deserialize_with::<T>(text, literal_options()).err(),
+            Cow::Borrowed(_) => None,
+        };
+        let of_secret = told.filter(|(at, _, told)| *at == place && told.contains("secret"));
+        of_secret.unwrap_or_else(|| (place, key, shielded.restore(message)))
+    })
+}
+
+fn deserialize_with<T: DeserializeOwned>(text: &str, options: Options) -> Result<T, Fault> {
     // The error's place comes from the YAML reader, the key's path from the wrapper around it.
     let mut key = None;
-    let shielded = Shielded::new(text);
-    let options = options(shielded.properties(environment));
-    let read = serde_saphyr::with_deserializer_from_str_with_options(&shielded.text, options, |deserializer| {
+    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
         serde_path_to_error::deserialize::<_, T>(deserializer).map_err(|e| {
             // The wrapper that keeps a check's place is no key of the file.
             let path = e.path().to_string().replace("].value", "]");
@@ -156,7 +174,7 @@ pub(super) fn deserialize<T: DeserializeOwned>(text: &str, environment: &HashMap
     });
     read.map_err(|error| {
         let error = error.without_snippet();
-        (error.location().map_or((0, 0), place_of), key, shielded.restore(message_of(error)))
+        (error.location().map_or((0, 0), place_of), key, message_of(error))
     })
 }
 
