@@ -47,7 +47,7 @@ impl Servers {
 
     /// Says back every byte, as it comes.
     pub async fn raw(&mut self) -> SocketAddr {
-        self.tcp(|stream, received| reflect(stream, received)).await
+        self.tcp(reflect).await
     }
 
     /// Answers every line with `error` and the line, over TLS.

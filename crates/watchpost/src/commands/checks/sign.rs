@@ -82,7 +82,7 @@ pub fn verify_files(args: &VerifyArgs) -> Result<Exit, Failure> {
     }
     let printed = match args.output {
         ListFormat::Table => table.print(),
-        format => print_objects(objects.into_iter(), format),
+        format => print_objects(objects, format),
     };
     printed.map_err(stdout)?;
     Ok(if all_good { Exit::Ok } else { Exit::NotPassed })
