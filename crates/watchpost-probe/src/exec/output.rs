@@ -32,6 +32,8 @@ impl Spoken {
             }
             None => below,
         };
+        // A quote that is never closed on its line would make a label of several.
+        let perfdata = perfdata.replace(['\r', '\n'], " ");
         Self {
             summary: summary.trim().to_owned(),
             rest: rest.trim_end().to_owned(),
@@ -60,5 +62,6 @@ mod tests {
         reads("OK\nline 1\n|b=2\n", "OK", "line 1", &["b"]);
         reads("\r\nOK | a=1\r\nmore\r\n", "OK", "more", &["a"]);
         reads("|a=1", "", "", &["a"]);
+        reads("OK\nmore|'a\nb'=1", "OK", "more", &["a b"]);
     }
 }
