@@ -21,9 +21,9 @@ const ASKED_WITHIN: Duration = Duration::from_millis(20);
 
 /// Checks of a peer at `PORT`. They go out from `SOURCE`, so that the ports of one address are not used up.
 const STREAMS: [&str; 18] = [
-    r#"{"id":"c","http":{"url":"http://127.0.0.1:PORT/","route":{"source_address":"SOURCE"}},"expect":{"body_contains":"x","json":[]}}"#,
-    r#"{"id":"c","http":{"url":"http://127.0.0.1:PORT/","follow_redirects":true,"route":{"source_address":"SOURCE"}}}"#,
-    r#"{"id":"c","http":{"url":"http://127.0.0.1:PORT/","version":"http2","route":{"source_address":"SOURCE"}}}"#,
+    r#"{"id":"c","http":{"url":"http://127.0.0.1:PORT/","route":{"source_address":"SOURCE"}},"expect":{"body_contains":"x","json_path":{"$.a":1},"that":"body.json.a.size() < 3 && headers.b == \"c\""}}"#,
+    r#"{"id":"c","http":{"url":"http://127.0.0.1:PORT/","max_redirects":5,"route":{"source_address":"SOURCE"}}}"#,
+    r#"{"id":"c","http":{"url":"http://127.0.0.1:PORT/","version":"2","route":{"source_address":"SOURCE"}}}"#,
     r#"{"id":"c","http":{"url":"http://a.invalid/","proxy":"http://127.0.0.1:PORT","route":{"source_address":"SOURCE"}}}"#,
     r#"{"id":"c","http":{"url":"http://a.invalid/","proxy":"socks5h://u:p@127.0.0.1:PORT","route":{"source_address":"SOURCE"}}}"#,
     r#"{"id":"c","tcp":{"address":"127.0.0.1:PORT","send":"x","expect":"(a+)b","route":{"source_address":"SOURCE"}}}"#,
@@ -42,7 +42,7 @@ const STREAMS: [&str; 18] = [
 ];
 const DATAGRAMS: [&str; 3] = [
     r#"{"id":"c","dns":{"name":"a.example","server":"127.0.0.1:PORT"},"timeout":"300ms"}"#,
-    r#"{"id":"c","ntp":{"address":"127.0.0.1:PORT"},"timeout":"300ms"}"#,
+    r#"{"id":"c","ntp":{"server":"127.0.0.1:PORT"},"timeout":"300ms"}"#,
     r#"{"id":"c","udp":{"address":"127.0.0.1:PORT","send":"x","expect":"(a+)b"},"timeout":"300ms"}"#,
 ];
 
